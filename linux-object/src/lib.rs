@@ -1,2 +1,21 @@
+//! Linux semantics as a library: tasks, namespaces, control groups, scheduling and memory policy,
+//! file systems, signals and time, without a machine underneath.
+//!
+//! Everything hangs off one value, the [`kernel::Kernel`], which is made from a machine (the ports
+//! in [`hal`]) and owns all objects. Objects never block: an operation finishes or answers
+//! `EAGAIN`, and a [`sync::WaitQueue`] tells when to try again.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(any(test, feature = "sim"))]
+extern crate std;
+
+pub mod error;
+pub mod fs;
+pub mod hal;
+pub mod ids;
+pub mod kobject;
+pub mod sync;
+pub mod time;

@@ -1,0 +1,4 @@
+//! Files.
+#[allow(missing_docs)]
+mod poll;
+pub use poll::PollEvents;

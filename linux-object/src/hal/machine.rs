@@ -1,0 +1,121 @@
+//! Time, processors, threads, console, power.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
+
+use super::AddressSpace;
+use crate::error::Result;
+use crate::ids::CpuId;
+use crate::time::Ktime;
+
+/// How user space computes the time from the cycle counter:
+/// `ns = base_ns + (((tsc - base_tsc) as u128 * mult) >> shift)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VdsoClock {
+    /// Counter value at `base_ns`.
+    pub base_tsc: u64,
+    /// Nanoseconds since boot at `base_tsc`.
+    pub base_ns: u64,
+    /// Multiplier.
+    pub mult: u32,
+    /// Shift.
+    pub shift: u32,
+}
+
+/// Clocks and this CPU's timer.
+pub trait Clock {
+    /// Time since boot: monotonic, the same on all CPUs, from the cycle counter.
+    fn now(&self) -> Ktime;
+    /// Nanoseconds since 1970 at the instant when [`Clock::now`] was 0 (battery clock).
+    fn boot_realtime(&self) -> u64;
+    /// Programs this CPU's one-shot timer (`None`: off). A past deadline fires at once.
+    fn set_timer(&self, deadline: Option<Ktime>);
+    /// The counter's parameters for the vDSO; `None` if user space cannot use the counter.
+    fn vdso_clock(&self) -> Option<VdsoClock>;
+}
+
+/// Processors.
+pub trait Cpu {
+    /// The CPU this code runs on. Stable, since kernel code is not preempted.
+    fn current_cpu(&self) -> CpuId;
+    /// Number of CPUs, all online.
+    fn nr_cpus(&self) -> usize;
+    /// Makes another CPU look at its run queue soon: it leaves user mode or idle.
+    fn kick(&self, cpu: CpuId);
+    /// Halts until an interrupt came, and handles it. Returns at once if one is pending, so a
+    /// check made before it with interrupts off is not lost.
+    fn idle(&self);
+    /// Handles interrupts that are pending (for long loops). No lock may be held.
+    fn poll_interrupts(&self);
+    /// Runs in every turn of a spinning loop.
+    fn relax(&self);
+}
+
+/// What a new thread runs. It must never return: a thread ends by switching away for good.
+pub type Entry = Box<dyn FnOnce() + Send>;
+
+/// A thread as the machine sees it: a kernel stack with its guard page, saved registers, FPU state,
+/// the user's `fs` and `gs` base.
+///
+/// The user-state calls are for the thread itself, or for a thread that does not run.
+pub trait MachineThread: Any + Send + Sync {
+    /// The user's FPU/SSE/AVX state in the layout of `xsave`'s standard form, as a signal frame shows it.
+    fn fpu_save(&self, to: &mut [u8]);
+    /// Sets that state from a signal frame. `EINVAL` if the CPU would fault on it.
+    fn fpu_restore(&self, from: &[u8]) -> Result<()>;
+    /// Bytes that `fpu_save` writes.
+    fn fpu_size(&self) -> usize;
+    /// State of a fresh program (`execve`).
+    fn reset_user_state(&self);
+    /// Copies FPU state and bases from the calling thread (`clone`).
+    fn copy_user_state(&self, from: &dyn MachineThread);
+    /// The user's fs base (thread-local storage).
+    fn fs_base(&self) -> u64;
+    /// Sets it; the caller has checked that it is a user address.
+    fn set_fs_base(&self, base: u64);
+    /// The user's gs base.
+    fn gs_base(&self) -> u64;
+    /// Sets it.
+    fn set_gs_base(&self, base: u64);
+    /// For the implementation to find itself again.
+    fn as_any(&self) -> &dyn Any;
+    /// Return addresses on the kernel stack of a thread that does not run, innermost first, for
+    /// `/proc/PID/stack`. Returns how many were found.
+    fn backtrace(&self, out: &mut [u64]) -> usize;
+}
+
+/// Threads and switching between them.
+pub trait Switch {
+    /// A thread that has not run; the first switch to it calls `entry`. `ENOMEM`.
+    fn new_thread(&self, entry: Entry) -> Result<Arc<dyn MachineThread>>;
+    /// A handle for the boot context of this CPU, which becomes its idle thread.
+    fn boot_thread(&self) -> Arc<dyn MachineThread>;
+    /// Saves the running thread in `prev`, continues `next`. Returns when someone switches back.
+    /// No lock is held.
+    fn switch(&self, prev: &Arc<dyn MachineThread>, next: &Arc<dyn MachineThread>);
+    /// Makes this the address space of the running thread; `None`: none (a lazy TLB is allowed).
+    fn activate(&self, space: Option<&Arc<dyn AddressSpace>>);
+}
+
+/// The console's output side. Input arrives through `Kernel::console_input`.
+pub trait Console {
+    /// Writes bytes as they are; may spin until the device takes them.
+    fn console_write(&self, bytes: &[u8]);
+}
+
+/// Random seeds.
+pub trait Entropy {
+    /// Fills with the best randomness that the machine has.
+    fn entropy(&self, out: &mut [u8]);
+}
+
+/// The end of the machine.
+pub trait Power {
+    /// Switches the machine off.
+    fn power_off(&self) -> !;
+    /// Resets it.
+    fn restart(&self) -> !;
+    /// Stops all CPUs for ever.
+    fn halt(&self) -> !;
+}

@@ -1,0 +1,5 @@
+//! Time: clocks, timers and their queues.
+
+mod ktime;
+
+pub use ktime::Ktime;
