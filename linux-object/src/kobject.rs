@@ -90,8 +90,7 @@ impl KoidTable {
     /// Every living object, in no order. For listings only.
     pub fn for_each(&self, mut f: impl FnMut(&Arc<dyn KObject>)) {
         for shard in &self.shards {
-            let alive: alloc::vec::Vec<_> =
-                shard.lock().values().filter_map(Weak::upgrade).collect();
+            let alive: alloc::vec::Vec<_> = shard.lock().values().filter_map(Weak::upgrade).collect();
             alive.iter().for_each(&mut f);
         }
     }

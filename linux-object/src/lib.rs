@@ -12,10 +12,16 @@ extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
 extern crate std;
 
+pub mod cred;
 pub mod error;
 pub mod fs;
 pub mod hal;
 pub mod ids;
+pub mod kernel;
 pub mod kobject;
+pub mod mm;
+pub mod namespace;
+pub mod sched;
 pub mod sync;
+pub mod task;
 pub mod time;

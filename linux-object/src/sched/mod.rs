@@ -1,0 +1,3 @@
+//! Scheduling policy.
+mod sched_task;
+pub use sched_task::SchedTask;

@@ -1,0 +1,3 @@
+//! One task as the scheduler sees it.
+/// The scheduler's part of a task.
+pub struct SchedTask {}
