@@ -6,7 +6,6 @@
 //! `EAGAIN`, and a [`sync::WaitQueue`] tells when to try again.
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
