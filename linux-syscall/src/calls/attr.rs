@@ -34,12 +34,12 @@ pub fn lchown(_cx: &mut Cx<'_>, _path: UserCStr, _owner: u32, _group: u32) -> Re
 }
 
 /// `utime(2)`.
-pub fn utime(_cx: &mut Cx<'_>, _path: UserCStr, _times: UserInPtr<_abi::UtimBuf>) -> Result<usize> {
+pub fn utime(_cx: &mut Cx<'_>, _path: UserCStr, _times: UserInPtr<abi::UtimBuf>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `utimes(2)`.
-pub fn utimes(_cx: &mut Cx<'_>, _path: UserCStr, _times: UserInPtr<_abi::Timeval>) -> Result<usize> {
+pub fn utimes(_cx: &mut Cx<'_>, _path: UserCStr, _times: UserInPtr<abi::Timeval>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -60,7 +60,7 @@ pub fn futimesat(
     _cx: &mut Cx<'_>,
     _dirfd: Fd,
     _path: UserCStr,
-    _times: UserInPtr<_abi::Timeval>,
+    _times: UserInPtr<abi::Timeval>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -75,7 +75,7 @@ pub fn utimensat(
     _cx: &mut Cx<'_>,
     _dirfd: Fd,
     _path: UserCStr,
-    _times: UserInPtr<_abi::Timespec>,
+    _times: UserInPtr<abi::Timespec>,
     _flags: u32,
 ) -> Result<usize> {
     bail!(ENOSYS)

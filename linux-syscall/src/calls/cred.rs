@@ -80,8 +80,8 @@ pub fn setfsgid(_cx: &mut Cx<'_>, _fsgid: u32) -> Result<usize> {
 /// `capget(2)`.
 pub fn capget(
     _cx: &mut Cx<'_>,
-    _header: UserPtr<_abi::CapHeader>,
-    _data: UserOutPtr<_abi::CapData>,
+    _header: UserPtr<abi::CapHeader>,
+    _data: UserOutPtr<abi::CapData>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -89,8 +89,8 @@ pub fn capget(
 /// `capset(2)`.
 pub fn capset(
     _cx: &mut Cx<'_>,
-    _header: UserPtr<_abi::CapHeader>,
-    _data: UserInPtr<_abi::CapData>,
+    _header: UserPtr<abi::CapHeader>,
+    _data: UserInPtr<abi::CapData>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

@@ -17,7 +17,7 @@ pub fn epoll_create(_cx: &mut Cx<'_>, _size: i32) -> Result<usize> {
 pub fn epoll_wait(
     _cx: &mut Cx<'_>,
     _epfd: Fd,
-    _events: UserOutPtr<_abi::EpollEvent>,
+    _events: UserOutPtr<abi::EpollEvent>,
     _maxevents: i32,
     _timeout: i32,
 ) -> Result<usize> {
@@ -30,7 +30,7 @@ pub fn epoll_ctl(
     _epfd: Fd,
     _op: i32,
     _fd: Fd,
-    _event: UserInPtr<_abi::EpollEvent>,
+    _event: UserInPtr<abi::EpollEvent>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -39,7 +39,7 @@ pub fn epoll_ctl(
 pub fn epoll_pwait(
     _cx: &mut Cx<'_>,
     _epfd: Fd,
-    _events: UserOutPtr<_abi::EpollEvent>,
+    _events: UserOutPtr<abi::EpollEvent>,
     _maxevents: i32,
     _timeout: i32,
     _sigmask: UserInPtr<u64>,
@@ -57,9 +57,9 @@ pub fn epoll_create1(_cx: &mut Cx<'_>, _flags: u32) -> Result<usize> {
 pub fn epoll_pwait2(
     _cx: &mut Cx<'_>,
     _epfd: Fd,
-    _events: UserOutPtr<_abi::EpollEvent>,
+    _events: UserOutPtr<abi::EpollEvent>,
     _maxevents: i32,
-    _timeout: UserInPtr<_abi::Timespec>,
+    _timeout: UserInPtr<abi::Timespec>,
     _sigmask: UserInPtr<u64>,
     _sigsetsize: usize,
 ) -> Result<usize> {

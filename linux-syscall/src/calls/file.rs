@@ -51,12 +51,12 @@ pub fn pwrite64(
 }
 
 /// `readv(2)`.
-pub fn readv(_cx: &mut Cx<'_>, _fd: Fd, _iov: UserInPtr<_abi::IoVec>, _iovcnt: usize) -> Result<usize> {
+pub fn readv(_cx: &mut Cx<'_>, _fd: Fd, _iov: UserInPtr<abi::IoVec>, _iovcnt: usize) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `writev(2)`.
-pub fn writev(_cx: &mut Cx<'_>, _fd: Fd, _iov: UserInPtr<_abi::IoVec>, _iovcnt: usize) -> Result<usize> {
+pub fn writev(_cx: &mut Cx<'_>, _fd: Fd, _iov: UserInPtr<abi::IoVec>, _iovcnt: usize) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -114,7 +114,7 @@ pub fn fallocate(_cx: &mut Cx<'_>, _fd: Fd, _mode: u32, _offset: i64, _len: i64)
 pub fn preadv(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _iov: UserInPtr<_abi::IoVec>,
+    _iov: UserInPtr<abi::IoVec>,
     _iovcnt: usize,
     _pos_l: u64,
     _pos_h: u64,
@@ -126,7 +126,7 @@ pub fn preadv(
 pub fn pwritev(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _iov: UserInPtr<_abi::IoVec>,
+    _iov: UserInPtr<abi::IoVec>,
     _iovcnt: usize,
     _pos_l: u64,
     _pos_h: u64,
@@ -143,7 +143,7 @@ pub fn syncfs(_cx: &mut Cx<'_>, _fd: Fd) -> Result<usize> {
 pub fn preadv2(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _iov: UserInPtr<_abi::IoVec>,
+    _iov: UserInPtr<abi::IoVec>,
     _iovcnt: usize,
     _pos_l: u64,
     _pos_h: u64,
@@ -156,7 +156,7 @@ pub fn preadv2(
 pub fn pwritev2(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _iov: UserInPtr<_abi::IoVec>,
+    _iov: UserInPtr<abi::IoVec>,
     _iovcnt: usize,
     _pos_l: u64,
     _pos_h: u64,

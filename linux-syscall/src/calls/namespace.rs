@@ -9,7 +9,7 @@ use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr};
 
 /// `uname(2)`.
-pub fn uname(_cx: &mut Cx<'_>, _buf: UserOutPtr<_abi::UtsName>) -> Result<usize> {
+pub fn uname(_cx: &mut Cx<'_>, _buf: UserOutPtr<abi::UtsName>) -> Result<usize> {
     bail!(ENOSYS)
 }
 

@@ -13,7 +13,7 @@ pub fn pidfd_send_signal(
     _cx: &mut Cx<'_>,
     _pidfd: Fd,
     _sig: i32,
-    _info: UserInPtr<_abi::SigInfo>,
+    _info: UserInPtr<abi::SigInfo>,
     _flags: u32,
 ) -> Result<usize> {
     bail!(ENOSYS)

@@ -8,7 +8,7 @@ use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserPtr};
 
 /// `poll(2)`.
-pub fn poll(_cx: &mut Cx<'_>, _fds: UserPtr<_abi::PollFd>, _nfds: u32, _timeout: i32) -> Result<usize> {
+pub fn poll(_cx: &mut Cx<'_>, _fds: UserPtr<abi::PollFd>, _nfds: u32, _timeout: i32) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -19,7 +19,7 @@ pub fn select(
     _readfds: UserPtr<u64>,
     _writefds: UserPtr<u64>,
     _exceptfds: UserPtr<u64>,
-    _timeout: UserPtr<_abi::Timeval>,
+    _timeout: UserPtr<abi::Timeval>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -31,8 +31,8 @@ pub fn pselect6(
     _readfds: UserPtr<u64>,
     _writefds: UserPtr<u64>,
     _exceptfds: UserPtr<u64>,
-    _timeout: UserPtr<_abi::Timespec>,
-    _sigmask: UserInPtr<_abi::SigMaskArg>,
+    _timeout: UserPtr<abi::Timespec>,
+    _sigmask: UserInPtr<abi::SigMaskArg>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -40,9 +40,9 @@ pub fn pselect6(
 /// `ppoll(2)`.
 pub fn ppoll(
     _cx: &mut Cx<'_>,
-    _fds: UserPtr<_abi::PollFd>,
+    _fds: UserPtr<abi::PollFd>,
     _nfds: u32,
-    _tmo: UserPtr<_abi::Timespec>,
+    _tmo: UserPtr<abi::Timespec>,
     _sigmask: UserInPtr<u64>,
     _sigsetsize: usize,
 ) -> Result<usize> {

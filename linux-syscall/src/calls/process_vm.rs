@@ -12,9 +12,9 @@ use crate::user_ptr::UserInPtr;
 pub fn process_vm_readv(
     _cx: &mut Cx<'_>,
     _pid: i32,
-    _local_iov: UserInPtr<_abi::IoVec>,
+    _local_iov: UserInPtr<abi::IoVec>,
     _liovcnt: usize,
-    _remote_iov: UserInPtr<_abi::IoVec>,
+    _remote_iov: UserInPtr<abi::IoVec>,
     _riovcnt: usize,
     _flags: u64,
 ) -> Result<usize> {
@@ -25,9 +25,9 @@ pub fn process_vm_readv(
 pub fn process_vm_writev(
     _cx: &mut Cx<'_>,
     _pid: i32,
-    _local_iov: UserInPtr<_abi::IoVec>,
+    _local_iov: UserInPtr<abi::IoVec>,
     _liovcnt: usize,
-    _remote_iov: UserInPtr<_abi::IoVec>,
+    _remote_iov: UserInPtr<abi::IoVec>,
     _riovcnt: usize,
     _flags: u64,
 ) -> Result<usize> {

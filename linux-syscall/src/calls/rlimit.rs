@@ -8,22 +8,22 @@ use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr};
 
 /// `getrlimit(2)`.
-pub fn getrlimit(_cx: &mut Cx<'_>, _resource: u32, _rlim: UserOutPtr<_abi::Rlimit>) -> Result<usize> {
+pub fn getrlimit(_cx: &mut Cx<'_>, _resource: u32, _rlim: UserOutPtr<abi::Rlimit>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `getrusage(2)`.
-pub fn getrusage(_cx: &mut Cx<'_>, _who: i32, _usage: UserOutPtr<_abi::Rusage>) -> Result<usize> {
+pub fn getrusage(_cx: &mut Cx<'_>, _who: i32, _usage: UserOutPtr<abi::Rusage>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `times(2)`.
-pub fn times(_cx: &mut Cx<'_>, _buf: UserOutPtr<_abi::Tms>) -> Result<usize> {
+pub fn times(_cx: &mut Cx<'_>, _buf: UserOutPtr<abi::Tms>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `setrlimit(2)`.
-pub fn setrlimit(_cx: &mut Cx<'_>, _resource: u32, _rlim: UserInPtr<_abi::Rlimit>) -> Result<usize> {
+pub fn setrlimit(_cx: &mut Cx<'_>, _resource: u32, _rlim: UserInPtr<abi::Rlimit>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -32,8 +32,8 @@ pub fn prlimit64(
     _cx: &mut Cx<'_>,
     _pid: i32,
     _resource: u32,
-    _new_limit: UserInPtr<_abi::Rlimit>,
-    _old_limit: UserOutPtr<_abi::Rlimit>,
+    _new_limit: UserInPtr<abi::Rlimit>,
+    _old_limit: UserOutPtr<abi::Rlimit>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

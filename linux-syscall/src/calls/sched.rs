@@ -24,12 +24,12 @@ pub fn setpriority(_cx: &mut Cx<'_>, _which: i32, _who: i32, _prio: i32) -> Resu
 }
 
 /// `sched_setparam(2)`.
-pub fn sched_setparam(_cx: &mut Cx<'_>, _pid: i32, _param: UserInPtr<_abi::SchedParam>) -> Result<usize> {
+pub fn sched_setparam(_cx: &mut Cx<'_>, _pid: i32, _param: UserInPtr<abi::SchedParam>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `sched_getparam(2)`.
-pub fn sched_getparam(_cx: &mut Cx<'_>, _pid: i32, _param: UserOutPtr<_abi::SchedParam>) -> Result<usize> {
+pub fn sched_getparam(_cx: &mut Cx<'_>, _pid: i32, _param: UserOutPtr<abi::SchedParam>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -38,7 +38,7 @@ pub fn sched_setscheduler(
     _cx: &mut Cx<'_>,
     _pid: i32,
     _policy: i32,
-    _param: UserInPtr<_abi::SchedParam>,
+    _param: UserInPtr<abi::SchedParam>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -59,7 +59,7 @@ pub fn sched_get_priority_min(_cx: &mut Cx<'_>, _policy: i32) -> Result<usize> {
 }
 
 /// `sched_rr_get_interval(2)`.
-pub fn sched_rr_get_interval(_cx: &mut Cx<'_>, _pid: i32, _tp: UserOutPtr<_abi::Timespec>) -> Result<usize> {
+pub fn sched_rr_get_interval(_cx: &mut Cx<'_>, _pid: i32, _tp: UserOutPtr<abi::Timespec>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -97,7 +97,7 @@ pub fn getcpu(
 pub fn sched_setattr(
     _cx: &mut Cx<'_>,
     _pid: i32,
-    _attr: UserPtr<_abi::SchedAttr>,
+    _attr: UserPtr<abi::SchedAttr>,
     _flags: u32,
 ) -> Result<usize> {
     bail!(ENOSYS)
@@ -107,7 +107,7 @@ pub fn sched_setattr(
 pub fn sched_getattr(
     _cx: &mut Cx<'_>,
     _pid: i32,
-    _attr: UserOutPtr<_abi::SchedAttr>,
+    _attr: UserOutPtr<abi::SchedAttr>,
     _size: u32,
     _flags: u32,
 ) -> Result<usize> {

@@ -11,8 +11,8 @@ use crate::user_ptr::{UserInPtr, UserOutPtr};
 pub fn rt_sigaction(
     _cx: &mut Cx<'_>,
     _signum: i32,
-    _act: UserInPtr<_abi::SigAction>,
-    _oldact: UserOutPtr<_abi::SigAction>,
+    _act: UserInPtr<abi::SigAction>,
+    _oldact: UserOutPtr<abi::SigAction>,
     _sigsetsize: usize,
 ) -> Result<usize> {
     bail!(ENOSYS)
@@ -53,8 +53,8 @@ pub fn rt_sigpending(_cx: &mut Cx<'_>, _set: UserOutPtr<u64>, _sigsetsize: usize
 pub fn rt_sigtimedwait(
     _cx: &mut Cx<'_>,
     _set: UserInPtr<u64>,
-    _info: UserOutPtr<_abi::SigInfo>,
-    _timeout: UserInPtr<_abi::Timespec>,
+    _info: UserOutPtr<abi::SigInfo>,
+    _timeout: UserInPtr<abi::Timespec>,
     _sigsetsize: usize,
 ) -> Result<usize> {
     bail!(ENOSYS)
@@ -65,7 +65,7 @@ pub fn rt_sigqueueinfo(
     _cx: &mut Cx<'_>,
     _tgid: i32,
     _sig: i32,
-    _info: UserInPtr<_abi::SigInfo>,
+    _info: UserInPtr<abi::SigInfo>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -78,8 +78,8 @@ pub fn rt_sigsuspend(_cx: &mut Cx<'_>, _mask: UserInPtr<u64>, _sigsetsize: usize
 /// `sigaltstack(2)`.
 pub fn sigaltstack(
     _cx: &mut Cx<'_>,
-    _ss: UserInPtr<_abi::StackT>,
-    _old_ss: UserOutPtr<_abi::StackT>,
+    _ss: UserInPtr<abi::StackT>,
+    _old_ss: UserOutPtr<abi::StackT>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -105,7 +105,7 @@ pub fn rt_tgsigqueueinfo(
     _tgid: i32,
     _tid: i32,
     _sig: i32,
-    _info: UserInPtr<_abi::SigInfo>,
+    _info: UserInPtr<abi::SigInfo>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

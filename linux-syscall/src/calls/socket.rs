@@ -50,12 +50,12 @@ pub fn recvfrom(
 }
 
 /// `sendmsg(2)`.
-pub fn sendmsg(_cx: &mut Cx<'_>, _sockfd: Fd, _msg: UserInPtr<_abi::MsgHdr>, _flags: u32) -> Result<usize> {
+pub fn sendmsg(_cx: &mut Cx<'_>, _sockfd: Fd, _msg: UserInPtr<abi::MsgHdr>, _flags: u32) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `recvmsg(2)`.
-pub fn recvmsg(_cx: &mut Cx<'_>, _sockfd: Fd, _msg: UserPtr<_abi::MsgHdr>, _flags: u32) -> Result<usize> {
+pub fn recvmsg(_cx: &mut Cx<'_>, _sockfd: Fd, _msg: UserPtr<abi::MsgHdr>, _flags: u32) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -144,10 +144,10 @@ pub fn accept4(
 pub fn recvmmsg(
     _cx: &mut Cx<'_>,
     _sockfd: Fd,
-    _msgvec: UserPtr<_abi::MMsgHdr>,
+    _msgvec: UserPtr<abi::MMsgHdr>,
     _vlen: u32,
     _flags: u32,
-    _timeout: UserPtr<_abi::Timespec>,
+    _timeout: UserPtr<abi::Timespec>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -156,7 +156,7 @@ pub fn recvmmsg(
 pub fn sendmmsg(
     _cx: &mut Cx<'_>,
     _sockfd: Fd,
-    _msgvec: UserPtr<_abi::MMsgHdr>,
+    _msgvec: UserPtr<abi::MMsgHdr>,
     _vlen: u32,
     _flags: u32,
 ) -> Result<usize> {

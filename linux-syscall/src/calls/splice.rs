@@ -41,7 +41,7 @@ pub fn tee(_cx: &mut Cx<'_>, _fd_in: Fd, _fd_out: Fd, _len: usize, _flags: u32) 
 pub fn vmsplice(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _iov: UserInPtr<_abi::IoVec>,
+    _iov: UserInPtr<abi::IoVec>,
     _nr_segs: usize,
     _flags: u32,
 ) -> Result<usize> {

@@ -9,27 +9,27 @@ use crate::context::Cx;
 use crate::user_ptr::{UserCStr, UserOutPtr};
 
 /// `stat(2)`.
-pub fn stat(_cx: &mut Cx<'_>, _path: UserCStr, _statbuf: UserOutPtr<_abi::Stat>) -> Result<usize> {
+pub fn stat(_cx: &mut Cx<'_>, _path: UserCStr, _statbuf: UserOutPtr<abi::Stat>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `fstat(2)`.
-pub fn fstat(_cx: &mut Cx<'_>, _fd: Fd, _statbuf: UserOutPtr<_abi::Stat>) -> Result<usize> {
+pub fn fstat(_cx: &mut Cx<'_>, _fd: Fd, _statbuf: UserOutPtr<abi::Stat>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `lstat(2)`.
-pub fn lstat(_cx: &mut Cx<'_>, _path: UserCStr, _statbuf: UserOutPtr<_abi::Stat>) -> Result<usize> {
+pub fn lstat(_cx: &mut Cx<'_>, _path: UserCStr, _statbuf: UserOutPtr<abi::Stat>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `statfs(2)`.
-pub fn statfs(_cx: &mut Cx<'_>, _path: UserCStr, _buf: UserOutPtr<_abi::Statfs>) -> Result<usize> {
+pub fn statfs(_cx: &mut Cx<'_>, _path: UserCStr, _buf: UserOutPtr<abi::Statfs>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
 /// `fstatfs(2)`.
-pub fn fstatfs(_cx: &mut Cx<'_>, _fd: Fd, _buf: UserOutPtr<_abi::Statfs>) -> Result<usize> {
+pub fn fstatfs(_cx: &mut Cx<'_>, _fd: Fd, _buf: UserOutPtr<abi::Statfs>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -38,7 +38,7 @@ pub fn newfstatat(
     _cx: &mut Cx<'_>,
     _dirfd: Fd,
     _path: UserCStr,
-    _statbuf: UserOutPtr<_abi::Stat>,
+    _statbuf: UserOutPtr<abi::Stat>,
     _flags: u32,
 ) -> Result<usize> {
     bail!(ENOSYS)
@@ -51,7 +51,7 @@ pub fn statx(
     _path: UserCStr,
     _flags: u32,
     _mask: u32,
-    _statxbuf: UserOutPtr<_abi::Statx>,
+    _statxbuf: UserOutPtr<abi::Statx>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

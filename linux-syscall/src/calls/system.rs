@@ -8,7 +8,7 @@ use crate::context::Cx;
 use crate::user_ptr::{UserCStr, UserOutPtr};
 
 /// `sysinfo(2)`.
-pub fn sysinfo(_cx: &mut Cx<'_>, _info: UserOutPtr<_abi::SysInfo>) -> Result<usize> {
+pub fn sysinfo(_cx: &mut Cx<'_>, _info: UserOutPtr<abi::SysInfo>) -> Result<usize> {
     bail!(ENOSYS)
 }
 

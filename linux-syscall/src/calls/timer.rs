@@ -8,7 +8,7 @@ use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr};
 
 /// `getitimer(2)`.
-pub fn getitimer(_cx: &mut Cx<'_>, _which: i32, _curr_value: UserOutPtr<_abi::ItimerVal>) -> Result<usize> {
+pub fn getitimer(_cx: &mut Cx<'_>, _which: i32, _curr_value: UserOutPtr<abi::ItimerVal>) -> Result<usize> {
     bail!(ENOSYS)
 }
 
@@ -21,8 +21,8 @@ pub fn alarm(_cx: &mut Cx<'_>, _seconds: u32) -> Result<usize> {
 pub fn setitimer(
     _cx: &mut Cx<'_>,
     _which: i32,
-    _new_value: UserInPtr<_abi::ItimerVal>,
-    _old_value: UserOutPtr<_abi::ItimerVal>,
+    _new_value: UserInPtr<abi::ItimerVal>,
+    _old_value: UserOutPtr<abi::ItimerVal>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -31,7 +31,7 @@ pub fn setitimer(
 pub fn timer_create(
     _cx: &mut Cx<'_>,
     _clockid: i32,
-    _sevp: UserInPtr<_abi::SigEvent>,
+    _sevp: UserInPtr<abi::SigEvent>,
     _timerid: UserOutPtr<i32>,
 ) -> Result<usize> {
     bail!(ENOSYS)
@@ -42,8 +42,8 @@ pub fn timer_settime(
     _cx: &mut Cx<'_>,
     _timerid: i32,
     _flags: i32,
-    _new_value: UserInPtr<_abi::ItimerSpec>,
-    _old_value: UserOutPtr<_abi::ItimerSpec>,
+    _new_value: UserInPtr<abi::ItimerSpec>,
+    _old_value: UserOutPtr<abi::ItimerSpec>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -52,7 +52,7 @@ pub fn timer_settime(
 pub fn timer_gettime(
     _cx: &mut Cx<'_>,
     _timerid: i32,
-    _curr_value: UserOutPtr<_abi::ItimerSpec>,
+    _curr_value: UserOutPtr<abi::ItimerSpec>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

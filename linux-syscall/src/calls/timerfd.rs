@@ -18,8 +18,8 @@ pub fn timerfd_settime(
     _cx: &mut Cx<'_>,
     _fd: Fd,
     _flags: u32,
-    _new_value: UserInPtr<_abi::ItimerSpec>,
-    _old_value: UserOutPtr<_abi::ItimerSpec>,
+    _new_value: UserInPtr<abi::ItimerSpec>,
+    _old_value: UserOutPtr<abi::ItimerSpec>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -28,7 +28,7 @@ pub fn timerfd_settime(
 pub fn timerfd_gettime(
     _cx: &mut Cx<'_>,
     _fd: Fd,
-    _curr_value: UserOutPtr<_abi::ItimerSpec>,
+    _curr_value: UserOutPtr<abi::ItimerSpec>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }

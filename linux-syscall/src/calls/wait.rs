@@ -13,7 +13,7 @@ pub fn wait4(
     _pid: i32,
     _wstatus: UserOutPtr<i32>,
     _options: u32,
-    _rusage: UserOutPtr<_abi::Rusage>,
+    _rusage: UserOutPtr<abi::Rusage>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
@@ -23,9 +23,9 @@ pub fn waitid(
     _cx: &mut Cx<'_>,
     _idtype: i32,
     _id: i32,
-    _infop: UserOutPtr<_abi::SigInfo>,
+    _infop: UserOutPtr<abi::SigInfo>,
     _options: u32,
-    _rusage: UserOutPtr<_abi::Rusage>,
+    _rusage: UserOutPtr<abi::Rusage>,
 ) -> Result<usize> {
     bail!(ENOSYS)
 }
