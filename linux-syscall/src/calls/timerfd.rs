@@ -25,10 +25,6 @@ pub fn timerfd_settime(
 }
 
 /// `timerfd_gettime(2)`.
-pub fn timerfd_gettime(
-    _cx: &mut Cx<'_>,
-    _fd: Fd,
-    _curr_value: UserOutPtr<abi::ItimerSpec>,
-) -> Result<usize> {
+pub fn timerfd_gettime(_cx: &mut Cx<'_>, _fd: Fd, _curr_value: UserOutPtr<abi::ItimerSpec>) -> Result<usize> {
     bail!(ENOSYS)
 }
