@@ -8,7 +8,11 @@
 //! Rules: nothing here blocks (an operation that must wait answers `EAGAIN`, and `wait_queue`
 //! tells where to wait). Permission is checked by the caller (`namei`, the system calls); a file
 //! system checks only its own invariants. `lookup`, `create` … on one directory are called under
-//! that directory's lock (`class::Directory`).
+//! that directory's lock (`class::Directory`). Where the file system is not
+//! [`FileSystem::cacheable`], `lookup`, `readdir`, `revalidate`, `metadata` and `open` are called with
+//! no lock held: procfs looks at tasks, whose locks rank before those of files. For the same
+//! reason `read`, `write` and `readdir` of a file with [`FileOps::takes_outer_locks`] are called
+//! without the position's lock, on a copy of the position.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -183,6 +187,12 @@ pub trait INode: Any + Send + Sync {
     fn file_type(&self) -> FileType;
     /// The part that every inode has and the VFS keeps: locks, marks, the pipe of a FIFO.
     fn common(&self) -> &super::InodeCommon;
+    /// Decides access where the mode bits alone do not (`/proc/PID/fd`, hidepid). `mask` is what
+    /// `access(2)` takes: 4 read, 2 write, 1 execute or search. `None`: the mode bits decide. No lock is
+    /// held.
+    fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
+        None
+    }
     /// Changes attributes.
     fn setattr(&self, attr: &SetAttr) -> Result<()> {
         bail!(EPERM, "the file system keeps no such attribute")
@@ -324,6 +334,11 @@ pub trait FileOps: Any + Send + Sync {
         from: &mut dyn IoSrc,
     ) -> Result<usize> {
         bail!(EINVAL, "not writable")
+    }
+    /// Whether `read`, `write` and `readdir` take locks that rank before `class::OpenFile` (procfs,
+    /// terminals): the caller then uses a copy of the position and stores it afterwards.
+    fn takes_outer_locks(&self) -> bool {
+        false
     }
     /// Whether there is a position (`lseek`, `pread`); `ESPIPE` otherwise.
     fn seekable(&self) -> bool {
