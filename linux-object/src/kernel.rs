@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::cmdline::Cmdline;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::namespace::UserNamespace;
@@ -29,7 +30,7 @@ pub struct Kernel {
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
     /// The command line.
-    pub cmdline: String,
+    pub cmdline: Cmdline,
 }
 
 impl Kernel {
@@ -41,7 +42,7 @@ impl Kernel {
             hal,
             init_user_ns,
             koids,
-            cmdline: boot.cmdline,
+            cmdline: Cmdline::parse(&boot.cmdline),
         })
     }
 }
