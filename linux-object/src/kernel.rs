@@ -8,9 +8,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use crate::cmdline::Cmdline;
+use crate::futex::FutexTable;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::log_ring::LogRing;
 use crate::namespace::UserNamespace;
+use crate::rng::Rng;
+use crate::sched::Scheduler;
+use crate::time::{ClockEvents, Timekeeper, Timers};
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -31,6 +36,18 @@ pub struct Kernel {
     pub init_user_ns: Arc<UserNamespace>,
     /// The command line.
     pub cmdline: Cmdline,
+    /// Run queues and switching.
+    pub sched: Scheduler,
+    /// Timer queues.
+    pub timers: Timers,
+    /// The clocks.
+    pub time: Arc<Timekeeper>,
+    /// Futex waiters.
+    pub futexes: FutexTable,
+    /// Random numbers.
+    pub rng: Rng,
+    /// The kernel log.
+    pub log: LogRing,
 }
 
 impl Kernel {
@@ -38,11 +55,28 @@ impl Kernel {
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
+        let events = ClockEvents::new(hal.clone());
         Arc::new(Kernel {
+            sched: Scheduler::new(hal.clone(), events.clone()),
+            timers: Timers::new(hal.clone(), events),
+            time: Arc::new(Timekeeper::new(hal.clone())),
+            futexes: FutexTable::new(),
+            rng: Rng::new(&*hal),
+            log: LogRing::new(),
             hal,
             init_user_ns,
             koids,
             cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+    /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
+    pub fn timer_interrupt(&self) {
+        self.sched.tick();
+        self.timers.run_due();
+    }
+
+    /// Another CPU kicked this one.
+    pub fn kick_interrupt(&self) {
+        self.sched.kick_interrupt();
     }
 }
