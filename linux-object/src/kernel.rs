@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::namespace::UserNamespace;
+use crate::sysctl::Sysctls;
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Kernel {
     pub koids: KoidTable,
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
+    /// Settings of `/proc/sys` that belong to the whole kernel.
+    pub sysctl: Sysctls,
     /// The command line.
     pub cmdline: String,
 }
@@ -41,6 +44,7 @@ impl Kernel {
             hal,
             init_user_ns,
             koids,
+            sysctl: Sysctls::default(),
             cmdline: boot.cmdline,
         })
     }

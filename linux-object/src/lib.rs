@@ -22,5 +22,6 @@ pub mod mm;
 pub mod namespace;
 pub mod sched;
 pub mod sync;
+pub mod sysctl;
 pub mod task;
 pub mod time;

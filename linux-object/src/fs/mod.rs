@@ -8,6 +8,7 @@ mod open_file;
 mod path;
 #[allow(missing_docs)]
 mod poll;
+pub mod seq_file;
 mod super_block;
 mod vfs;
 
