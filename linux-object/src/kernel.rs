@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::cmdline::Cmdline;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::namespace::UserNamespace;
@@ -32,7 +33,7 @@ pub struct Kernel {
     /// Settings of `/proc/sys` that belong to the whole kernel.
     pub sysctl: Sysctls,
     /// The command line.
-    pub cmdline: String,
+    pub cmdline: Cmdline,
 }
 
 impl Kernel {
@@ -45,7 +46,7 @@ impl Kernel {
             init_user_ns,
             koids,
             sysctl: Sysctls::default(),
-            cmdline: boot.cmdline,
+            cmdline: Cmdline::parse(&boot.cmdline),
         })
     }
 }
