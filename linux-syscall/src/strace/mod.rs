@@ -91,7 +91,11 @@ impl Trace {
     fn begin(&mut self, cx: &Cx<'_>, line: &mut String) -> fmt::Result {
         write!(line, "[{}] {}: ", cx.task.pid().global_nr(), comm(cx.task))?;
         let Some(call) = self.call else {
-            return write!(line, "syscall_{}({:#x}, {:#x}, {:#x}", self.nr, self.args[0], self.args[1], self.args[2]);
+            return write!(
+                line,
+                "syscall_{}({:#x}, {:#x}, {:#x}",
+                self.nr, self.args[0], self.args[1], self.args[2]
+            );
         };
         write!(line, "{}(", call.name)?;
         for n in 0..call.args.len() {
@@ -140,7 +144,10 @@ impl Trace {
     fn end(&self, cx: &Cx<'_>, result: &Result<usize>, line: &mut String) -> fmt::Result {
         if let Some(call) = self.call {
             let written = match (call.name, result) {
-                ("read" | "pread64" | "readlink" | "readlinkat" | "recvfrom" | "getrandom" | "getcwd", Ok(n)) => Some(*n),
+                (
+                    "read" | "pread64" | "readlink" | "readlinkat" | "recvfrom" | "getrandom" | "getcwd",
+                    Ok(n),
+                ) => Some(*n),
                 _ => None,
             };
             for n in self.printed..call.args.len() {
@@ -148,7 +155,11 @@ impl Trace {
             }
         }
         match result {
-            Ok(value) if self.call.is_some_and(|call| ["mmap", "brk", "mremap", "shmat"].contains(&call.name)) => {
+            Ok(value)
+                if self
+                    .call
+                    .is_some_and(|call| ["mmap", "brk", "mremap", "shmat"].contains(&call.name)) =>
+            {
                 writeln!(line, ") = {value:#x}")
             }
             Ok(value) => writeln!(line, ") = {}", *value as isize),

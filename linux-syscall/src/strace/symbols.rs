@@ -28,7 +28,9 @@ pub(super) fn print(call: &str, arg: &str, raw: u64, out: &mut String) -> bool {
         ("unshare", "flags") | ("setns", "nstype") => flags(raw, CLONE, "0", out),
         ("mount", "flags") => flags(raw, MS, "0", out),
         ("umount2", "flags") => flags(raw, UMOUNT, "0", out),
-        (_, "flags") if call.ends_with("at") || call.ends_with("at2") || call == "statx" => flags(raw, AT, "0", out),
+        (_, "flags") if call.ends_with("at") || call.ends_with("at2") || call == "statx" => {
+            flags(raw, AT, "0", out)
+        }
         ("lseek", "whence") => return one(raw, WHENCE, out),
         ("fcntl", "cmd") => return one(raw, FCNTL, out),
         ("ioctl", "cmd") => return one(raw, IOCTL, out),
@@ -41,7 +43,11 @@ pub(super) fn print(call: &str, arg: &str, raw: u64, out: &mut String) -> bool {
                 return false;
             };
             out.push_str(name);
-            flags_after(raw & !0x7f & 0xffff_ffff, &[(128, "PRIVATE"), (256, "CLOCK_REALTIME")], out);
+            flags_after(
+                raw & !0x7f & 0xffff_ffff,
+                &[(128, "PRIVATE"), (256, "CLOCK_REALTIME")],
+                out,
+            );
         }
         _ => return false,
     }
@@ -122,7 +128,12 @@ const MS: Names = &[
     (1 << 20, "MS_SHARED"), (1 << 21, "MS_RELATIME"), (1 << 24, "MS_STRICTATIME"),
 ];
 
-const UMOUNT: Names = &[(1, "MNT_FORCE"), (2, "MNT_DETACH"), (4, "MNT_EXPIRE"), (8, "UMOUNT_NOFOLLOW")];
+const UMOUNT: Names = &[
+    (1, "MNT_FORCE"),
+    (2, "MNT_DETACH"),
+    (4, "MNT_EXPIRE"),
+    (8, "UMOUNT_NOFOLLOW"),
+];
 
 const AT: Names = &[
     (0x100, "AT_SYMLINK_NOFOLLOW"),
@@ -132,7 +143,13 @@ const AT: Names = &[
     (0x1000, "AT_EMPTY_PATH"),
 ];
 
-const WHENCE: Names = &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")];
+const WHENCE: Names = &[
+    (0, "SEEK_SET"),
+    (1, "SEEK_CUR"),
+    (2, "SEEK_END"),
+    (3, "SEEK_DATA"),
+    (4, "SEEK_HOLE"),
+];
 
 #[rustfmt::skip]
 const FCNTL: Names = &[
