@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "gawk",
     "grep",
     "gzip",
+    "hostname",
     "iproute2",
     "iputils-ping",
     "less",
@@ -57,16 +58,19 @@ const PRUNED: &[&str] = &[
     "usr/lib/x86_64-linux-gnu/gconv",
 ];
 
-/// Build the archive if it is missing; changes to the list of packages or to
-/// the init script need `rm -r target/rootfs-debian*`.
+const INIT: &str = include_str!("../rootfs/debian-init");
+
+/// Build the archive, unless one with these packages and this init is there.
 pub fn initramfs() -> Result<PathBuf> {
     let path = project::target("rootfs-debian.cpio.gz");
-    if path.exists() {
+    let recipe = format!("{PACKAGES:?}\n{UNWANTED:?}\n{PRUNED:?}\n{INIT}");
+    let stamp = project::target("rootfs-debian.recipe");
+    if path.exists() && std::fs::read(&stamp).is_ok_and(|made| made == recipe.as_bytes()) {
         return Ok(path);
     }
     let root = project::target("rootfs-debian");
     unpack(&root)?;
-    std::fs::write(root.join("init"), include_bytes!("../rootfs/debian-init"))?;
+    std::fs::write(root.join("init"), INIT)?;
     std::fs::set_permissions(root.join("init"), PermissionsExt::from_mode(0o755))?;
     println!("pack {}", path.display());
     let mut archive = Archive::default();
@@ -75,6 +79,7 @@ pub fn initramfs() -> Result<PathBuf> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
     gzip.write_all(&archive.finish())?;
     project::write(&path, &gzip.finish()?)?;
+    project::write(&stamp, recipe.as_bytes())?;
     Ok(path)
 }
 
