@@ -11,6 +11,9 @@
  *   SKIP(reason)              this target cannot run the case
  *   pid = SPAWN(stmts)        fork; the child runs stmts and exits with 0
  *   JOIN(pid)                 wait for pid; it must exit with 0
+ *   ROLE(name) { ... }        what this program does when it is executed with
+ *                             "role:name" as argv[0], or KT_ROLE=name in its
+ *                             environment: int (int argc, char **argv)
  *
  * The first failing check prints where and why and ends its process with
  * status 1, so a child's failure reaches the case through JOIN. The verdict of
@@ -60,6 +63,26 @@ static inline void kt_register(struct kt_case *c)
 		kt_register(&kt_case_##name);                                  \
 	}                                                                      \
 	static void kt_run_##name(void)
+
+struct kt_role {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	struct kt_role *next;
+};
+
+static struct kt_role *kt_roles;
+
+#define ROLE(role)                                                             \
+	static int kt_role_run_##role(int argc, char **argv);                  \
+	static struct kt_role kt_role_##role = { #role, kt_role_run_##role,    \
+						 NULL };                       \
+	__attribute__((constructor)) static void kt_role_reg_##role(void)      \
+	{                                                                      \
+		kt_role_##role.next = kt_roles;                                \
+		kt_roles = &kt_role_##role;                                    \
+	}                                                                      \
+	static int kt_role_run_##role(__attribute__((unused)) int argc,        \
+				      __attribute__((unused)) char **argv)
 
 #define KT_FAIL(fmt, ...)                                                      \
 	do {                                                                   \
@@ -203,6 +226,12 @@ static inline int kt_run(const struct kt_case *c, const sigset_t *mask)
 
 int main(int argc, char **argv)
 {
+	const char *role = getenv("KT_ROLE");
+	if (argc > 0 && !strncmp(argv[0], "role:", 5))
+		role = argv[0] + 5;
+	for (struct kt_role *r = kt_roles; role && r; r = r->next)
+		if (!strcmp(r->name, role))
+			return r->run(argc, argv);
 	sigset_t chld, mask;
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
