@@ -24,8 +24,10 @@ __attribute__((format(printf, 1, 2))) static inline void kt_say(const char *fmt,
 	va_start(args, fmt);
 	int n = vsnprintf(line, sizeof line, fmt, args);
 	va_end(args);
-	if (n > (int)sizeof line - 1)
+	if (n > (int)sizeof line - 1) {
 		n = sizeof line - 1;
+		line[n - 1] = '\n';
+	}
 	int ignored = write(1, line, n);
 	(void)ignored;
 }

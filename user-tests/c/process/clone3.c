@@ -27,7 +27,7 @@ TEST(the_first_version_has_64_bytes)
 	CHECK_ERR(sys_clone3(&args, 63), EINVAL);
 	CHECK_ERR(sys_clone3(&args, 0), EINVAL);
 	CHECK_ERR(sys_clone3(&args, 5000), E2BIG);
-	CHECK_ERR(sys_clone3((void *)8, 64), EFAULT);
+	CHECK_ERR(sys_clone3(BAD_PTR, 64), EFAULT);
 }
 
 TEST(a_longer_structure_must_end_in_zeros)

@@ -153,5 +153,5 @@ TEST(wrong_arguments)
 	CHECK_ERR(waitid(P_PIDFD, -1, &info, WEXITED), EINVAL);
 	CHECK_ERR(waitid(P_ALL, 0, &info, WEXITED), ECHILD);
 	pid_t child = SPAWN(_exit(0));
-	CHECK_ERR(sys_waitid(P_PID, child, (void *)8, WEXITED, NULL), EFAULT);
+	CHECK_ERR(sys_waitid(P_PID, child, BAD_PTR, WEXITED, NULL), EFAULT);
 }
