@@ -117,7 +117,14 @@ pub fn dir_event(dir: &dyn INode, mask: NotifyMask, name: &[u8], cookie: u32, is
 
 /// [`dir_event`] about a file that may have lost its name: watches with `IN_EXCL_UNLINK` do not hear it.
 #[inline]
-pub fn dir_event_of(dir: &dyn INode, mask: NotifyMask, name: &[u8], cookie: u32, isdir: bool, unlinked: bool) {
+pub fn dir_event_of(
+    dir: &dyn INode,
+    mask: NotifyMask,
+    name: &[u8],
+    cookie: u32,
+    isdir: bool,
+    unlinked: bool,
+) {
     if dir.common().marks.wants(mask) {
         let mask = if isdir { mask | NotifyMask::ISDIR } else { mask };
         tell(dir.common(), mask, Some(name), cookie, unlinked);

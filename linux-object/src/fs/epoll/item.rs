@@ -63,8 +63,7 @@ impl Item {
     }
     /// After its one shot: nothing is reported until it is set again.
     pub fn disable(&self) {
-        self.events
-            .fetch_and(EpollFlags::all().bits(), Ordering::SeqCst);
+        self.events.fetch_and(EpollFlags::all().bits(), Ordering::SeqCst);
     }
     /// Its name in the wait queue of its file.
     pub fn wait_key(self: &Arc<Self>) -> usize {

@@ -151,7 +151,9 @@ impl IoSrc for PipeBatch {
     fn take(&mut self, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < buf.len() {
-            let Some(front) = self.bufs.get(self.at) else { break };
+            let Some(front) = self.bufs.get(self.at) else {
+                break;
+            };
             let n = (front.len as usize).min(buf.len() - done);
             self.hal
                 .read_frame(front.frame, front.offset as usize, &mut buf[done..][..n]);

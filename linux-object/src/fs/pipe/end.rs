@@ -81,7 +81,13 @@ fn new_pipe(task: &Arc<Task>) -> Result<Arc<Pipe>> {
     let cred = task.cred();
     let privileged = cred.capable(Capability::SYS_RESOURCE) || cred.capable(Capability::SYS_ADMIN);
     let kernel = task.kernel();
-    Pipe::new(kernel.hal.clone(), kernel.pipe_users.clone(), &kernel.sysctl, cred.uid, privileged)
+    Pipe::new(
+        kernel.hal.clone(),
+        kernel.pipe_users.clone(),
+        &kernel.sysctl,
+        cred.uid,
+        privileged,
+    )
 }
 
 /// A new pipe with its reading and its writing end (`pipe2(2)`).
