@@ -7,9 +7,16 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::cmdline::Cmdline;
+use crate::fs::epoll::EpollUsers;
+use crate::fs::{FsTypes, Vfs};
+use crate::fs::inotify::InotifyUsers;
+use crate::fs::pipe::PipeUsers;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::namespace::UserNamespace;
+use crate::sysctl::Sysctls;
+use crate::tty::Ttys;
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -28,8 +35,22 @@ pub struct Kernel {
     pub koids: KoidTable,
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
+    /// Settings of `/proc/sys` that belong to the whole kernel.
+    pub sysctl: Sysctls,
+    /// Pages of pipes by user.
+    pub pipe_users: Arc<PipeUsers>,
+    /// inotify instances and watches by user.
+    pub inotify_users: Arc<InotifyUsers>,
+    /// epoll watches by user.
+    pub epoll_users: Arc<EpollUsers>,
+    /// File system types by name.
+    pub fs_types: FsTypes,
+    /// Mounts, devices and the like.
+    pub vfs: Vfs,
+    /// The terminals.
+    pub ttys: Ttys,
     /// The command line.
-    pub cmdline: String,
+    pub cmdline: Cmdline,
 }
 
 impl Kernel {
@@ -38,10 +59,22 @@ impl Kernel {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
         Arc::new(Kernel {
+            ttys: Ttys::new(&hal),
             hal,
             init_user_ns,
             koids,
-            cmdline: boot.cmdline,
+            fs_types: FsTypes::default(),
+            vfs: Vfs::default(),
+            sysctl: Sysctls::default(),
+            pipe_users: Arc::default(),
+            inotify_users: Arc::default(),
+            epoll_users: Arc::default(),
+            cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+
+    /// Bytes came in on the console. Called without locks.
+    pub fn console_input(&self, bytes: &[u8]) {
+        self.ttys.console.receive(bytes);
     }
 }

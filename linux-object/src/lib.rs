@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
 extern crate std;
 
+pub mod cmdline;
 pub mod cred;
 pub mod error;
 pub mod fs;
@@ -20,7 +21,10 @@ pub mod kernel;
 pub mod kobject;
 pub mod mm;
 pub mod namespace;
+pub mod net;
 pub mod sched;
 pub mod sync;
+pub mod sysctl;
 pub mod task;
 pub mod time;
+pub mod tty;

@@ -1,10 +1,12 @@
 //! What every inode has, whatever its file system.
 
-use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::file_lock::FileLocks;
+use super::notify::Marks;
+use super::pipe::{FifoSlot, fifo_slot};
 use crate::error::Result;
+use crate::net::unix::{BoundSlot, bound_slot};
 use crate::sync::{SpinLock, class};
 use crate::{bail, ensure};
 
@@ -26,7 +28,6 @@ bitflags::bitflags! {
 }
 
 /// The VFS's own part of an inode, embedded in each file system's inode.
-#[derive(Default)]
 pub struct InodeCommon {
     /// Held while entries of a directory are looked up and changed (Linux's `i_rwsem`).
     pub dir: SpinLock<(), class::Directory>,
@@ -37,8 +38,18 @@ pub struct InodeCommon {
     write_count: AtomicI32,
     /// Seals of a memfd (`F_ADD_SEALS`); [`InodeCommon::NO_SEALS`] where there are none to add.
     seals: AtomicU32,
-    /// The unix socket bound to it.
-    pub socket: SpinLock<Option<Arc<dyn core::any::Any + Send + Sync>>, class::Leaf>,
+    /// The watches on it.
+    pub marks: Marks,
+    /// The pipe of a FIFO while it is open.
+    pub fifo: FifoSlot,
+    /// The socket that is bound to it.
+    pub socket: BoundSlot,
+}
+
+impl Default for InodeCommon {
+    fn default() -> InodeCommon {
+        InodeCommon::new(InodeFlags::empty())
+    }
 }
 
 impl InodeCommon {
@@ -48,8 +59,14 @@ impl InodeCommon {
     /// With these flags.
     pub fn new(flags: InodeFlags) -> InodeCommon {
         InodeCommon {
+            dir: SpinLock::new(()),
+            locks: FileLocks::default(),
             flags: AtomicU32::new(flags.bits()),
-            ..InodeCommon::default()
+            write_count: AtomicI32::new(0),
+            seals: AtomicU32::new(0),
+            marks: Marks::default(),
+            fifo: fifo_slot(),
+            socket: bound_slot(),
         }
     }
     /// The flags.

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::epoll::{self, FileWatches};
 use super::{FileOps, FileTable, FileType, INode, Path};
 use crate::cred::Cred;
 use crate::error::Result;
@@ -74,6 +75,8 @@ pub struct OpenFile {
     pub ops: Option<Arc<dyn FileOps>>,
     /// Credentials of the opener.
     pub cred: Arc<Cred>,
+    /// The epoll instances that watch it.
+    pub epoll: FileWatches,
     flags: AtomicU32,
     /// It counts among the writers of its mount and inode.
     pub(super) writer: AtomicBool,
@@ -97,6 +100,7 @@ impl OpenFile {
             inode,
             ops,
             cred,
+            epoll: FileWatches::default(),
             flags: AtomicU32::new(flags.bits()),
             writer: AtomicBool::new(false),
             position: SpinLock::new(0),
@@ -162,6 +166,9 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if self.epoll.any() {
+            epoll::file_closed(self);
+        }
         if *self.flags.get_mut() & OpenFlags::PATH.bits() != 0 {
             return;
         }

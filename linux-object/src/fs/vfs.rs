@@ -8,7 +8,11 @@
 //! Rules: nothing here blocks (an operation that must wait answers `EAGAIN`, and `wait_queue`
 //! tells where to wait). Permission is checked by the caller (`namei`, the system calls); a file
 //! system checks only its own invariants. `lookup`, `create` … on one directory are called under
-//! that directory's lock (`class::Directory`).
+//! that directory's lock (`class::Directory`). Where the file system is not
+//! [`FileSystem::cacheable`], `lookup`, `readdir`, `revalidate`, `metadata` and `open` are called with
+//! no lock held: procfs looks at tasks, whose locks rank before those of files. For the same
+//! reason `read`, `write` and `readdir` of a file with [`FileOps::takes_outer_locks`] are called
+//! without the position's lock, on a copy of the position.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -23,6 +27,7 @@ use crate::ids::{Frame, Kgid, Kuid, UserAddr};
 use crate::namespace::UserNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
+use crate::time::Ktime;
 use crate::{bail, err};
 
 /// What kind of file.
@@ -183,6 +188,12 @@ pub trait INode: Any + Send + Sync {
     fn file_type(&self) -> FileType;
     /// The part that every inode has and the VFS keeps: locks, marks, the pipe of a FIFO.
     fn common(&self) -> &super::InodeCommon;
+    /// Decides access where the mode bits alone do not (`/proc/PID/fd`, hidepid). `mask` is what
+    /// `access(2)` takes: 4 read, 2 write, 1 execute or search. `None`: the mode bits decide. No lock is
+    /// held.
+    fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
+        None
+    }
     /// Changes attributes.
     fn setattr(&self, attr: &SetAttr) -> Result<()> {
         bail!(EPERM, "the file system keeps no such attribute")
@@ -315,7 +326,9 @@ pub trait FileOps: Any + Send + Sync {
     fn read(&self, file: &OpenFile, task: &Arc<Task>, offset: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
         bail!(EINVAL, "not readable")
     }
-    /// Writes, likewise.
+    /// Writes, likewise. A count that leaves bytes in `from` means that the rest has to wait: a blocking
+    /// `write(2)` waits and calls again, and answers the sum at an error. An error means
+    /// that nothing was written, whatever was taken from `from`: who tries again gives a fresh source.
     fn write(
         &self,
         file: &OpenFile,
@@ -324,6 +337,11 @@ pub trait FileOps: Any + Send + Sync {
         from: &mut dyn IoSrc,
     ) -> Result<usize> {
         bail!(EINVAL, "not writable")
+    }
+    /// Whether `read`, `write` and `readdir` take locks that rank before `class::OpenFile` (procfs,
+    /// terminals): the caller then uses a copy of the position and stores it afterwards.
+    fn takes_outer_locks(&self) -> bool {
+        false
     }
     /// Whether there is a position (`lseek`, `pread`); `ESPIPE` otherwise.
     fn seekable(&self) -> bool {
@@ -340,6 +358,19 @@ pub trait FileOps: Any + Send + Sync {
     /// Where to wait for a change of `poll` or of `EAGAIN`; `None` if the file never makes wait.
     fn wait_queue(&self) -> Option<&WaitQueue> {
         None
+    }
+    /// Whether `open(2)` may return. `EAGAIN`: it still has to wait on `wait_queue` (a FIFO without
+    /// the other end); not asked with `O_NONBLOCK`.
+    fn opened(&self, file: &OpenFile) -> Result<()> {
+        Ok(())
+    }
+    /// When a blocking read (or write) that began at `since` stops waiting (`SO_RCVTIMEO`, `VTIME`).
+    fn io_deadline(&self, file: &OpenFile, write: bool, since: Ktime) -> Ktime {
+        Ktime::MAX
+    }
+    /// What it then answers, if it moved no byte.
+    fn io_timed_out(&self, file: &OpenFile, write: bool) -> Result<usize> {
+        bail!(EAGAIN, "the time-out of the file has passed")
     }
     /// `ioctl(2)`; `ENOTTY` for what is unknown.
     fn ioctl(&self, file: &OpenFile, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {

@@ -52,8 +52,10 @@ pub trait Cpu {
     fn relax(&self);
 }
 
-/// What a new thread runs. It must never return: a thread ends by switching away for good.
-pub type Entry = Box<dyn FnOnce() + Send>;
+/// What a new thread runs. When it returns, nothing is left on its stack, and the machine
+/// switches to the returned thread for good; whoever drops the last reference to the ended
+/// thread frees its stack (the scheduler does, on another stack).
+pub type Entry = Box<dyn FnOnce() -> Arc<dyn MachineThread> + Send>;
 
 /// A thread as the machine sees it: a kernel stack with its guard page, saved registers, FPU state,
 /// the user's `fs` and `gs` base.

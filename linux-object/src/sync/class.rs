@@ -16,13 +16,13 @@ pub trait LockClass: 'static {
 }
 
 macro_rules! lock_classes {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        lock_classes!(@ 0u8; $($(#[$doc])* $name,)*);
-        /// Every class in order, outermost first.
-        pub const ALL: &[&str] = &[$(stringify!($name)),*];
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        lock_classes!(@ 0u8; $($(#[doc = $doc])+ $name,)*);
+        /// Every class in order, outermost first, with what it protects.
+        pub const ALL: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+))),*];
     };
-    (@ $rank:expr; $(#[$doc:meta])* $name:ident, $($rest:tt)*) => {
-        $(#[$doc])*
+    (@ $rank:expr; $(#[doc = $doc:literal])+ $name:ident, $($rest:tt)*) => {
+        $(#[doc = $doc])+
         #[derive(Debug)]
         pub enum $name {}
         impl LockClass for $name {
