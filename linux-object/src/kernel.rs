@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use crate::cmdline::Cmdline;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::mm::Memory;
 use crate::namespace::UserNamespace;
 use crate::sysctl::Sysctls;
 
@@ -31,7 +32,9 @@ pub struct Kernel {
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
     /// Settings of `/proc/sys` that belong to the whole kernel.
-    pub sysctl: Sysctls,
+    pub sysctl: Arc<Sysctls>,
+    /// Memory management: settings and totals.
+    pub memory: Arc<Memory>,
     /// The command line.
     pub cmdline: Cmdline,
 }
@@ -41,11 +44,14 @@ impl Kernel {
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
+        let sysctl = Arc::new(Sysctls::default());
+        let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
             hal,
+            memory,
             init_user_ns,
             koids,
-            sysctl: Sysctls::default(),
+            sysctl,
             cmdline: Cmdline::parse(&boot.cmdline),
         })
     }
