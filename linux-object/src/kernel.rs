@@ -8,11 +8,15 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use crate::cmdline::Cmdline;
+use crate::fs::epoll::EpollUsers;
+use crate::fs::inotify::InotifyUsers;
+use crate::fs::pipe::PipeUsers;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::mm::Memory;
 use crate::namespace::UserNamespace;
 use crate::sysctl::Sysctls;
+use crate::tty::Ttys;
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -35,6 +39,14 @@ pub struct Kernel {
     pub sysctl: Arc<Sysctls>,
     /// Memory management: settings and totals.
     pub memory: Arc<Memory>,
+    /// Pages of pipes by user.
+    pub pipe_users: Arc<PipeUsers>,
+    /// inotify instances and watches by user.
+    pub inotify_users: Arc<InotifyUsers>,
+    /// epoll watches by user.
+    pub epoll_users: Arc<EpollUsers>,
+    /// The terminals.
+    pub ttys: Ttys,
     /// The command line.
     pub cmdline: Cmdline,
 }
@@ -47,12 +59,21 @@ impl Kernel {
         let sysctl = Arc::new(Sysctls::default());
         let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
+            ttys: Ttys::new(&hal),
             hal,
             memory,
             init_user_ns,
             koids,
             sysctl,
+            pipe_users: Arc::default(),
+            inotify_users: Arc::default(),
+            epoll_users: Arc::default(),
             cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+
+    /// Bytes came in on the console. Called without locks.
+    pub fn console_input(&self, bytes: &[u8]) {
+        self.ttys.console.receive(bytes);
     }
 }

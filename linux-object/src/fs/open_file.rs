@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::epoll::{self, FileWatches};
 use super::{FileOps, INode, Path};
 use crate::cred::Cred;
 use crate::sync::{SpinLock, class};
@@ -57,6 +58,8 @@ pub struct OpenFile {
     pub ops: Option<Arc<dyn FileOps>>,
     /// Credentials of the opener.
     pub cred: Arc<Cred>,
+    /// The epoll instances that watch it.
+    pub epoll: FileWatches,
     flags: AtomicU32,
     /// The position. Held while a read or write uses it, as in Linux (`f_pos_lock`).
     pub position: SpinLock<u64, class::OpenFile>,
@@ -76,6 +79,7 @@ impl OpenFile {
             inode,
             ops,
             cred,
+            epoll: FileWatches::default(),
             flags: AtomicU32::new(flags.bits()),
             position: SpinLock::new(0),
         }
@@ -95,5 +99,13 @@ impl OpenFile {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
                 Some(old & !mask.bits() | value.bits() & mask.bits())
             });
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if self.epoll.any() {
+            epoll::file_closed(self);
+        }
     }
 }
