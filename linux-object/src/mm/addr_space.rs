@@ -187,7 +187,11 @@ impl MmState {
     /// Counts an area that came (`+`) or went (`-`).
     pub fn account(&mut self, flags: VmFlags, pages: u64, add: bool) {
         let change = |count: &mut u64| {
-            *count = if add { *count + pages } else { count.saturating_sub(pages) };
+            *count = if add {
+                *count + pages
+            } else {
+                count.saturating_sub(pages)
+            };
         };
         change(&mut self.counts.total);
         if flags.contains(VmFlags::GROWSDOWN) {
@@ -270,7 +274,8 @@ impl Mm {
     }
     /// The most pages that were resident (`VmHWM`).
     pub fn rss_peak(&self) -> u64 {
-        self.rss().max(self.core.rss_peak.load(Ordering::Relaxed).max(0) as u64)
+        self.rss()
+            .max(self.core.rss_peak.load(Ordering::Relaxed).max(0) as u64)
     }
     /// Bytes of page tables (`VmPTE`).
     pub fn page_table_bytes(&self) -> u64 {

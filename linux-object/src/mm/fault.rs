@@ -91,7 +91,13 @@ impl MmState {
             }
             vma.flags |= VmFlags::HAS_ANON;
             let frame = core.new_anon(true)?;
-            return core.set(page, Pte { frame, flags: prot | own });
+            return core.set(
+                page,
+                Pte {
+                    frame,
+                    flags: prot | own,
+                },
+            );
         };
         let index = vma.pgoff + ((at - vma.start) >> PAGE_SHIFT);
         let cache = match &file.source {
@@ -99,7 +105,11 @@ impl MmState {
             VmSource::Frames(frames) => {
                 let frame = usize::try_from(index).ok().and_then(|index| frames.get(index));
                 let frame = *frame.ok_or(Fault::Bus(si_code::BUS_ADRERR))?;
-                let prot = if vma.is_shared() { prot } else { prot - PageFlags::WRITE };
+                let prot = if vma.is_shared() {
+                    prot
+                } else {
+                    prot - PageFlags::WRITE
+                };
                 let flags = prot | PageFlags::SPECIAL | PageFlags::ACCESSED;
                 core.set(page, Pte { frame, flags })?;
                 return if write && !vma.is_shared() {
@@ -135,7 +145,9 @@ impl MmState {
         core.set(page, Pte { frame, flags })?;
         // Neighbours in the cache come along.
         let first = (at & !((FAULT_AROUND << PAGE_SHIFT) - 1)).max(vma.start);
-        let end = (first | ((FAULT_AROUND << PAGE_SHIFT) - 1)).wrapping_add(1).min(vma.end);
+        let end = (first | ((FAULT_AROUND << PAGE_SHIFT) - 1))
+            .wrapping_add(1)
+            .min(vma.end);
         let (start, pgoff) = (vma.start, vma.pgoff);
         core.fault_around(cache, first..end, pgoff + ((first - start) >> PAGE_SHIFT), flags);
         Ok(())
@@ -181,7 +193,8 @@ impl MmState {
     /// Whether `pages` more fit the limits (Linux's `may_expand_vm`).
     pub fn may_expand(&self, who: &dyn MmQuota, flags: VmFlags, pages: u64) -> bool {
         let fits = |count: u64, limit: u64| count.saturating_add(pages) <= limit >> PAGE_SHIFT;
-        fits(self.counts.total, who.limit_as()) && (!flags.is_data() || fits(self.counts.data, who.limit_data()))
+        fits(self.counts.total, who.limit_as())
+            && (!flags.is_data() || fits(self.counts.data, who.limit_data()))
     }
 }
 
@@ -236,10 +249,11 @@ impl MmCore {
     fn fault_around(&self, cache: &PageCache, range: Range<u64>, index: u64, flags: PageFlags) {
         let pages = (range.end - range.start) >> PAGE_SHIFT;
         let mut present = 0u64;
-        self.space.update(UserAddr(range.start)..UserAddr(range.end), &mut |at, _| {
-            present |= 1 << ((at.0 - range.start) >> PAGE_SHIFT);
-            None
-        });
+        self.space
+            .update(UserAddr(range.start)..UserAddr(range.end), &mut |at, _| {
+                present |= 1 << ((at.0 - range.start) >> PAGE_SHIFT);
+                None
+            });
         cache.for_present(index..index + pages, |found, frame| {
             let n = found - index;
             let pte = Pte {

@@ -63,7 +63,12 @@ impl Memory {
             _ => {
                 let limit = self.commit_limit();
                 let reserve = (8 << 20) / PAGE_SIZE as u64;
-                now as u64 <= if admin { limit } else { limit.saturating_sub(reserve) }
+                now as u64
+                    <= if admin {
+                        limit
+                    } else {
+                        limit.saturating_sub(reserve)
+                    }
             }
         };
         if !fits {

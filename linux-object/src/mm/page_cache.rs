@@ -349,10 +349,18 @@ impl PageCache {
     /// Fills holes with pages (`fallocate`), and grows the file unless `keep_size`. `ENOSPC`; then
     /// nothing is left behind.
     pub fn allocate(&self, range: Range<u64>, keep_size: bool) -> Result<()> {
-        ensure!(range.end <= MAX_FILE_SIZE, EFBIG, "beyond the largest size of a file");
+        ensure!(
+            range.end <= MAX_FILE_SIZE,
+            EFBIG,
+            "beyond the largest size of a file"
+        );
         let pages = range.start / PAGE..pages_of(range.end);
         let free = self.hal().frame_stats().total as u64;
-        ensure!(pages.end - pages.start <= free + self.nr_pages(), ENOSPC, "more than all memory");
+        ensure!(
+            pages.end - pages.start <= free + self.nr_pages(),
+            ENOSPC,
+            "more than all memory"
+        );
         let mut added: Vec<u64> = Vec::new();
         let mut index = pages.start;
         let result = loop {
@@ -493,7 +501,11 @@ impl PageCache {
         let old = self.seals();
         ensure!(!old.contains(Seals::SEAL), EPERM, "sealed against seals");
         let write = seals.contains(Seals::WRITE) && !old.contains(Seals::WRITE);
-        ensure!(!write || state.shared == 0, EBUSY, "F_SEAL_WRITE on a file with a writable mapping");
+        ensure!(
+            !write || state.shared == 0,
+            EBUSY,
+            "F_SEAL_WRITE on a file with a writable mapping"
+        );
         self.seals.store((old | seals).bits(), Ordering::Relaxed);
         Ok(())
     }
@@ -553,7 +565,9 @@ impl PageCache {
             let next = {
                 let state = self.state.lock();
                 let rest = state.mappings.get(slot..).unwrap_or_default();
-                let found = rest.iter().position(|mm| mm.as_ref().is_some_and(|mm| mm.strong_count() > 0));
+                let found = rest
+                    .iter()
+                    .position(|mm| mm.as_ref().is_some_and(|mm| mm.strong_count() > 0));
                 found.and_then(|at| {
                     slot += at + 1;
                     state.mappings[slot - 1].clone()

@@ -68,7 +68,9 @@ impl PageTree {
     pub fn next_present(&self, from: u64) -> Option<u64> {
         self.leaves.range(from / LEAF..).find_map(|(&key, leaf)| {
             let first = if key == from / LEAF { from % LEAF } else { 0 };
-            let at = leaf.slots[first as usize..].iter().position(|&slot| slot != NONE)?;
+            let at = leaf.slots[first as usize..]
+                .iter()
+                .position(|&slot| slot != NONE)?;
             Some(key * LEAF + first + at as u64)
         })
     }
@@ -129,7 +131,9 @@ mod tests {
         let mut model = BTreeMap::new();
         let mut seed = 1u64;
         for _ in 0..20_000 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let index = (seed >> 33) % 200;
             match seed >> 60 {
                 0..8 => {

@@ -62,7 +62,9 @@ impl VmaTree {
 
     /// The area that holds `addr`.
     pub fn containing(&self, addr: u64) -> Option<&Vma> {
-        self.find(addr).map(|pos| self.get(pos)).filter(|vma| vma.start <= addr)
+        self.find(addr)
+            .map(|pos| self.get(pos))
+            .filter(|vma| vma.start <= addr)
     }
 
     #[inline]
@@ -99,7 +101,10 @@ impl VmaTree {
 
     pub fn next(&self, pos: Pos) -> Option<Pos> {
         if pos.at + 1 < self.leaves[pos.leaf].areas.len() {
-            Some(Pos { at: pos.at + 1, ..pos })
+            Some(Pos {
+                at: pos.at + 1,
+                ..pos
+            })
         } else {
             (pos.leaf + 1 < self.leaves.len()).then_some(Pos {
                 leaf: pos.leaf + 1,
@@ -110,7 +115,10 @@ impl VmaTree {
 
     pub fn prev(&self, pos: Pos) -> Option<Pos> {
         if pos.at > 0 {
-            return Some(Pos { at: pos.at - 1, ..pos });
+            return Some(Pos {
+                at: pos.at - 1,
+                ..pos
+            });
         }
         let leaf = pos.leaf.checked_sub(1)?;
         let at = self.leaves[leaf].areas.len() - 1;
@@ -142,7 +150,9 @@ impl VmaTree {
             let mut areas = Vec::new();
             let room = self.starts.try_reserve(1).is_ok()
                 && self.leaves.try_reserve(1).is_ok()
-                && areas.try_reserve_exact(if self.len == 0 { 8 } else { LEAF }).is_ok();
+                && areas
+                    .try_reserve_exact(if self.len == 0 { 8 } else { LEAF })
+                    .is_ok();
             ensure!(room, ENOMEM, "no memory for an area");
             if self.leaves.is_empty() {
                 self.starts.push(vma.start);
@@ -166,7 +176,11 @@ impl VmaTree {
             }
         }
         let (start, target) = (vma.start, &mut self.leaves[leaf]);
-        ensure!(target.areas.try_reserve(1).is_ok(), ENOMEM, "no memory for an area");
+        ensure!(
+            target.areas.try_reserve(1).is_ok(),
+            ENOMEM,
+            "no memory for an area"
+        );
         let at = target.areas.partition_point(|other| other.start < start);
         target.areas.insert(at, vma);
         target.max_gap = u64::MAX;
@@ -194,7 +208,10 @@ impl VmaTree {
 
     /// Every area, and an empty tree.
     pub fn take(&mut self) -> impl Iterator<Item = Vma> + use<> {
-        core::mem::take(self).leaves.into_iter().flat_map(|leaf| leaf.areas)
+        core::mem::take(self)
+            .leaves
+            .into_iter()
+            .flat_map(|leaf| leaf.areas)
     }
 
     /// The highest address at which `len` bytes fit between `low` and `high`.
@@ -228,7 +245,11 @@ impl VmaTree {
                     end = end.min(vma.start_gap());
                 }
                 // The gap above the last area belongs to no leaf; counting it errs on the safe side.
-                self.leaves[leaf].max_gap = if last_is_below(&self.leaves[leaf], high) { max_gap } else { u64::MAX };
+                self.leaves[leaf].max_gap = if last_is_below(&self.leaves[leaf], high) {
+                    max_gap
+                } else {
+                    u64::MAX
+                };
             } else {
                 end = end.min(first.start_gap());
             }
