@@ -14,6 +14,7 @@ use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::mm::Memory;
 use crate::namespace::UserNamespace;
 use crate::sysctl::Sysctls;
 use crate::tty::Ttys;
@@ -36,7 +37,9 @@ pub struct Kernel {
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
     /// Settings of `/proc/sys` that belong to the whole kernel.
-    pub sysctl: Sysctls,
+    pub sysctl: Arc<Sysctls>,
+    /// Memory management: settings and totals.
+    pub memory: Arc<Memory>,
     /// Pages of pipes by user.
     pub pipe_users: Arc<PipeUsers>,
     /// inotify instances and watches by user.
@@ -58,14 +61,17 @@ impl Kernel {
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
+        let sysctl = Arc::new(Sysctls::default());
+        let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
             ttys: Ttys::new(&hal),
             hal,
+            memory,
             init_user_ns,
             koids,
             fs_types: FsTypes::default(),
             vfs: Vfs::default(),
-            sysctl: Sysctls::default(),
+            sysctl,
             pipe_users: Arc::default(),
             inotify_users: Arc::default(),
             epoll_users: Arc::default(),
