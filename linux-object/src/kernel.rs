@@ -9,9 +9,9 @@ use alloc::sync::Arc;
 
 use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
-use crate::fs::{FsTypes, Vfs};
 use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
+use crate::fs::{FsTypes, Vfs};
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::mm::Memory;

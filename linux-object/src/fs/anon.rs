@@ -210,7 +210,13 @@ pub fn pseudo_pair(
     let (path, inode) = pseudo_path(kernel, kind, cred)?;
     let [first, second] = ops;
     let open = |ops, flags| {
-        Arc::new(OpenFile::new(path.clone(), inode.clone(), Some(ops), flags, cred.clone()))
+        Arc::new(OpenFile::new(
+            path.clone(),
+            inode.clone(),
+            Some(ops),
+            flags,
+            cred.clone(),
+        ))
     };
     Ok([open(first, flags[0]), open(second, flags[1])])
 }

@@ -137,12 +137,7 @@ impl Dentry {
 
     /// A dentry outside of any tree, shown as `name`.
     pub fn pseudo(inode: Arc<dyn INode>, name: &[u8]) -> Arc<Dentry> {
-        Dentry::make(
-            Some(inode),
-            DentryFlags::PSEUDO,
-            None,
-            Name::from_slice(name),
-        )
+        Dentry::make(Some(inode), DentryFlags::PSEUDO, None, Name::from_slice(name))
     }
 
     /// A dentry that no directory lists (`O_TMPFILE`): shown as deleted.

@@ -55,9 +55,15 @@ pub struct Devices {
 /// Registers `count` minors from `first` on.
 pub fn register_chrdev(kernel: &Kernel, first: DevT, count: u32, device: Arc<dyn CharDevice>) -> Result<()> {
     let mut chrdevs = kernel.vfs.devices.chrdevs.lock();
-    let taken = chrdevs
-        .iter()
-        .any(|range| range.contains(first) || (Range { first, count, device: device.clone() }).contains(range.first));
+    let taken = chrdevs.iter().any(|range| {
+        range.contains(first)
+            || (Range {
+                first,
+                count,
+                device: device.clone(),
+            })
+            .contains(range.first)
+    });
     ensure!(!taken, EBUSY, "the device numbers are taken");
     chrdevs.push(Range { first, count, device });
     Ok(())

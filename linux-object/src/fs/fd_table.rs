@@ -196,7 +196,11 @@ impl FileTable {
         cloexec: bool,
         limit: u64,
     ) -> Result<Option<Arc<OpenFile>>> {
-        ensure!(fd.0 >= 0 && (fd.0 as u64) < limit.min(NR_OPEN), EBADF, "RLIMIT_NOFILE");
+        ensure!(
+            fd.0 >= 0 && (fd.0 as u64) < limit.min(NR_OPEN),
+            EBADF,
+            "RLIMIT_NOFILE"
+        );
         let at = fd.0 as usize;
         let mut inner = self.inner.lock();
         inner.grow(at + 1)?;

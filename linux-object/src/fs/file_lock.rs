@@ -205,7 +205,11 @@ impl FileLocks {
         };
         let lists = context.lists.lock();
         (
-            lists.flocks.iter().map(|lock| (lock.owner, lock.exclusive)).collect(),
+            lists
+                .flocks
+                .iter()
+                .map(|lock| (lock.owner, lock.exclusive))
+                .collect(),
             lists.records.clone(),
         )
     }

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 
 use super::{Dentry, INode, Mount};
-use crate::error::Result;
 use crate::err;
+use crate::error::Result;
 
 /// A mount and a dentry in it.
 #[derive(Clone)]

@@ -12,11 +12,11 @@ use super::file_lock::BlockedLocks;
 use super::id_pool::IdPool;
 use super::mount::MountTopology;
 use super::{FileSystemType, Mount};
+use crate::ensure;
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
-use crate::ensure;
 
 /// The registered file system types, in order of registration.
 #[derive(Default)]
@@ -39,7 +39,10 @@ impl FsTypes {
     /// The type with this name.
     pub fn find(&self, name: &[u8]) -> Option<Arc<dyn FileSystemType>> {
         let types = self.types.lock();
-        types.iter().find(|fs_type| fs_type.name().as_bytes() == name).cloned()
+        types
+            .iter()
+            .find(|fs_type| fs_type.name().as_bytes() == name)
+            .cloned()
     }
     /// All of them (`/proc/filesystems`).
     pub fn all(&self) -> Vec<Arc<dyn FileSystemType>> {

@@ -76,9 +76,11 @@ impl SuperBlock {
     }
     /// Changes the flags in `mask`.
     pub fn set_flags(&self, mask: SbFlags, value: SbFlags) {
-        let _ = self.flags.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
-            Some(old & !mask.bits() | value.bits() & mask.bits())
-        });
+        let _ = self
+            .flags
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
+                Some(old & !mask.bits() | value.bits() & mask.bits())
+            });
     }
     /// Whether nothing on it may be changed.
     #[inline]

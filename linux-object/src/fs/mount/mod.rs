@@ -123,9 +123,11 @@ impl Mount {
         MountFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
     fn set_flags(&self, mask: MountFlags, value: MountFlags) {
-        let _ = self.flags.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
-            Some(old & !mask.bits() | value.bits() & mask.bits())
-        });
+        let _ = self
+            .flags
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
+                Some(old & !mask.bits() | value.bits() & mask.bits())
+            });
     }
     /// The mount it stands on; `None` for a root.
     pub fn parent(&self) -> Option<Arc<Mount>> {
@@ -154,8 +156,7 @@ impl Mount {
     }
     /// The mounts that stand on this one, oldest first.
     pub fn children(&self) -> Vec<Arc<Mount>> {
-        let mut children: Vec<Arc<Mount>> =
-            self.children.lock().values().filter_map(Weak::upgrade).collect();
+        let mut children: Vec<Arc<Mount>> = self.children.lock().values().filter_map(Weak::upgrade).collect();
         children.sort_by_key(|child| child.seq);
         children
     }

@@ -191,7 +191,9 @@ impl Propagation {
         let mut next = 0;
         while let Some(&(id, from)) = todo.get(next) {
             next += 1;
-            let Some(group) = self.groups.get(&id) else { continue };
+            let Some(group) = self.groups.get(&id) else {
+                continue;
+            };
             // In ring order from the origin on, as Linux visits peers.
             let at = group.members.iter().position(|&m| m == origin).unwrap_or(0);
             let ring = group.members[at..].iter().chain(&group.members[..at]);
@@ -222,6 +224,9 @@ impl Propagation {
 }
 
 fn insert_after(list: &mut Vec<u64>, original: u64, new: u64) {
-    let at = list.iter().position(|&m| m == original).map_or(list.len(), |at| at + 1);
+    let at = list
+        .iter()
+        .position(|&m| m == original)
+        .map_or(list.len(), |at| at + 1);
     list.insert(at, new);
 }
