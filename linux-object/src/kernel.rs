@@ -16,6 +16,13 @@ use crate::namespace::UserNamespace;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::time::{ClockEvents, Timekeeper, Timers};
+use crate::fs::epoll::EpollUsers;
+use crate::fs::inotify::InotifyUsers;
+use crate::fs::pipe::PipeUsers;
+use crate::fs::{FsTypes, Vfs};
+use crate::mm::Memory;
+use crate::sysctl::Sysctls;
+use crate::tty::Ttys;
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -34,6 +41,22 @@ pub struct Kernel {
     pub koids: KoidTable,
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
+    /// Settings of `/proc/sys` that belong to the whole kernel.
+    pub sysctl: Arc<Sysctls>,
+    /// Memory management: settings and totals.
+    pub memory: Arc<Memory>,
+    /// Pages of pipes by user.
+    pub pipe_users: Arc<PipeUsers>,
+    /// inotify instances and watches by user.
+    pub inotify_users: Arc<InotifyUsers>,
+    /// epoll watches by user.
+    pub epoll_users: Arc<EpollUsers>,
+    /// File system types by name.
+    pub fs_types: FsTypes,
+    /// Mounts, devices and the like.
+    pub vfs: Vfs,
+    /// The terminals.
+    pub ttys: Ttys,
     /// The command line.
     pub cmdline: Cmdline,
     /// Run queues and switching.
@@ -56,6 +79,8 @@ impl Kernel {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
         let events = ClockEvents::new(hal.clone());
+        let sysctl = Arc::new(Sysctls::default());
+        let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
             sched: Scheduler::new(hal.clone(), events.clone()),
             timers: Timers::new(hal.clone(), events),
@@ -63,12 +88,21 @@ impl Kernel {
             futexes: FutexTable::new(),
             rng: Rng::new(&*hal),
             log: LogRing::new(),
+            ttys: Ttys::new(&hal),
             hal,
+            memory,
             init_user_ns,
             koids,
+            fs_types: FsTypes::default(),
+            vfs: Vfs::default(),
+            sysctl,
+            pipe_users: Arc::default(),
+            inotify_users: Arc::default(),
+            epoll_users: Arc::default(),
             cmdline: Cmdline::parse(&boot.cmdline),
         })
     }
+
     /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
     pub fn timer_interrupt(&self) {
         self.sched.tick();
@@ -78,5 +112,10 @@ impl Kernel {
     /// Another CPU kicked this one.
     pub fn kick_interrupt(&self) {
         self.sched.kick_interrupt();
+    }
+
+    /// Bytes came in on the console. Called without locks.
+    pub fn console_input(&self, bytes: &[u8]) {
+        self.ttys.console.receive(bytes);
     }
 }
