@@ -8,20 +8,20 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use crate::cmdline::Cmdline;
-use crate::futex::FutexTable;
-use crate::hal::Hal;
-use crate::kobject::KoidTable;
-use crate::log_ring::LogRing;
-use crate::namespace::UserNamespace;
-use crate::rng::Rng;
-use crate::sched::Scheduler;
-use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::fs::epoll::EpollUsers;
 use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
+use crate::futex::FutexTable;
+use crate::hal::Hal;
+use crate::kobject::KoidTable;
+use crate::log_ring::LogRing;
 use crate::mm::Memory;
+use crate::namespace::UserNamespace;
+use crate::rng::Rng;
+use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
+use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
 /// What the boot loader handed over.

@@ -139,7 +139,11 @@ impl LogRing {
             };
             let Some(record) = self.get(seq) else { break };
             let line = record.line();
-            let offset = if record.seq == seq { offset.min(line.len()) } else { 0 };
+            let offset = if record.seq == seq {
+                offset.min(line.len())
+            } else {
+                0
+            };
             let part = (line.len() - offset).min(max - out.len());
             out.extend_from_slice(&line[offset..offset + part]);
             let mut ring = self.ring.lock();
@@ -198,8 +202,7 @@ impl LogRing {
     /// `SYSLOG_ACTION_CONSOLE_OFF`.
     pub fn console_off(&self) {
         if self.saved_level.load(Ordering::Relaxed) == 0 {
-            self.saved_level
-                .store(self.console_level(), Ordering::Relaxed);
+            self.saved_level.store(self.console_level(), Ordering::Relaxed);
         }
         self.console_level.store(1, Ordering::Relaxed);
     }
@@ -220,7 +223,8 @@ impl Record {
     pub fn line(&self) -> Vec<u8> {
         let micros = self.at.0 / 1000;
         let prio = u32::from(self.facility) << 3 | u32::from(self.level);
-        let mut line = alloc::format!("<{prio}>[{:5}.{:06}] ", micros / 1_000_000, micros % 1_000_000).into_bytes();
+        let mut line =
+            alloc::format!("<{prio}>[{:5}.{:06}] ", micros / 1_000_000, micros % 1_000_000).into_bytes();
         line.extend_from_slice(&self.text);
         line.push(b'\n');
         line

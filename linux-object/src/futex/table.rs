@@ -230,9 +230,6 @@ impl FutexTable {
 
     /// Number of waiters.
     pub fn nr_waiters(&self) -> usize {
-        self.lens
-            .iter()
-            .map(|len| len.load(Ordering::Relaxed))
-            .sum()
+        self.lens.iter().map(|len| len.load(Ordering::Relaxed)).sum()
     }
 }

@@ -13,7 +13,11 @@ impl Scheduler {
     fn lock_rq_of<'a>(
         &'a self,
         task: &SchedTask,
-    ) -> (CpuId, &'a CpuState, SpinGuard<'a, RunQueue<Task>, class::RunQueue>) {
+    ) -> (
+        CpuId,
+        &'a CpuState,
+        SpinGuard<'a, RunQueue<Task>, class::RunQueue>,
+    ) {
         loop {
             let id = task.cpu();
             let cpu = self.cpu(id);
@@ -67,8 +71,7 @@ impl Scheduler {
             } else {
                 rq.update_curr(self.hal.now().0);
                 rq.dequeue(task);
-                cpu.nr_running
-                    .store(rq.nr_running() as u32, Ordering::Relaxed);
+                cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
                 task.sched.detach()
             }
         };
@@ -107,11 +110,7 @@ impl Scheduler {
         let _params = task.sched.params.lock();
         let (id, _, mut rq) = self.lock_rq_of(&task.sched);
         rq.update_curr(self.hal.now().0);
-        let min = |group: &TaskGroup| {
-            group.cpus[id.0 as usize]
-                .min_vruntime
-                .load(Ordering::Relaxed)
-        };
+        let min = |group: &TaskGroup| group.cpus[id.0 as usize].min_vruntime.load(Ordering::Relaxed);
         let mut old = None;
         rq.change(task, |sched| {
             let from = sched.set_group(group.clone());

@@ -284,10 +284,7 @@ impl<H: Handle> FairQueue<H> {
             return true;
         }
         entity.ran() >= tunables.min_granularity
-            && before(
-                first.entity().vruntime().wrapping_add(slice),
-                entity.vruntime(),
-            )
+            && before(first.entity().vruntime().wrapping_add(slice), entity.vruntime())
     }
 
     fn advance_min(&mut self) {

@@ -236,8 +236,7 @@ impl Scheduler {
                 if let Some(next) = &next {
                     next.sched.enter_cpu();
                 }
-                cpu.nr_running
-                    .store(rq.nr_running() as u32, Ordering::Relaxed);
+                cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
                 self.set_tick(id, &rq, now);
                 break next;
             }
@@ -349,8 +348,7 @@ impl Scheduler {
 
     /// Preempts, kicks and sets the tick, after `task` came into `rq`.
     fn after_enqueue(&self, id: CpuId, cpu: &CpuState, rq: &RunQueue<Task>, task: &Arc<Task>, now: Ktime) {
-        cpu.nr_running
-            .store(rq.nr_running() as u32, Ordering::Relaxed);
+        cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
         let preempts = rq.preempts(task);
         if preempts && let Some(curr) = rq.curr() {
             curr.set_thread_flags(ThreadFlags::NEED_RESCHED);

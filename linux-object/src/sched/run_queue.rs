@@ -115,9 +115,7 @@ impl<T: RunTask> RunQueue<T> {
         }
         self.groups[slot] = Some(GroupQueue {
             group: group.clone(),
-            parent: group
-                .parent()
-                .map_or(slot, |parent| parent.slot() as usize),
+            parent: group.parent().map_or(slot, |parent| parent.slot() as usize),
             queue: FairQueue::new(),
         });
     }
@@ -463,10 +461,12 @@ impl<T: RunTask> RunQueue<T> {
             return Some(task.clone());
         }
         let levels = self.groups.iter().flatten();
-        let tasks = levels.flat_map(|level| level.queue.waiting()).filter_map(|node| match node {
-            Node::Task(task) => Some(task),
-            Node::Group(_) => None,
-        });
+        let tasks = levels
+            .flat_map(|level| level.queue.waiting())
+            .filter_map(|node| match node {
+                Node::Task(task) => Some(task),
+                Node::Group(_) => None,
+            });
         tasks.into_iter().find(movable).cloned()
     }
 }

@@ -190,8 +190,7 @@ impl SchedTask {
     /// state is seen after this (sequentially consistent).
     #[inline]
     pub fn set_state(&self, state: TaskState) {
-        self.word
-            .swap(state as u32 | ON_RQ | ON_CPU, Ordering::SeqCst);
+        self.word.swap(state as u32 | ON_RQ | ON_CPU, Ordering::SeqCst);
     }
     /// Whether a CPU uses its stack.
     pub fn on_cpu(&self) -> bool {
@@ -295,8 +294,7 @@ impl SchedTask {
     /// Installs parameters, while the task is in no queue or its run queue is locked.
     pub(super) fn install(&self, params: &SchedParams) {
         self.policy.store(params.policy as u8, Ordering::Relaxed);
-        self.rt_priority
-            .store(params.rt_priority, Ordering::Relaxed);
+        self.rt_priority.store(params.rt_priority, Ordering::Relaxed);
         self.entity.set_weight(params.weight());
     }
     /// CPUs it may use.

@@ -193,9 +193,7 @@ impl Timers {
 
     /// Takes a timer back. Returns whether it had not fired.
     pub fn cancel(&self, id: TimerId) -> bool {
-        let callback = self.queues[id.cpu as usize]
-            .lock()
-            .cancel(id.slot, id.generation);
+        let callback = self.queues[id.cpu as usize].lock().cancel(id.slot, id.generation);
         callback.is_some()
     }
 
