@@ -263,7 +263,10 @@ fn real_time_goes_first_and_rotates() {
     assert!(Arc::ptr_eq(&rq.pick_next().unwrap(), &fifo));
     assert_eq!(rq.next_tick(), None, "FIFO has no slice");
     rq.put_prev(true);
-    assert!(Arc::ptr_eq(&rq.pick_next().unwrap(), &b), "the preempted one stays first");
+    assert!(
+        Arc::ptr_eq(&rq.pick_next().unwrap(), &b),
+        "the preempted one stays first"
+    );
     rq.put_prev(true);
     rq.dequeue(&a);
     assert!(Arc::ptr_eq(&rq.pick_next().unwrap(), &fair));
