@@ -105,6 +105,5 @@ impl Vfs {
 
 /// The time that new time stamps get.
 pub fn current_time(kernel: &Kernel) -> super::FileTime {
-    let now = kernel.hal.now().as_nanos();
-    super::FileTime(i128::from(kernel.hal.boot_realtime()) + i128::from(now))
+    super::FileTime(kernel.time.realtime_coarse().into())
 }
