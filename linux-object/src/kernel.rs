@@ -7,13 +7,23 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::cmdline::Cmdline;
+use crate::fs::epoll::EpollUsers;
+use crate::fs::inotify::InotifyUsers;
+use crate::fs::pipe::PipeUsers;
+use crate::fs::{FsTypes, Vfs};
+use crate::futex::FutexTable;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
-use crate::namespace::{
-    CgroupNamespace, IpcNamespace, MntNamespace, NetNamespace, NsProxy, NsRegistry, PidNamespace, TimeNamespace,
-    UserNamespace, UtsNamespace,
-};
+use crate::log_ring::LogRing;
+use crate::mm::Memory;
+use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::rng::Rng;
+use crate::sched::Scheduler;
+use crate::sysctl::Sysctls;
 use crate::task::TaskSet;
+use crate::time::{ClockEvents, Timekeeper, Timers};
+use crate::tty::Ttys;
 
 /// What the boot loader handed over.
 #[derive(Default)]
@@ -34,12 +44,40 @@ pub struct Kernel {
     pub namespaces: Arc<NsRegistry>,
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
-    /// The other initial namespaces.
-    pub init_nsproxy: Arc<NsProxy>,
+    /// The other initial namespaces, but for the mount namespace (`vfs` has it).
+    pub init_ns: InitNamespaces,
     /// Every task, and the process tree.
     pub tasks: TaskSet,
+    /// Settings of `/proc/sys` that belong to the whole kernel.
+    pub sysctl: Arc<Sysctls>,
+    /// Memory management: settings and totals.
+    pub memory: Arc<Memory>,
+    /// Pages of pipes by user.
+    pub pipe_users: Arc<PipeUsers>,
+    /// inotify instances and watches by user.
+    pub inotify_users: Arc<InotifyUsers>,
+    /// epoll watches by user.
+    pub epoll_users: Arc<EpollUsers>,
+    /// File system types by name.
+    pub fs_types: FsTypes,
+    /// Mounts, devices and the like.
+    pub vfs: Vfs,
+    /// The terminals.
+    pub ttys: Ttys,
     /// The command line.
-    pub cmdline: String,
+    pub cmdline: Cmdline,
+    /// Run queues and switching.
+    pub sched: Scheduler,
+    /// Timer queues.
+    pub timers: Timers,
+    /// The clocks.
+    pub time: Arc<Timekeeper>,
+    /// Futex waiters.
+    pub futexes: FutexTable,
+    /// Random numbers.
+    pub rng: Rng,
+    /// The kernel log.
+    pub log: LogRing,
 }
 
 impl Kernel {
@@ -50,25 +88,48 @@ impl Kernel {
         // Linux's fork_init: threads may use an eighth of memory, at 16 KiB each.
         let threads_max = (hal.frame_stats().total / 32).clamp(20, 1 << 22);
         let init_user_ns = UserNamespace::initial(&namespaces, threads_max);
-        let time_ns = TimeNamespace::initial(&namespaces, &init_user_ns);
-        let init_nsproxy = Arc::new(NsProxy {
-            uts_ns: UtsNamespace::initial(&namespaces, &init_user_ns),
-            ipc_ns: IpcNamespace::initial(&namespaces, &init_user_ns),
-            mnt_ns: MntNamespace::initial(&namespaces, &init_user_ns),
-            pid_ns_for_children: PidNamespace::initial(&namespaces, init_user_ns.clone()),
-            net_ns: NetNamespace::initial(&namespaces, &init_user_ns),
-            cgroup_ns: CgroupNamespace::initial(&namespaces, &init_user_ns),
-            time_ns_for_children: time_ns.clone(),
-            time_ns,
-        });
+        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns);
+        let events = ClockEvents::new(hal.clone());
+        let sysctl = Arc::new(Sysctls::default());
+        let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
+            sched: Scheduler::new(hal.clone(), events.clone()),
+            timers: Timers::new(hal.clone(), events),
+            time: Arc::new(Timekeeper::new(hal.clone())),
+            futexes: FutexTable::new(),
+            rng: Rng::new(&*hal),
+            log: LogRing::new(),
+            ttys: Ttys::new(&hal),
             tasks: TaskSet::new(threads_max, hal.nr_cpus()),
             hal,
+            memory,
             namespaces,
             init_user_ns,
-            init_nsproxy,
+            init_ns,
             koids,
-            cmdline: boot.cmdline,
+            fs_types: FsTypes::default(),
+            vfs: Vfs::default(),
+            sysctl,
+            pipe_users: Arc::default(),
+            inotify_users: Arc::default(),
+            epoll_users: Arc::default(),
+            cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+
+    /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
+    pub fn timer_interrupt(&self) {
+        self.sched.tick();
+        self.timers.run_due();
+    }
+
+    /// Another CPU kicked this one.
+    pub fn kick_interrupt(&self) {
+        self.sched.kick_interrupt();
+    }
+
+    /// Bytes came in on the console. Called without locks.
+    pub fn console_input(&self, bytes: &[u8]) {
+        self.ttys.console.receive(bytes);
     }
 }

@@ -5,12 +5,16 @@ use core::fmt;
 use linux_object::fs::OpenFlags;
 use linux_object::ids::{Fd, UserAddr};
 
+use crate::dispatch::PointsTo;
+
 /// What a register may be decoded to.
 pub trait Arg: Sized {
     /// Takes the bits that the C type has; the rest of the register is ignored, as in Linux.
     fn decode(raw: u64) -> Self;
     /// Writes it as strace would.
     fn trace(&self, f: &mut dyn fmt::Write) -> fmt::Result;
+    /// What the trace may show behind it, if it is a pointer.
+    const POINTS_TO: PointsTo = PointsTo::Nothing;
 }
 
 macro_rules! number {

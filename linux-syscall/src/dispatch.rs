@@ -8,8 +8,31 @@ pub struct CallInfo {
     pub name: &'static str,
     /// The module that handles it.
     pub module: &'static str,
-    /// Names of the arguments with the functions that print them.
-    pub args: &'static [(&'static str, TraceArg)],
+    /// The arguments.
+    pub args: &'static [ArgInfo],
+}
+
+/// How the trace names and prints one argument.
+pub struct ArgInfo {
+    /// Name, as the man page has it.
+    pub name: &'static str,
+    /// Prints the register.
+    pub trace: TraceArg,
+    /// What it points to.
+    pub points_to: PointsTo,
+}
+
+/// What the trace may show behind a pointer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PointsTo {
+    /// Nothing that it knows.
+    Nothing,
+    /// A string that ends with a zero byte.
+    String,
+    /// Bytes that the call reads; the next argument is their number.
+    BytesIn,
+    /// Bytes that the call writes; its result is their number.
+    BytesOut,
 }
 
 /// Prints a raw argument.
@@ -40,10 +63,11 @@ macro_rules! syscalls {
                 nr: $nr,
                 name: stringify!($name),
                 module: stringify!($module),
-                args: &[$((
-                    stringify!($arg),
-                    |raw, f| $crate::arg::Arg::trace(&<$ty as $crate::arg::Arg>::decode(raw), f),
-                )),*],
+                args: &[$($crate::dispatch::ArgInfo {
+                    name: stringify!($arg),
+                    trace: |raw, f| $crate::arg::Arg::trace(&<$ty as $crate::arg::Arg>::decode(raw), f),
+                    points_to: <$ty as $crate::arg::Arg>::POINTS_TO,
+                }),*],
             },)*
         ];
     };

@@ -13,5 +13,6 @@ pub mod arg;
 pub mod calls;
 pub mod context;
 pub mod dispatch;
+pub mod strace;
 pub mod table;
 pub mod user_ptr;

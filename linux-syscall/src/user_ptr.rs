@@ -14,9 +14,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::arg::Arg;
 use crate::context::Cx;
+use crate::dispatch::PointsTo;
 
 macro_rules! pointer {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:ident) => {
         $(#[$doc])*
         pub struct $name<T> {
             addr: UserAddr,
@@ -50,6 +51,11 @@ macro_rules! pointer {
         }
 
         impl<T> Arg for $name<T> {
+            const POINTS_TO: PointsTo = if size_of::<T>() == 1 {
+                PointsTo::$bytes
+            } else {
+                PointsTo::Nothing
+            };
             #[inline]
             fn decode(raw: u64) -> Self {
                 Self::new(UserAddr(raw))
@@ -63,15 +69,15 @@ macro_rules! pointer {
 
 pointer!(
     /// A pointer that a call reads through (`const T *`).
-    UserInPtr
+    UserInPtr, BytesIn
 );
 pointer!(
     /// A pointer that a call writes through (`T *`).
-    UserOutPtr
+    UserOutPtr, BytesOut
 );
 pointer!(
     /// A pointer that a call reads and writes through.
-    UserPtr
+    UserPtr, Nothing
 );
 
 fn read_one<T: FromBytes + IntoBytes>(cx: &Cx<'_>, addr: UserAddr) -> Result<T> {
@@ -224,6 +230,7 @@ impl UserCStr {
 }
 
 impl Arg for UserCStr {
+    const POINTS_TO: PointsTo = PointsTo::String;
     #[inline]
     fn decode(raw: u64) -> Self {
         UserCStr(UserAddr(raw))

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{NsSet, UserNamespace};
 use crate::error::Result;
@@ -80,6 +80,8 @@ impl NsKind {
 pub struct NsRegistry {
     koids: Arc<KoidTable>,
     next: AtomicU64,
+    /// The first mount namespace is the initial one; it is made when the root is mounted.
+    mnt_made: AtomicBool,
 }
 
 impl NsRegistry {
@@ -88,6 +90,7 @@ impl NsRegistry {
         Arc::new(NsRegistry {
             koids,
             next: AtomicU64::new(4026532100),
+            mnt_made: AtomicBool::new(false),
         })
     }
     /// Identity for an initial namespace.
@@ -104,6 +107,14 @@ impl NsRegistry {
             koid: self.koids.allocate(),
             number: self.next.fetch_add(1, Ordering::Relaxed),
             registry: self.clone(),
+        }
+    }
+    /// Identity for a mount namespace, the first of which is the initial one.
+    pub fn allocate_mnt(self: &Arc<Self>) -> NsCommon {
+        if self.mnt_made.swap(true, Ordering::Relaxed) {
+            self.allocate()
+        } else {
+            self.initial(NsKind::Mnt)
         }
     }
     /// Makes a namespace findable by its KoID.

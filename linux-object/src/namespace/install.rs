@@ -1,6 +1,7 @@
 //! `setns` as prepare and commit (Linux's `struct nsset`).
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use super::{NsProxy, UserNamespace};
 use crate::cred::{Capability, Cred};
@@ -76,7 +77,7 @@ pub(super) fn user(ns: Arc<UserNamespace>, set: &mut NsSet<'_>) -> Result<()> {
         "setns: a user namespace is entered by single-threaded processes"
     );
     ensure!(
-        Arc::strong_count(&set.task.fs()) == 2,
+        set.task.fs().users.load(Ordering::Acquire) == 1,
         EINVAL,
         "setns: the file-system state is shared with another process"
     );

@@ -1,60 +1,98 @@
-//! Mount namespaces (`mount_namespaces(7)`).
+//! Mount namespaces (`mount_namespaces(7)`): identity, copy rule; the content is in `fs::mount`.
 
-use alloc::sync::Arc;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
 use core::any::Any;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet, UserNamespace};
-use crate::cred::{Cred, UCount, UCountGuard, UCounts};
-use crate::err;
+use super::{Namespace, NsCommon, NsKind, NsSet, UserNamespace};
+use crate::bail;
+use crate::cred::Cred;
 use crate::error::Result;
-use crate::fs::FsStruct;
+use crate::fs::{FsStruct, Mount, PollEvents};
+use crate::ids::KoID;
+use crate::kernel::Kernel;
+use crate::sync::{SpinLock, WaitQueue, class};
 
-/// A mount namespace.
-pub struct MntNamespace {
+/// A tree of mounts that its processes see.
+pub struct MountNamespace {
     common: NsCommon,
     user_ns: Arc<UserNamespace>,
-    _count: Option<UCountGuard>,
+    /// Changes with every change of the tree; `/proc/PID/mounts` polls on it.
+    event: AtomicU64,
+    /// Woken with each change.
+    pub poll: WaitQueue,
+    /// The mounts by age, which hold the tree together. Changes with the topology token only.
+    pub(crate) mounts: SpinLock<NsMounts, class::Leaf>,
+    kernel: Weak<Kernel>,
 }
 
-impl MntNamespace {
-    /// The initial one.
-    pub fn initial(registry: &Arc<NsRegistry>, user_ns: &Arc<UserNamespace>) -> Arc<MntNamespace> {
-        registry.register(Arc::new(MntNamespace {
-            common: registry.initial(NsKind::Mnt),
-            user_ns: user_ns.clone(),
-            _count: None,
+/// The mounts of a namespace.
+#[derive(Default)]
+pub(crate) struct NsMounts {
+    /// The root of the tree.
+    pub root: Option<Arc<Mount>>,
+    /// In the order of `mountinfo`.
+    pub list: BTreeMap<u64, Arc<Mount>>,
+    /// Key of the next mount in the list.
+    pub next: u64,
+}
+
+impl MountNamespace {
+    /// A namespace without mounts.
+    pub(crate) fn empty(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
+        kernel.namespaces.register(Arc::new(MountNamespace {
+            common: kernel.namespaces.allocate_mnt(),
+            user_ns,
+            event: AtomicU64::new(0),
+            poll: WaitQueue::new(),
+            mounts: SpinLock::default(),
+            kernel: Arc::downgrade(kernel),
         }))
     }
-    /// A new one owned by `user_ns`.
-    pub fn create(old: &MntNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<MntNamespace>> {
-        let count = UCounts::of(user_ns, cred.euid)
-            .inc(UCount::MntNamespaces)
-            .ok_or(err!(ENOSPC, "max_mnt_namespaces"))?;
-        let registry = old.common.registry();
-        Ok(registry.register(Arc::new(MntNamespace {
-            common: registry.allocate(),
-            user_ns: user_ns.clone(),
-            _count: Some(count),
-        })))
+    /// Its identity.
+    pub fn koid(&self) -> KoID {
+        self.common.koid()
     }
     /// The user namespace that owns it.
     pub fn user_ns(&self) -> &Arc<UserNamespace> {
         &self.user_ns
     }
-    /// A copy of the mounts of `old`; root and working directory in `fs` move to their copies.
-    pub fn copy(
-        old: &MntNamespace,
-        user_ns: &Arc<UserNamespace>,
-        cred: &Cred,
-        _fs: Option<&FsStruct>,
-    ) -> Result<Arc<MntNamespace>> {
-        MntNamespace::create(old, user_ns, cred)
+    /// The root of its tree.
+    pub fn root(&self) -> Option<Arc<Mount>> {
+        self.mounts.lock().root.clone()
+    }
+    /// Number of changes so far.
+    pub fn event(&self) -> u64 {
+        self.event.load(Ordering::Acquire)
+    }
+    /// The tree changed.
+    pub(crate) fn touch(&self) {
+        self.event.fetch_add(1, Ordering::AcqRel);
+        self.poll.wake_all(PollEvents::ERR | PollEvents::PRI);
+    }
+    /// The kernel it belongs to.
+    pub(crate) fn kernel(&self) -> Option<Arc<Kernel>> {
+        self.kernel.upgrade()
     }
 }
 
-crate::namespace_object!(MntNamespace);
+impl MountNamespace {
+    /// A copy of the mounts of `old`, owned by `user_ns` (`max_mnt_namespaces` counts it for
+    /// `cred`'s user); root and working directory in `fs` move to their copies. Linux's `copy_mnt_ns`.
+    pub fn copy(
+        _old: &Arc<MountNamespace>,
+        _user_ns: &Arc<UserNamespace>,
+        _cred: &Cred,
+        _fs: Option<&FsStruct>,
+    ) -> Result<Arc<MountNamespace>> {
+        bail!(ENOSYS, "mount namespaces are not copied yet")
+    }
+}
 
-impl Namespace for MntNamespace {
+crate::namespace_object!(MountNamespace);
+
+impl Namespace for MountNamespace {
     fn common(&self) -> &NsCommon {
         &self.common
     }
@@ -66,8 +104,7 @@ impl Namespace for MntNamespace {
     }
     fn install(self: Arc<Self>, set: &mut NsSet<'_>) -> Result<()> {
         set.check_admin(&self.user_ns)?;
-        set.nsproxy.mnt_ns = self;
-        Ok(())
+        bail!(ENOSYS, "mount namespaces are not entered yet")
     }
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self

@@ -7,7 +7,8 @@
 use alloc::sync::Arc;
 
 use super::{
-    CgroupNamespace, IpcNamespace, MntNamespace, Namespace, NetNamespace, NsKind, PidNamespace, TimeNamespace,
+    NsRegistry,
+    CgroupNamespace, IpcNamespace, MountNamespace, Namespace, NetNamespace, NsKind, PidNamespace, TimeNamespace,
     UserNamespace, UtsNamespace,
 };
 use crate::cred::{Capability, Cred};
@@ -24,7 +25,7 @@ use crate::{bail, ensure};
 pub struct NsProxy {
     pub uts_ns: Arc<UtsNamespace>,
     pub ipc_ns: Arc<IpcNamespace>,
-    pub mnt_ns: Arc<MntNamespace>,
+    pub mnt_ns: Arc<MountNamespace>,
     /// Where children are born.
     pub pid_ns_for_children: Arc<PidNamespace>,
     pub net_ns: Arc<NetNamespace>,
@@ -32,6 +33,44 @@ pub struct NsProxy {
     pub time_ns: Arc<TimeNamespace>,
     /// Where children are born.
     pub time_ns_for_children: Arc<TimeNamespace>,
+}
+
+/// The initial namespaces, from which the first process's [`NsProxy`] is made.
+#[allow(missing_docs)]
+pub struct InitNamespaces {
+    pub uts_ns: Arc<UtsNamespace>,
+    pub ipc_ns: Arc<IpcNamespace>,
+    pub pid_ns: Arc<PidNamespace>,
+    pub net_ns: Arc<NetNamespace>,
+    pub cgroup_ns: Arc<CgroupNamespace>,
+    pub time_ns: Arc<TimeNamespace>,
+}
+
+impl InitNamespaces {
+    /// All owned by `user_ns`.
+    pub fn new(registry: &Arc<NsRegistry>, user_ns: &Arc<UserNamespace>) -> InitNamespaces {
+        InitNamespaces {
+            uts_ns: UtsNamespace::initial(registry, user_ns),
+            ipc_ns: IpcNamespace::initial(registry, user_ns),
+            pid_ns: PidNamespace::initial(registry, user_ns.clone()),
+            net_ns: NetNamespace::initial(registry, user_ns),
+            cgroup_ns: CgroupNamespace::initial(registry, user_ns),
+            time_ns: TimeNamespace::initial(registry, user_ns),
+        }
+    }
+    /// What the first process gets, with the mounts in `mnt_ns`.
+    pub fn nsproxy(&self, mnt_ns: Arc<MountNamespace>) -> Arc<NsProxy> {
+        Arc::new(NsProxy {
+            uts_ns: self.uts_ns.clone(),
+            ipc_ns: self.ipc_ns.clone(),
+            mnt_ns,
+            pid_ns_for_children: self.pid_ns.clone(),
+            net_ns: self.net_ns.clone(),
+            cgroup_ns: self.cgroup_ns.clone(),
+            time_ns: self.time_ns.clone(),
+            time_ns_for_children: self.time_ns.clone(),
+        })
+    }
 }
 
 impl NsProxy {
@@ -47,7 +86,7 @@ impl NsProxy {
     ) -> Result<NsProxy> {
         let mut new = self.clone();
         if flags.contains(CloneFlags::NEWNS) {
-            new.mnt_ns = MntNamespace::copy(&self.mnt_ns, user_ns, cred, fs)?;
+            new.mnt_ns = MountNamespace::copy(&self.mnt_ns, user_ns, cred, fs)?;
         }
         if flags.contains(CloneFlags::NEWUTS) {
             new.uts_ns = UtsNamespace::create(&self.uts_ns, user_ns, cred)?;

@@ -6,7 +6,7 @@
 //! under `TaskSet` and `SigHand`.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use smallvec::SmallVec;
@@ -15,6 +15,7 @@ use super::signal::{SigHand, SigQueue, Signal, SignalSet};
 use super::{Accounting, Resource, Rlimit, Rlimits, Session, Task, TaskTree, Usage};
 use crate::ids::KoID;
 use crate::namespace::PidNamespace;
+use crate::sched::SchedGroup;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::pid::Pid;
 use crate::time::Ktime;
@@ -98,6 +99,8 @@ pub struct ThreadGroup {
     pub wait_child: WaitQueue,
     /// Woken when a signal becomes pending for any thread (signalfd).
     pub signal_queue: WaitQueue,
+    /// CPU time of its threads.
+    pub sched: SchedGroup,
     /// The pid of the leader.
     pub tgid: Arc<Pid>,
     /// Threads and signals.
@@ -153,6 +156,7 @@ impl ThreadGroup {
             koid,
             wait_child: WaitQueue::new(),
             signal_queue: WaitQueue::new(),
+            sched: SchedGroup::new(),
             tgid: init.tgid,
             signal: SpinLock::new(SigState {
                 threads: SmallVec::new(),
@@ -291,5 +295,3 @@ impl ThreadGroup {
     }
 }
 
-/// A handle that keeps nothing alive.
-pub type WeakGroup = Weak<ThreadGroup>;
