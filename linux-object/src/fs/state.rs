@@ -68,8 +68,8 @@ pub struct Vfs {
     pub blocked_locks: BlockedLocks,
     /// Internal mounts by name: `pipefs:`, `sockfs:`, `anon_inodefs`, the one of memfds.
     pub(super) internal: SpinLock<BTreeMap<&'static str, Arc<Mount>>, class::Leaf>,
-    /// `/proc/sys/fs/mount-max`.
-    pub mount_max: core::sync::atomic::AtomicUsize,
+    /// Joins the two events of a rename.
+    pub(super) rename_cookie: core::sync::atomic::AtomicU32,
     /// The one devtmpfs.
     pub(super) devtmpfs: Once<Arc<super::SuperBlock>>,
 }
@@ -86,7 +86,7 @@ impl Default for Vfs {
             init_mnt_ns: Once::new(),
             blocked_locks: BlockedLocks::default(),
             internal: SpinLock::default(),
-            mount_max: core::sync::atomic::AtomicUsize::new(100_000),
+            rename_cookie: core::sync::atomic::AtomicU32::new(0),
             devtmpfs: Once::new(),
         }
     }
