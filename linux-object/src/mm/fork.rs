@@ -56,23 +56,18 @@ impl Mm {
         result.map(|()| child)
     }
 
-    fn copy_area(
-        &self,
-        vma: &Vma,
-        flags: VmFlags,
-        state: &mut MmState,
-    ) -> Result<()> {
+    fn copy_area(&self, vma: &Vma, flags: VmFlags, state: &mut MmState) -> Result<()> {
         let file = match &vma.file {
             None => None,
             Some(file) => Some(file.copy(self.weak())?),
         };
-        let copy = Vma {
-            flags,
-            file,
-            ..*vma
-        };
+        let copy = Vma { flags, file, ..*vma };
         let pages = copy.pages();
-        let promised = if flags.contains(VmFlags::ACCOUNT) { pages } else { 0 };
+        let promised = if flags.contains(VmFlags::ACCOUNT) {
+            pages
+        } else {
+            0
+        };
         let memory = &self.core.memory;
         let inserted = if memory.commit(promised, false) {
             // The parent's area keeps the file alive, should this copy be dropped here.
@@ -96,31 +91,32 @@ impl MmCore {
     fn copy_pages(&self, child: &MmCore, vma: &Vma) -> (bool, Result<()>) {
         let (mut protected, mut result) = (false, Ok(()));
         let (mut anon, mut file) = (0, 0);
-        self.space.update(user_range(&(vma.start..vma.end)), &mut |at, pte| {
-            if result.is_err() {
-                return None;
-            }
-            let flags = pte.flags - PageFlags::WRITE;
-            let special = flags.contains(PageFlags::SPECIAL);
-            if !special {
-                self.frames().get_frame(pte.frame);
-            }
-            let copy = Pte {
-                flags: flags - PageFlags::ACCESSED,
-                ..pte
-            };
-            match child.space.map(at, copy) {
-                Ok(_) if special => {}
-                Ok(_) if flags.contains(PageFlags::ANON) => anon += 1,
-                Ok(_) => file += 1,
-                Err(error) => {
-                    result = Err(error);
-                    self.put_pte(pte);
+        self.space
+            .update(user_range(&(vma.start..vma.end)), &mut |at, pte| {
+                if result.is_err() {
+                    return None;
                 }
-            }
-            protected |= flags != pte.flags;
-            (flags != pte.flags).then_some(flags)
-        });
+                let flags = pte.flags - PageFlags::WRITE;
+                let special = flags.contains(PageFlags::SPECIAL);
+                if !special {
+                    self.frames().get_frame(pte.frame);
+                }
+                let copy = Pte {
+                    flags: flags - PageFlags::ACCESSED,
+                    ..pte
+                };
+                match child.space.map(at, copy) {
+                    Ok(_) if special => {}
+                    Ok(_) if flags.contains(PageFlags::ANON) => anon += 1,
+                    Ok(_) => file += 1,
+                    Err(error) => {
+                        result = Err(error);
+                        self.put_pte(pte);
+                    }
+                }
+                protected |= flags != pte.flags;
+                (flags != pte.flags).then_some(flags)
+            });
         child.count_pages(anon, file);
         (protected, result)
     }

@@ -46,9 +46,26 @@ impl Advice {
     pub fn from_number(number: i32) -> Option<Advice> {
         use Advice::*;
         [
-            Normal, Random, Sequential, WillNeed, DontNeed, Free, Remove, DontFork, DoFork, HugePage,
-            NoHugePage, DontDump, DoDump, WipeOnFork, KeepOnFork, Cold, PageOut, PopulateRead,
-            PopulateWrite, DontNeedLocked,
+            Normal,
+            Random,
+            Sequential,
+            WillNeed,
+            DontNeed,
+            Free,
+            Remove,
+            DontFork,
+            DoFork,
+            HugePage,
+            NoHugePage,
+            DontDump,
+            DoDump,
+            WipeOnFork,
+            KeepOnFork,
+            Cold,
+            PageOut,
+            PopulateRead,
+            PopulateWrite,
+            DontNeedLocked,
         ]
         .into_iter()
         .find(|&advice| advice as i32 == number)

@@ -2,10 +2,10 @@
 //!
 //! There is no swap: a locked page is one that was brought in.
 
+use super::VmFlags;
 use super::addr_space::{Fault, Mm, Trash};
 use super::memory::MmQuota;
 use super::mmap::page_align;
-use super::VmFlags;
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::{PAGE_SHIFT, PAGE_SIZE, USER_END};
@@ -85,7 +85,11 @@ impl Mm {
         }
         let changed = state.change_flags(&self.core, start..reach, &mut trash, |vma| {
             let special = vma.flags.intersects(VmFlags::PFNMAP | VmFlags::DONTEXPAND);
-            Ok(if special { vma.flags } else { vma.flags - LOCKED | set })
+            Ok(if special {
+                vma.flags
+            } else {
+                vma.flags - LOCKED | set
+            })
         });
         let result = match changed {
             Err(error) => Err(error),
@@ -127,7 +131,11 @@ impl Mm {
         if flags & MCL_CURRENT != 0 {
             let changed = state.change_flags(&self.core, 0..USER_END, &mut trash, |vma| {
                 let special = vma.flags.intersects(VmFlags::PFNMAP | VmFlags::DONTEXPAND);
-                Ok(if special { vma.flags } else { vma.flags - LOCKED | set })
+                Ok(if special {
+                    vma.flags
+                } else {
+                    vma.flags - LOCKED | set
+                })
             });
             if changed.is_ok() {
                 let _ = state.populate(&self.core, 0..USER_END, true);

@@ -50,7 +50,11 @@ impl Mm {
         let mut trash = Trash::default();
         let mut state = self.core.lock();
         let max = self.core.memory.sysctl.max_map_count.get_u64();
-        ensure!(state.vmas.len() as u64 <= max, ENOMEM, "vm.max_map_count is reached");
+        ensure!(
+            state.vmas.len() as u64 <= max,
+            ENOMEM,
+            "vm.max_map_count is reached"
+        );
         let addr = state.get_unmapped_area(&self.core, who, request.addr, len, request.flags)?;
         if request.flags.contains(MapFlags::FIXED_NOREPLACE) {
             let taken = state.vmas.iter_range(addr, addr + len).next().is_some();
@@ -62,7 +66,13 @@ impl Mm {
             None => None,
             Some(source) => {
                 let shared = flags.contains(VmFlags::SHARED);
-                Some(VmFile::new(self.weak(), source, checked.file, checked.name, shared)?)
+                Some(VmFile::new(
+                    self.weak(),
+                    source,
+                    checked.file,
+                    checked.name,
+                    shared,
+                )?)
             }
         };
         let vma = Vma {
@@ -120,7 +130,11 @@ impl Mm {
     /// What can be checked without the lock, in Linux's order as far as it can be told apart.
     fn check(&self, who: &dyn MmQuota, request: &mut MapRequest) -> Result<Checked> {
         let MapRequest { prot, flags, .. } = *request;
-        ensure!(is_aligned(request.offset), EINVAL, "mmap: offset is not page-aligned");
+        ensure!(
+            is_aligned(request.offset),
+            EINVAL,
+            "mmap: offset is not page-aligned"
+        );
         ensure!(
             !flags.contains(MapFlags::HUGETLB),
             EINVAL,
@@ -139,10 +153,7 @@ impl Mm {
             bail!(ENOMEM, "mmap: the length is beyond all addresses")
         };
         let mut pgoff = request.offset >> PAGE_SHIFT;
-        let mut vm_flags = VmFlags::from_prot(prot)
-            | VmFlags::MAYREAD
-            | VmFlags::MAYWRITE
-            | VmFlags::MAYEXEC;
+        let mut vm_flags = VmFlags::from_prot(prot) | VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC;
         vm_flags.set(VmFlags::GROWSDOWN, flags.contains(MapFlags::GROWSDOWN));
         vm_flags.set(VmFlags::LOCKED, flags.contains(MapFlags::LOCKED));
         if flags.contains(MapFlags::LOCKED) {
@@ -162,7 +173,9 @@ impl Mm {
             Some(opened) => {
                 let pages = len >> PAGE_SHIFT;
                 ensure!(
-                    pgoff.checked_add(pages).is_some_and(|end| end <= 1 << (63 - PAGE_SHIFT)),
+                    pgoff
+                        .checked_add(pages)
+                        .is_some_and(|end| end <= 1 << (63 - PAGE_SHIFT)),
                     EOVERFLOW,
                     "mmap: the offset is beyond the largest file"
                 );
@@ -348,8 +361,14 @@ impl MmState {
         let found = if low_half || layout.legacy {
             self.vmas.find_gap_bottomup(len, low, high)
         } else {
-            let base = if layout.mmap_base == 0 { USER_END } else { layout.mmap_base };
-            let found = self.vmas.find_gap_topdown(len, page_align(min).unwrap_or(PAGE).max(PAGE), base);
+            let base = if layout.mmap_base == 0 {
+                USER_END
+            } else {
+                layout.mmap_base
+            };
+            let found = self
+                .vmas
+                .find_gap_topdown(len, page_align(min).unwrap_or(PAGE).max(PAGE), base);
             // Nothing below the base: above it there may be room.
             found.or_else(|| self.vmas.find_gap_bottomup(len, low, high))
         };
@@ -400,7 +419,11 @@ impl MmState {
             vma.flags -= VmFlags::LOCKED | VmFlags::LOCKONFAULT;
         }
         let locked = vma.flags.contains(VmFlags::LOCKED) && !vma.flags.contains(VmFlags::LOCKONFAULT);
-        let promised = if vma.flags.contains(VmFlags::ACCOUNT) { vma.pages() } else { 0 };
+        let promised = if vma.flags.contains(VmFlags::ACCOUNT) {
+            vma.pages()
+        } else {
+            0
+        };
         ensure!(
             core.memory.commit(promised, who.capable(Capability::SYS_ADMIN)),
             ENOMEM,
@@ -456,18 +479,26 @@ impl MmState {
 
     /// Makes `at` a border between areas (Linux's `split_vma`).
     pub fn split(&mut self, core: &MmCore, at: u64) -> Result<()> {
-        let Some(pos) = self.vmas.find(at) else { return Ok(()) };
+        let Some(pos) = self.vmas.find(at) else {
+            return Ok(());
+        };
         if self.vmas.get(pos).start >= at {
             return Ok(());
         }
         let max = core.memory.sysctl.max_map_count.get_u64();
-        ensure!((self.vmas.len() as u64) < max, ENOMEM, "vm.max_map_count is reached");
+        ensure!(
+            (self.vmas.len() as u64) < max,
+            ENOMEM,
+            "vm.max_map_count is reached"
+        );
         self.split_uncounted(at)
     }
 
     /// Likewise, where a part goes away and the number of areas does not grow.
     fn split_uncounted(&mut self, at: u64) -> Result<()> {
-        let Some(pos) = self.vmas.find(at) else { return Ok(()) };
+        let Some(pos) = self.vmas.find(at) else {
+            return Ok(());
+        };
         let vma = self.vmas.get(pos);
         if vma.start >= at {
             return Ok(());
@@ -545,9 +576,17 @@ impl MmState {
             self.unmap_range(core, new..old, trash)?;
         } else if new > old {
             // One page stays free above the heap.
-            ensure!(self.is_free(old, new - old + PAGE), ENOMEM, "something is mapped there");
+            ensure!(
+                self.is_free(old, new - old + PAGE),
+                ENOMEM,
+                "something is mapped there"
+            );
             let max = core.memory.sysctl.max_map_count.get_u64();
-            ensure!(self.vmas.len() as u64 <= max, ENOMEM, "vm.max_map_count is reached");
+            ensure!(
+                self.vmas.len() as u64 <= max,
+                ENOMEM,
+                "vm.max_map_count is reached"
+            );
             let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::ACCOUNT | self.def_flags;
             flags |= VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC;
             if who.personality() & READ_IMPLIES_EXEC != 0 {

@@ -22,7 +22,9 @@ impl Mm {
         if len == 0 {
             return Ok(());
         }
-        let end = page_align(len).and_then(|len| addr.checked_add(len)).filter(|&end| end > addr);
+        let end = page_align(len)
+            .and_then(|len| addr.checked_add(len))
+            .filter(|&end| end > addr);
         let Some(end) = end else {
             bail!(ENOMEM, "mprotect: beyond all addresses")
         };
@@ -45,7 +47,11 @@ impl Mm {
             );
         } else {
             ensure!(first.start <= start, ENOMEM, "mprotect: not mapped");
-            ensure!(!all.contains(Prot::GROWSUP), EINVAL, "PROT_GROWSUP: does not grow");
+            ensure!(
+                !all.contains(Prot::GROWSUP),
+                EINVAL,
+                "PROT_GROWSUP: does not grow"
+            );
         }
         // READ_IMPLIES_EXEC, where the area may be executed at all.
         let implied = who.personality() & 0x40_0000 != 0 && access.contains(VmFlags::READ);
@@ -96,8 +102,7 @@ impl MmState {
                     if !self.may_expand(who, new, pages) && self.may_expand(who, old, pages) {
                         break Err(crate::err!(ENOMEM, "RLIMIT_DATA is reached"));
                     }
-                    let counted =
-                        VmFlags::ACCOUNT | VmFlags::WRITE | VmFlags::SHARED | VmFlags::NORESERVE;
+                    let counted = VmFlags::ACCOUNT | VmFlags::WRITE | VmFlags::SHARED | VmFlags::NORESERVE;
                     if !old.intersects(counted) {
                         promised = pages;
                         new |= VmFlags::ACCOUNT;

@@ -80,7 +80,10 @@ impl Mm {
         // Locked memory is brought in where it is new.
         if let Ok(at) = result
             && remap.new_len > remap.old_len
-            && state.vmas.containing(at).is_some_and(|vma| vma.flags.contains(VmFlags::LOCKED))
+            && state
+                .vmas
+                .containing(at)
+                .is_some_and(|vma| vma.flags.contains(VmFlags::LOCKED))
         {
             let _ = state.populate(&self.core, at + remap.old_len..at + remap.new_len, true);
         }
@@ -117,9 +120,15 @@ impl MmState {
         let vma = self.mapped(addr)?.clone();
         let grow = new_len - old_len;
         if old_len == vma.end - addr && self.room_after(vma.end, grow) {
-            let promised = if vma.flags.contains(VmFlags::ACCOUNT) { grow >> PAGE_SHIFT } else { 0 };
+            let promised = if vma.flags.contains(VmFlags::ACCOUNT) {
+                grow >> PAGE_SHIFT
+            } else {
+                0
+            };
             ensure!(
-                mm.core.memory.commit(promised, who.capable(Capability::SYS_ADMIN)),
+                mm.core
+                    .memory
+                    .commit(promised, who.capable(Capability::SYS_ADMIN)),
                 ENOMEM,
                 "more than may be promised"
             );
@@ -239,7 +248,9 @@ impl MmState {
         let Some(new_end) = end.checked_add(grow).filter(|&new| new <= USER_END) else {
             return false;
         };
-        self.vmas.find(end).is_none_or(|next| self.vmas.get(next).start_gap() >= new_end)
+        self.vmas
+            .find(end)
+            .is_none_or(|next| self.vmas.get(next).start_gap() >= new_end)
     }
 
     /// Moves pages and area (Linux's `move_vma`). What can fail comes first.
@@ -269,7 +280,11 @@ impl MmState {
             "vm.max_map_count is nearly reached"
         );
         let grows = if stays { new_len } else { new_len - old_len };
-        let promised = if new.flags.contains(VmFlags::ACCOUNT) { grows >> PAGE_SHIFT } else { 0 };
+        let promised = if new.flags.contains(VmFlags::ACCOUNT) {
+            grows >> PAGE_SHIFT
+        } else {
+            0
+        };
         ensure!(
             core.memory.commit(promised, who.capable(Capability::SYS_ADMIN)),
             ENOMEM,

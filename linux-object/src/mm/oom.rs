@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering;
 
+use super::VmFlags;
 use super::addr_space::Mm;
 use super::gather::Gather;
-use super::VmFlags;
 use crate::ids::PAGE_SIZE;
 
 impl Mm {

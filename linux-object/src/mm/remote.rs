@@ -34,7 +34,11 @@ impl Mm {
         let page = addr & !(PAGE_SIZE as u64 - 1);
         let mut state = self.core.lock();
         let denied = Fault::Segv(si_code::SEGV_ACCERR);
-        let Some(pos) = state.vmas.find(addr).filter(|&pos| state.vmas.get(pos).start <= addr) else {
+        let Some(pos) = state
+            .vmas
+            .find(addr)
+            .filter(|&pos| state.vmas.get(pos).start <= addr)
+        else {
             return Err(Fault::Segv(si_code::SEGV_MAPERR));
         };
         let flags = state.vmas.get(pos).flags;
@@ -68,7 +72,11 @@ impl Mm {
             None
         } else {
             self.core.frames().get_frame(pte.frame);
-            Some(if pte.flags.contains(PageFlags::ANON) { PageKind::Anon } else { PageKind::Cache })
+            Some(if pte.flags.contains(PageFlags::ANON) {
+                PageKind::Anon
+            } else {
+                PageKind::Cache
+            })
         };
         Ok(PinnedPage {
             frame: pte.frame,
@@ -89,7 +97,9 @@ impl Mm {
     ) -> Result<usize> {
         let mut done = 0;
         while done < len {
-            let Some(at) = addr.checked_add(done as u64) else { break };
+            let Some(at) = addr.checked_add(done as u64) else {
+                break;
+            };
             let page = match self.pin(at, write, force) {
                 Ok(page) => page,
                 Err(_) if done > 0 => break,

@@ -23,7 +23,8 @@ impl Mm {
         for vma in state.vmas.iter_range(addr, end) {
             ensure!(vma.start <= at, ENOMEM, "mincore: a part is not mapped");
             let part = at..vma.end.min(end);
-            let slots = &mut out[((part.start - addr) >> PAGE_SHIFT) as usize..][..((part.end - part.start) >> PAGE_SHIFT) as usize];
+            let slots = &mut out[((part.start - addr) >> PAGE_SHIFT) as usize..]
+                [..((part.end - part.start) >> PAGE_SHIFT) as usize];
             match vma.cache() {
                 None => slots.fill(0),
                 Some(cache) => {

@@ -30,7 +30,10 @@ impl Vma {
         match &self.file {
             Some(file) if file.file.is_some() => None,
             Some(file) => Some(file.name),
-            None if self.start <= layout.brk && self.end >= layout.start_brk && layout.brk > layout.start_brk => {
+            None if self.start <= layout.brk
+                && self.end >= layout.start_brk
+                && layout.brk > layout.start_brk =>
+            {
                 Some("[heap]")
             }
             None if self.start <= layout.start_stack && self.end >= layout.start_stack => Some("[stack]"),
@@ -46,32 +49,36 @@ impl Mm {
         let mut sums = Smaps::default();
         let _state = self.core.lock();
         let frames = self.core.frames();
-        self.core.space.update(user_range(&(vma.start..vma.end)), &mut |_, pte| {
-            if pte.flags.contains(PageFlags::SPECIAL) {
-                return None;
-            }
-            let anon = pte.flags.contains(PageFlags::ANON);
-            // The page cache's own reference is no mapping.
-            let maps = u64::from(frames.frame_refs(pte.frame)).saturating_sub(u64::from(!anon)).max(1);
-            let dirty = anon || pte.flags.contains(PageFlags::DIRTY);
-            sums.rss += PAGE;
-            sums.pss += PAGE * 4096 / maps;
-            *match (maps > 1, dirty) {
-                (true, false) => &mut sums.shared_clean,
-                (true, true) => &mut sums.shared_dirty,
-                (false, false) => &mut sums.private_clean,
-                (false, true) => &mut sums.private_dirty,
-            } += PAGE;
-            if anon {
-                sums.anonymous += PAGE;
-            } else {
-                sums.file += PAGE;
-            }
-            if pte.flags.contains(PageFlags::ACCESSED) {
-                sums.referenced += PAGE;
-            }
-            None
-        });
+        self.core
+            .space
+            .update(user_range(&(vma.start..vma.end)), &mut |_, pte| {
+                if pte.flags.contains(PageFlags::SPECIAL) {
+                    return None;
+                }
+                let anon = pte.flags.contains(PageFlags::ANON);
+                // The page cache's own reference is no mapping.
+                let maps = u64::from(frames.frame_refs(pte.frame))
+                    .saturating_sub(u64::from(!anon))
+                    .max(1);
+                let dirty = anon || pte.flags.contains(PageFlags::DIRTY);
+                sums.rss += PAGE;
+                sums.pss += PAGE * 4096 / maps;
+                *match (maps > 1, dirty) {
+                    (true, false) => &mut sums.shared_clean,
+                    (true, true) => &mut sums.shared_dirty,
+                    (false, false) => &mut sums.private_clean,
+                    (false, true) => &mut sums.private_dirty,
+                } += PAGE;
+                if anon {
+                    sums.anonymous += PAGE;
+                } else {
+                    sums.file += PAGE;
+                }
+                if pte.flags.contains(PageFlags::ACCESSED) {
+                    sums.referenced += PAGE;
+                }
+                None
+            });
         if vma.flags.contains(VmFlags::LOCKED) {
             sums.locked = sums.pss / 4096;
         }
