@@ -12,11 +12,16 @@ use crate::fs::epoll::EpollUsers;
 use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
+use crate::futex::FutexTable;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::UserNamespace;
+use crate::rng::Rng;
+use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
+use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
 /// What the boot loader handed over.
@@ -54,6 +59,18 @@ pub struct Kernel {
     pub ttys: Ttys,
     /// The command line.
     pub cmdline: Cmdline,
+    /// Run queues and switching.
+    pub sched: Scheduler,
+    /// Timer queues.
+    pub timers: Timers,
+    /// The clocks.
+    pub time: Arc<Timekeeper>,
+    /// Futex waiters.
+    pub futexes: FutexTable,
+    /// Random numbers.
+    pub rng: Rng,
+    /// The kernel log.
+    pub log: LogRing,
 }
 
 impl Kernel {
@@ -61,9 +78,16 @@ impl Kernel {
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
+        let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
         let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
+            sched: Scheduler::new(hal.clone(), events.clone()),
+            timers: Timers::new(hal.clone(), events),
+            time: Arc::new(Timekeeper::new(hal.clone())),
+            futexes: FutexTable::new(),
+            rng: Rng::new(&*hal),
+            log: LogRing::new(),
             ttys: Ttys::new(&hal),
             hal,
             memory,
@@ -77,6 +101,17 @@ impl Kernel {
             epoll_users: Arc::default(),
             cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+
+    /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
+    pub fn timer_interrupt(&self) {
+        self.sched.tick();
+        self.timers.run_due();
+    }
+
+    /// Another CPU kicked this one.
+    pub fn kick_interrupt(&self) {
+        self.sched.kick_interrupt();
     }
 
     /// Bytes came in on the console. Called without locks.
