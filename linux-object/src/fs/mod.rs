@@ -43,7 +43,7 @@ pub use open_file::{FileOwner, OpenFile, OpenFlags};
 pub use path::Path;
 pub use poll::PollEvents;
 pub use sigpipe::send_sigpipe;
-pub use state::{FsTypes, Vfs, current_time};
+pub use state::{FsTypes, Vfs, current_time, task_files, task_fs};
 pub use super_block::{SbFlags, SuperBlock};
 pub use vfs::{
     CreateSpec, DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode,

@@ -104,7 +104,19 @@ impl Vfs {
 }
 
 /// The time that new time stamps get.
+#[inline]
 pub fn current_time(kernel: &Kernel) -> super::FileTime {
-    let now = kernel.hal.now().as_nanos();
-    super::FileTime(i128::from(kernel.hal.boot_realtime()) + i128::from(now))
+    super::FileTime(kernel.time.realtime_coarse().into())
+}
+
+/// Root, working directory and umask of a task; `ESRCH` once it has given them up.
+#[inline]
+pub fn task_fs(task: &crate::task::Task) -> Result<Arc<super::FsStruct>> {
+    task.parts.lock().fs.clone().ok_or(crate::err!(ESRCH, "the task exits"))
+}
+
+/// The open files of a task; `ESRCH` once it has given them up.
+#[inline]
+pub fn task_files(task: &crate::task::Task) -> Result<Arc<super::FileTable>> {
+    task.parts.lock().files.clone().ok_or(crate::err!(ESRCH, "the task exits"))
 }

@@ -65,7 +65,7 @@ pub struct Parent {
     /// What the last component is.
     pub kind: LastKind,
     /// The last component.
-    pub name: SmallVec<[u8; 40]>,
+    pub name: SmallVec<[u8; 64]>,
     /// Whether slashes follow it.
     pub trailing: bool,
 }
@@ -76,7 +76,7 @@ pub fn path_lookup(task: &Arc<Task>, base: Option<&Path>, name: &[u8], flags: Lo
         ensure!(flags.contains(LookupFlags::EMPTY), ENOENT, "the path is empty");
         return match base {
             Some(base) => Ok(base.clone()),
-            None => Ok(task.fs().pwd()),
+            None => Ok(super::task_fs(task)?.pwd()),
         };
     }
     let mut nd = Nameidata::new(task, base, name, flags)?;

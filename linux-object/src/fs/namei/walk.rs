@@ -10,7 +10,7 @@ use super::{LookupFlags, MAXSYMLINKS, NAME_MAX};
 use crate::cred::Cred;
 use crate::error::{Errno, Result};
 use crate::fs::permission::may_search;
-use crate::fs::{Dentry, DentryFlags, FileType, MountFlags, Path, hash_name};
+use crate::fs::{task_fs, Dentry, DentryFlags, FileType, MountFlags, Path, hash_name};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -100,7 +100,7 @@ impl<'t> Nameidata<'t> {
         let scoped = flags.intersects(LookupFlags::BENEATH | LookupFlags::IN_ROOT);
         let absolute = name.first() == Some(&b'/');
         let (path, root) = if absolute && !scoped {
-            let root = task.fs().root();
+            let root = task_fs(task)?.root();
             (root.clone(), Some(root))
         } else {
             ensure!(
@@ -110,7 +110,7 @@ impl<'t> Nameidata<'t> {
             );
             let base = match base {
                 Some(base) => base.clone(),
-                None => task.fs().pwd(),
+                None => task_fs(task)?.pwd(),
             };
             let root = scoped.then(|| base.clone());
             (base, root)
@@ -126,9 +126,11 @@ impl<'t> Nameidata<'t> {
         })
     }
 
-    fn root(&mut self) -> &Path {
-        let task = self.task;
-        self.root.get_or_insert_with(|| task.fs().root())
+    fn root(&mut self) -> Result<&Path> {
+        if self.root.is_none() {
+            self.root = Some(task_fs(self.task)?.root());
+        }
+        self.root.as_ref().ok_or(crate::err!(ENOENT))
     }
 
     /// Walks all but the last component; returns what that is and where it stands in `names`.
@@ -311,7 +313,7 @@ impl<'t> Nameidata<'t> {
                 "RESOLVE_BENEATH and an absolute symlink"
             );
             let no_xdev = self.flags.contains(LookupFlags::NO_XDEV);
-            let root = self.root().clone();
+            let root = self.root()?.clone();
             ensure!(
                 !no_xdev || Arc::ptr_eq(&root.mount, &self.path.mount),
                 EXDEV,
@@ -325,7 +327,7 @@ impl<'t> Nameidata<'t> {
 
     /// `..`
     fn dotdot(&mut self) -> Result<()> {
-        let root = self.root().clone();
+        let root = self.root()?.clone();
         loop {
             if self.path == root {
                 ensure!(
