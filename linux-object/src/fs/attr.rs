@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 
 use super::notify::{self, NotifyMask};
 use super::permission::{
-    Access, S_ISGID, S_ISUID, capable_wrt_owner, gid_is_mapped, inode_permission, owner_or_capable, uid_is_mapped,
+    Access, S_ISGID, S_ISUID, capable_wrt_owner, gid_is_mapped, inode_permission, owner_or_capable,
+    uid_is_mapped,
 };
 use super::{FileTime, FileType, InodeFlags, OpenFile, Path, SetAttr, current_time};
 use crate::cred::{Capability, Cred};
@@ -133,7 +134,11 @@ pub fn utimes(task: &Arc<Task>, path: &Path, times: Option<(NewTime, NewTime)>) 
     let touch = atime == NewTime::Now && mtime == NewTime::Now;
     let flags = inode.common().flags();
     if touch {
-        ensure!(!flags.contains(InodeFlags::IMMUTABLE), EPERM, "the file is immutable");
+        ensure!(
+            !flags.contains(InodeFlags::IMMUTABLE),
+            EPERM,
+            "the file is immutable"
+        );
         if !owner_or_capable(&cred, inode.owner()) {
             inode_permission(task, &cred, &path.mount, &**inode, Access::WRITE)?;
         }

@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use super::file_lock::FileLocks;
 use super::notify::Marks;
 use super::pipe::{FifoSlot, fifo_slot};
+use crate::ensure;
 use crate::error::Result;
 use crate::net::unix::{BoundSlot, bound_slot};
 use crate::sync::{SpinLock, class};
-use crate::ensure;
 
 bitflags::bitflags! {
     /// The VFS's flags of an inode.

@@ -9,8 +9,8 @@ use super::namei::{self, LastKind, LookupFlags, Nameidata, Names, lookup_one};
 use super::notify::{self, NotifyMask};
 use super::permission::{Access, S_ISVTX, inode_permission, may_create, owner_or_capable};
 use super::{
-    Dentry, DentryFlags, FileOps, FileType, INode, InodeFlags, MountFlags, OpenFile, OpenFlags, Path, SbFlags, SetAttr,
-    device, hash_name,
+    Dentry, DentryFlags, FileOps, FileType, INode, InodeFlags, MountFlags, OpenFile, OpenFlags, Path,
+    SbFlags, SetAttr, device, hash_name,
 };
 use crate::cred::Cred;
 use crate::error::Result;
@@ -41,11 +41,7 @@ impl OpenHow {
                 EINVAL,
                 "O_TMPFILE without O_DIRECTORY, or with O_CREAT"
             );
-            ensure!(
-                flags.bits() & 3 != 0,
-                EINVAL,
-                "O_TMPFILE without write access"
-            );
+            ensure!(flags.bits() & 3 != 0, EINVAL, "O_TMPFILE without write access");
         }
         if flags.contains(OpenFlags::PATH) {
             flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
@@ -249,9 +245,16 @@ pub fn vfs_open(task: &Arc<Task>, path: &Path, flags: OpenFlags) -> Result<Arc<O
 
 fn vfs_open_with(task: &Arc<Task>, path: &Path, flags: OpenFlags, cred: Arc<Cred>) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
-    let kept = !(OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
+    let kept =
+        !(OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
     if flags.contains(OpenFlags::PATH) {
-        return Ok(Arc::new(OpenFile::new(path.clone(), inode, None, flags & kept, cred)));
+        return Ok(Arc::new(OpenFile::new(
+            path.clone(),
+            inode,
+            None,
+            flags & kept,
+            cred,
+        )));
     }
     let file_type = inode.file_type();
     let stored = matches!(file_type, FileType::Regular | FileType::Directory);

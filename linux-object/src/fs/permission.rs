@@ -116,7 +116,10 @@ pub fn inode_permission(
     let file_type = inode.file_type();
     let owner = inode.owner();
     if access.contains(Access::WRITE) {
-        let stored = matches!(file_type, FileType::Regular | FileType::Directory | FileType::Symlink);
+        let stored = matches!(
+            file_type,
+            FileType::Regular | FileType::Directory | FileType::Symlink
+        );
         ensure!(!(stored && mount.sb.is_readonly()), EROFS);
         ensure!(
             !inode.common().flags().contains(InodeFlags::IMMUTABLE),

@@ -112,11 +112,19 @@ pub fn current_time(kernel: &Kernel) -> super::FileTime {
 /// Root, working directory and umask of a task; `ESRCH` once it has given them up.
 #[inline]
 pub fn task_fs(task: &crate::task::Task) -> Result<Arc<super::FsStruct>> {
-    task.parts.lock().fs.clone().ok_or(crate::err!(ESRCH, "the task exits"))
+    task.parts
+        .lock()
+        .fs
+        .clone()
+        .ok_or(crate::err!(ESRCH, "the task exits"))
 }
 
 /// The open files of a task; `ESRCH` once it has given them up.
 #[inline]
 pub fn task_files(task: &crate::task::Task) -> Result<Arc<super::FileTable>> {
-    task.parts.lock().files.clone().ok_or(crate::err!(ESRCH, "the task exits"))
+    task.parts
+        .lock()
+        .files
+        .clone()
+        .ok_or(crate::err!(ESRCH, "the task exits"))
 }

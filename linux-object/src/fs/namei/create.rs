@@ -8,10 +8,11 @@ use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::mount::WriteGuard;
 use crate::fs::notify::{self, NotifyMask};
-use crate::fs::permission::{S_ISGID, capable_wrt_owner, inode_permission, may_create, owner_or_capable};
 use crate::fs::permission::{Access, gid_is_mapped, uid_is_mapped};
+use crate::fs::permission::{S_ISGID, capable_wrt_owner, inode_permission, may_create, owner_or_capable};
 use crate::fs::{
-    CreateSpec, Dentry, DentryFlags, DevT, FileType, INode, InodeFlags, MountFlags, Name, Path, SbFlags, hash_name,
+    CreateSpec, Dentry, DentryFlags, DevT, FileType, INode, InodeFlags, MountFlags, Name, Path, SbFlags,
+    hash_name,
 };
 use crate::sync::{SpinGuard, class};
 use crate::task::Task;
@@ -76,7 +77,9 @@ impl<'p> CreateParent<'p> {
             let new = make(&**inode, name)?;
             dir.dentry.add_child(name, self.hash, Some(new))
         };
-        let is_dir = new.inode().is_some_and(|inode| inode.file_type() == FileType::Directory);
+        let is_dir = new
+            .inode()
+            .is_some_and(|inode| inode.file_type() == FileType::Directory);
         notify::dir_event(&**inode, NotifyMask::CREATE, name, 0, is_dir);
         Ok(Path::new(dir.mount.clone(), new))
     }
@@ -118,7 +121,13 @@ pub fn make(dir: &Path, name: &[u8], cred: &Cred, mode: u32) -> Result<Arc<Dentr
 }
 
 /// `mknod(2)`: a file, device, FIFO or socket. `mode` has the umask applied.
-pub fn mknod(task: &Arc<Task>, at: &CreateParent<'_>, file_type: FileType, mode: u32, dev: DevT) -> Result<Path> {
+pub fn mknod(
+    task: &Arc<Task>,
+    at: &CreateParent<'_>,
+    file_type: FileType,
+    mode: u32,
+    dev: DevT,
+) -> Result<Path> {
     let cred = task.cred();
     at.make(task, &cred, |dir, name| {
         let device = matches!(file_type, FileType::CharDevice | FileType::BlockDevice);
@@ -146,7 +155,11 @@ pub fn mkdir(task: &Arc<Task>, at: &CreateParent<'_>, mode: u32) -> Result<Path>
 pub fn symlink(task: &Arc<Task>, at: &CreateParent<'_>, target: &[u8]) -> Result<Path> {
     let cred = task.cred();
     at.make(task, &cred, |dir, name| {
-        dir.symlink(name, target, &new_spec(&cred, dir, FileType::Symlink, 0o777, DevT::default()))
+        dir.symlink(
+            name,
+            target,
+            &new_spec(&cred, dir, FileType::Symlink, 0o777, DevT::default()),
+        )
     })
 }
 
@@ -163,7 +176,10 @@ pub fn link(task: &Arc<Task>, old: &Path, at: &CreateParent<'_>) -> Result<()> {
     let dir = at.parent.dir.inode()?;
     may_create(task, &cred, &old.mount, &**dir)?;
     ensure!(
-        !target.common().flags().intersects(InodeFlags::APPEND | InodeFlags::IMMUTABLE),
+        !target
+            .common()
+            .flags()
+            .intersects(InodeFlags::APPEND | InodeFlags::IMMUTABLE),
         EPERM,
         "the file may not change"
     );

@@ -24,7 +24,7 @@ mod walk;
 pub use create::{CreateParent, link, make, make_tmpfile, may_open_dev, mkdir, mknod, symlink};
 pub use remove::{rmdir, unlink};
 pub use rename::{RenameFlags, rename};
-pub use walk::{is_under, LastKind, Nameidata, Names, lookup_one};
+pub use walk::{LastKind, Nameidata, Names, is_under, lookup_one};
 
 bitflags::bitflags! {
     /// How to walk a path.

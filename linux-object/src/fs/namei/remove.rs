@@ -24,13 +24,19 @@ pub fn unlink(task: &Arc<Task>, parent: &Parent) -> Result<()> {
     {
         let _locked = lock_dir(&dir.dentry, &**inode);
         victim = lookup_one(&dir.dentry, name, hash_name(name))?;
-        let Some(target) = victim.inode() else { bail!(ENOENT) };
+        let Some(target) = victim.inode() else {
+            bail!(ENOENT)
+        };
         if parent.trailing {
             ensure!(target.file_type() == FileType::Directory, ENOTDIR);
             bail!(EISDIR);
         }
         may_delete(task, &cred, &dir.mount, &**inode, &**target, false, false)?;
-        ensure!(!is_local_mountpoint(task, dir, &victim), EBUSY, "something is mounted there");
+        ensure!(
+            !is_local_mountpoint(task, dir, &victim),
+            EBUSY,
+            "something is mounted there"
+        );
         inode.unlink(name)?;
         removed = target.clone();
         victim.delete();
@@ -58,11 +64,17 @@ pub fn rmdir(task: &Arc<Task>, parent: &Parent) -> Result<()> {
     {
         let _locked = lock_dir(&dir.dentry, &**inode);
         victim = lookup_one(&dir.dentry, name, hash_name(name))?;
-        let Some(target) = victim.inode() else { bail!(ENOENT) };
+        let Some(target) = victim.inode() else {
+            bail!(ENOENT)
+        };
         may_delete(task, &cred, &dir.mount, &**inode, &**target, false, true)?;
         // Nothing is made in the victim from here on; parents come before children.
         let locked = _locked.is_some().then(|| target.common().dir.lock_nested());
-        ensure!(!is_local_mountpoint(task, dir, &victim), EBUSY, "something is mounted there");
+        ensure!(
+            !is_local_mountpoint(task, dir, &victim),
+            EBUSY,
+            "something is mounted there"
+        );
         inode.rmdir(name)?;
         target.common().set_flags(InodeFlags::DEAD);
         drop(locked);

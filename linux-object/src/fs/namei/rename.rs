@@ -68,12 +68,18 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
                 } else {
                     Arc::as_ptr(&old.dir.dentry) < Arc::as_ptr(&new.dir.dentry)
                 };
-                let (first, second) = if old_first { (old_dir, new_dir) } else { (new_dir, old_dir) };
+                let (first, second) = if old_first {
+                    (old_dir, new_dir)
+                } else {
+                    (new_dir, old_dir)
+                };
                 (first.common().dir.lock(), Some(second.common().dir.lock_nested()))
             }
         });
         old_dentry = lookup_one(&old.dir.dentry, &old.name, hash_name(&old.name))?;
-        let Some(from) = old_dentry.inode() else { bail!(ENOENT) };
+        let Some(from) = old_dentry.inode() else {
+            bail!(ENOENT)
+        };
         new_dentry = lookup_one(&new.dir.dentry, &new.name, hash_name(&new.name))?;
         let to = new_dentry.inode();
         ensure!(!(noreplace && to.is_some()), EEXIST);
@@ -115,7 +121,8 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
             }
         }
         ensure!(
-            !is_local_mountpoint(task, &old.dir, &old_dentry) && !is_local_mountpoint(task, &new.dir, &new_dentry),
+            !is_local_mountpoint(task, &old.dir, &old_dentry)
+                && !is_local_mountpoint(task, &new.dir, &new_dentry),
             EBUSY,
             "something is mounted there"
         );
@@ -149,7 +156,13 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
     let cookie = notify::cookie(&task.kernel().vfs.rename_cookie);
     let moved = |from: &Parent, to: &Parent, inode: &dyn INode| -> Result<()> {
         let dir = is_dir(inode);
-        notify::dir_event(&**from.dir.inode()?, NotifyMask::MOVED_FROM, &from.name, cookie, dir);
+        notify::dir_event(
+            &**from.dir.inode()?,
+            NotifyMask::MOVED_FROM,
+            &from.name,
+            cookie,
+            dir,
+        );
         notify::dir_event(&**to.dir.inode()?, NotifyMask::MOVED_TO, &to.name, cookie, dir);
         notify::inode_event(inode, NotifyMask::MOVE_SELF);
         Ok(())

@@ -10,7 +10,7 @@ use super::{LookupFlags, MAXSYMLINKS, NAME_MAX};
 use crate::cred::Cred;
 use crate::error::{Errno, Result};
 use crate::fs::permission::may_search;
-use crate::fs::{task_fs, Dentry, DentryFlags, FileType, MountFlags, Path, hash_name};
+use crate::fs::{Dentry, DentryFlags, FileType, MountFlags, Path, hash_name, task_fs};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -240,7 +240,10 @@ impl<'t> Nameidata<'t> {
             bail!(ENOENT);
         };
         if follow && inode.file_type() == FileType::Symlink {
-            let mount = mounted.as_ref().map_or(&self.path.mount, |path| &path.mount).clone();
+            let mount = mounted
+                .as_ref()
+                .map_or(&self.path.mount, |path| &path.mount)
+                .clone();
             let link = Path::new(mount, dentry.clone());
             return self.pick_link(names, link);
         }
