@@ -129,7 +129,9 @@ impl UCounts {
     }
 
     fn chain(&self) -> impl Iterator<Item = &UCounts> {
-        core::iter::successors(Some(self), |counts| counts.ns.creator_ucounts().map(|next| &**next))
+        core::iter::successors(Some(self), |counts| {
+            counts.ns.creator_ucounts().map(|next| &**next)
+        })
     }
 
     /// Counts one at every level; `None` if that would exceed a limit somewhere (`ENOSPC`). The
@@ -137,8 +139,9 @@ impl UCounts {
     pub fn inc(self: &Arc<Self>, kind: UCount) -> Option<UCountGuard> {
         for (done, level) in self.chain().enumerate() {
             let max = level.ns.ucount_limits().max(kind);
-            let below = level.counts[kind as usize]
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
+            let below = level.counts[kind as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < max).then_some(n + 1)
+            });
             if below.is_err() {
                 for level in self.chain().take(done) {
                     level.counts[kind as usize].fetch_sub(1, Ordering::Relaxed);
@@ -193,7 +196,10 @@ impl UCounts {
 impl Drop for UCounts {
     fn drop(&mut self) {
         let mut table = self.ns.ucount_table().lock();
-        if table.get(&self.uid).is_some_and(|entry| entry.strong_count() == 0) {
+        if table
+            .get(&self.uid)
+            .is_some_and(|entry| entry.strong_count() == 0)
+        {
             table.remove(&self.uid);
         }
     }

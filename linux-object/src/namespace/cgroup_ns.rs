@@ -25,7 +25,11 @@ impl CgroupNamespace {
         }))
     }
     /// A new one owned by `user_ns`.
-    pub fn create(old: &CgroupNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<CgroupNamespace>> {
+    pub fn create(
+        old: &CgroupNamespace,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+    ) -> Result<Arc<CgroupNamespace>> {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::CgroupNamespaces)
             .ok_or(err!(ENOSPC, "max_cgroup_namespaces"))?;

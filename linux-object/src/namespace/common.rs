@@ -126,7 +126,8 @@ impl NsRegistry {
     /// Every living namespace in the order of KoIDs, which is the order of birth.
     pub fn list(&self) -> alloc::vec::Vec<Arc<dyn Namespace>> {
         let mut list = alloc::vec::Vec::new();
-        self.koids.for_each(|object| list.extend(object.clone().as_namespace()));
+        self.koids
+            .for_each(|object| list.extend(object.clone().as_namespace()));
         list.sort_by_key(|ns| ns.common().koid());
         list
     }

@@ -25,7 +25,11 @@ impl IpcNamespace {
         }))
     }
     /// A new one owned by `user_ns`.
-    pub fn create(old: &IpcNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<IpcNamespace>> {
+    pub fn create(
+        old: &IpcNamespace,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+    ) -> Result<Arc<IpcNamespace>> {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::IpcNamespaces)
             .ok_or(err!(ENOSPC, "max_ipc_namespaces"))?;

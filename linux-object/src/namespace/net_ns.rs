@@ -25,7 +25,11 @@ impl NetNamespace {
         }))
     }
     /// A new one owned by `user_ns`.
-    pub fn create(old: &NetNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<NetNamespace>> {
+    pub fn create(
+        old: &NetNamespace,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+    ) -> Result<Arc<NetNamespace>> {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::NetNamespaces)
             .ok_or(err!(ENOSPC, "max_net_namespaces"))?;

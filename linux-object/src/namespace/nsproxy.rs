@@ -7,9 +7,8 @@
 use alloc::sync::Arc;
 
 use super::{
-    NsRegistry,
-    CgroupNamespace, IpcNamespace, MountNamespace, Namespace, NetNamespace, NsKind, PidNamespace, TimeNamespace,
-    UserNamespace, UtsNamespace,
+    CgroupNamespace, IpcNamespace, MountNamespace, Namespace, NetNamespace, NsKind, NsRegistry, PidNamespace,
+    TimeNamespace, UserNamespace, UtsNamespace,
 };
 use crate::cred::{Capability, Cred};
 use crate::error::Result;

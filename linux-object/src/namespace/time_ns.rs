@@ -44,7 +44,11 @@ impl TimeNamespace {
         }))
     }
     /// A new one owned by `user_ns`.
-    pub fn create(old: &TimeNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<TimeNamespace>> {
+    pub fn create(
+        old: &TimeNamespace,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+    ) -> Result<Arc<TimeNamespace>> {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::TimeNamespaces)
             .ok_or(err!(ENOSPC, "max_time_namespaces"))?;

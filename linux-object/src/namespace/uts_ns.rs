@@ -85,7 +85,11 @@ impl UtsNamespace {
         }))
     }
     /// A new one owned by `user_ns`.
-    pub fn create(old: &UtsNamespace, user_ns: &Arc<UserNamespace>, cred: &Cred) -> Result<Arc<UtsNamespace>> {
+    pub fn create(
+        old: &UtsNamespace,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+    ) -> Result<Arc<UtsNamespace>> {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::UtsNamespaces)
             .ok_or(err!(ENOSPC, "max_uts_namespaces"))?;

@@ -157,7 +157,10 @@ impl<T> PidMap<T> {
     /// Puts the object behind a number that was taken.
     pub fn publish(&mut self, nr: i32, object: T) {
         let (node, leaf, bit) = split(nr);
-        if let Some(leaf) = self.nodes[node].as_mut().and_then(|node| node.leaves[leaf].as_mut()) {
+        if let Some(leaf) = self.nodes[node]
+            .as_mut()
+            .and_then(|node| node.leaves[leaf].as_mut())
+        {
             leaf.slots[bit] = Some(object);
         }
     }
@@ -225,7 +228,10 @@ mod tests {
     struct Rng(u64);
     impl Rng {
         fn next(&mut self, below: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (self.0 >> 33) % below
         }
     }
@@ -278,7 +284,9 @@ mod tests {
                     }
                     _ => {
                         let from = rng.next(max as u64) as i32;
-                        let want = model.range(from..).find_map(|(nr, object)| Some((*nr, object.as_ref()?)));
+                        let want = model
+                            .range(from..)
+                            .find_map(|(nr, object)| Some((*nr, object.as_ref()?)));
                         assert_eq!(map.next_from(from), want);
                         assert_eq!(map.is_taken(from), model.contains_key(&from));
                         assert_eq!(map.get(from), model.get(&from).and_then(Option::as_ref));

@@ -32,8 +32,8 @@ impl Resource {
     pub const ALL: [Resource; Resource::COUNT] = {
         use Resource::*;
         [
-            CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE, NICE,
-            RTPRIO, RTTIME,
+            CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE,
+            NICE, RTPRIO, RTTIME,
         ]
     };
     /// A resource by number.

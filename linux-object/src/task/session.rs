@@ -78,7 +78,9 @@ pub(super) fn will_become_orphaned(
         {
             return false;
         }
-        let Some(parent) = member.parent() else { return false };
+        let Some(parent) = member.parent() else {
+            return false;
+        };
         // A child of the initial namespace's init has no parent who controls jobs.
         if parent.tgid.is_child_reaper() && parent.tgid.ns().level() == 0 {
             return false;

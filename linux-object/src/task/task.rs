@@ -211,7 +211,11 @@ impl Task {
     }
     /// Its open files; see [`Task::fs`].
     pub fn files(&self) -> Arc<FileTable> {
-        self.parts.lock().files.clone().expect("the calling task has files")
+        self.parts
+            .lock()
+            .files
+            .clone()
+            .expect("the calling task has files")
     }
     /// Its address space; see [`Task::fs`].
     pub fn mm(&self) -> Arc<Mm> {
@@ -223,7 +227,11 @@ impl Task {
     }
     /// Its namespaces; see [`Task::fs`].
     pub fn nsproxy(&self) -> Arc<NsProxy> {
-        self.parts.lock().nsproxy.clone().expect("the calling task has an nsproxy")
+        self.parts
+            .lock()
+            .nsproxy
+            .clone()
+            .expect("the calling task has an nsproxy")
     }
     /// Its namespaces; `None` once it exits.
     pub fn try_nsproxy(&self) -> Option<Arc<NsProxy>> {

@@ -294,4 +294,3 @@ impl ThreadGroup {
         self.family.lock()
     }
 }
-

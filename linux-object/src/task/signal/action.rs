@@ -59,9 +59,8 @@ pub enum DefaultAction {
 }
 
 /// Signals that stop a process.
-pub const STOP_SIGNALS: SignalSet = SignalSet(
-    Signal::STOP.set().0 | Signal::TSTP.set().0 | Signal::TTIN.set().0 | Signal::TTOU.set().0,
-);
+pub const STOP_SIGNALS: SignalSet =
+    SignalSet(Signal::STOP.set().0 | Signal::TSTP.set().0 | Signal::TTIN.set().0 | Signal::TTOU.set().0);
 
 /// The default action (`signal(7)`). SIGCONT's continuing happens when it is sent; at delivery it
 /// is ignored by default.

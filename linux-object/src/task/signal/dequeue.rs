@@ -51,7 +51,11 @@ impl Task {
     }
 
     fn finish(queued: Queued) -> SigInfo {
-        let Queued { mut info, charge, timer } = queued;
+        let Queued {
+            mut info,
+            charge,
+            timer,
+        } = queued;
         if let (Some(timer), SigInfoFields::Timer { overrun, .. }) = (&timer, &mut info.fields) {
             *overrun = timer.0.dequeued();
         }
@@ -80,9 +84,7 @@ impl Task {
     pub fn begin_sigwait(&self, set: SignalSet) {
         let blocked = self.sig.blocked();
         self.sig.real_blocked.store(blocked.0, Ordering::SeqCst);
-        self.sig
-            .blocked
-            .store(blocked.without(set).0, Ordering::SeqCst);
+        self.sig.blocked.store(blocked.without(set).0, Ordering::SeqCst);
         self.recalc_sigpending();
     }
     /// Closes the window.

@@ -20,12 +20,12 @@ mod task_signals;
 mod types;
 
 pub use action::{DefaultAction, SIG_DFL, SIG_IGN, SaFlags, SigAction, SigHand, default_action};
+pub use dequeue::Verdict;
 pub use permission::check_kill_permission;
 pub use queue::{SigCharge, SigQueue, TimerSignal};
-pub use dequeue::Verdict;
 pub use send::{
-    force_fault, force_fault_exit, kill_everyone, send_timer, send_to_group, send_to_pgrp, send_to_task, user_kill,
-    user_kill_pgrp, user_tkill,
+    force_fault, force_fault_exit, kill_everyone, send_timer, send_to_group, send_to_pgrp, send_to_task,
+    user_kill, user_kill_pgrp, user_tkill,
 };
 pub use stop::StopVerdict;
 pub use task_signals::{AltStack, AltStackFlags, TaskSignals};

@@ -59,7 +59,12 @@ pub fn send_to_pgrp(_kernel: &Kernel, pgrp: &Arc<Pid>, info: SigInfo) -> Result<
 /// A POSIX timer's signal, for a thread or for a process. The timer sends no second one until
 /// [`TimerSignal::dequeued`] or [`TimerSignal::discarded`] was called. The record is the
 /// timer's own, so it is never refused for lack of room.
-pub fn send_timer(task: &Arc<Task>, to_group: bool, info: SigInfo, timer: Arc<dyn TimerSignal>) -> Result<()> {
+pub fn send_timer(
+    task: &Arc<Task>,
+    to_group: bool,
+    info: SigInfo,
+    timer: Arc<dyn TimerSignal>,
+) -> Result<()> {
     let record = Some(TimerRecord(timer));
     if to_group {
         return send_to_group_as(task.group(), info, false, record);

@@ -118,9 +118,7 @@ impl Task {
     /// For a call with a mask of its own (`ppoll`, `sigsuspend`): replaces the mask until the call
     /// returns to user mode, or until a handler has run.
     pub fn set_user_sigmask(&self, mask: SignalSet) {
-        self.sig
-            .saved_mask
-            .store(self.sig.blocked().0, Ordering::Relaxed);
+        self.sig.saved_mask.store(self.sig.blocked().0, Ordering::Relaxed);
         self.set_thread_flags(ThreadFlags::RESTORE_SIGMASK);
         self.set_blocked(mask);
     }
