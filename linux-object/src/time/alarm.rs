@@ -7,7 +7,7 @@
 
 use alloc::sync::Arc;
 
-use super::{Ktime, TimerCallback, TimerId, Timekeeper, Timers};
+use super::{Ktime, Timekeeper, TimerCallback, TimerId, Timers};
 
 /// Which clock an instant is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -8,7 +8,7 @@ use core::any::Any;
 use core::fmt::Write;
 
 use super::alarm::{Alarm, AlarmClock};
-use super::{Ktime, TimerCallback, Timekeeper, Timers};
+use super::{Ktime, Timekeeper, TimerCallback, Timers};
 use crate::bail;
 use crate::error::Result;
 use crate::fs::io::IoDst;
@@ -124,9 +124,14 @@ impl TimerFd {
         state.flags = flags;
         match deadline {
             Some(deadline) => {
-                state
-                    .alarm
-                    .arm(&self.timers, &self.time, clock, deadline, interval, self.callback());
+                state.alarm.arm(
+                    &self.timers,
+                    &self.time,
+                    clock,
+                    deadline,
+                    interval,
+                    self.callback(),
+                );
             }
             None => state.alarm.disarm(&self.timers),
         }
