@@ -46,7 +46,10 @@ pub fn check_cpu_timers(task: &Arc<Task>) {
     }
     let used = group.sched.charged();
     let timers = &group.timers;
-    for (which, signal) in [(CpuItimer::Virtual, Signal::VTALRM), (CpuItimer::Prof, Signal::PROF)] {
+    for (which, signal) in [
+        (CpuItimer::Virtual, Signal::VTALRM),
+        (CpuItimer::Prof, Signal::PROF),
+    ] {
         if timers.cpu_itimer_expires(which, used) {
             let _ = send_to_group(group, SigInfo::kernel(signal));
         }

@@ -13,7 +13,7 @@ use super::alarm::{Alarm, AlarmClock};
 use super::cpu_clock::CpuClock;
 use super::cpu_timer::CpuTimer;
 use super::timerfd::IntervalSetting;
-use super::{Ktime, TimerCallback, Timekeeper, Timers};
+use super::{Ktime, Timekeeper, TimerCallback, Timers};
 use crate::fs::PollEvents;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, WaitEntry, Waiter, class};
@@ -328,9 +328,7 @@ impl PosixTimer {
                 now
             };
             missed = overruns(state.alarm.forward(&self.time, at));
-            state
-                .alarm
-                .restart(&self.timers, &self.time, self.events.clone());
+            state.alarm.restart(&self.timers, &self.time, self.events.clone());
         }
         state.overrun_last = missed;
         missed
@@ -339,9 +337,7 @@ impl PosixTimer {
     fn clock_was_set(&self) {
         let mut state = self.state.lock();
         if state.alarm.is_running() && state.alarm.clock() == AlarmClock::Realtime {
-            state
-                .alarm
-                .restart(&self.timers, &self.time, self.events.clone());
+            state.alarm.restart(&self.timers, &self.time, self.events.clone());
         }
     }
 }

@@ -78,7 +78,12 @@ const MIN_REAL_INTERVAL: u64 = 50_000;
 
 impl ProcessTimers {
     /// Sets `ITIMER_REAL`, in nanoseconds; value 0 disarms. Returns the old setting.
-    pub fn set_real(&self, group: &Arc<ThreadGroup>, kernel: &Kernel, new: IntervalSetting) -> IntervalSetting {
+    pub fn set_real(
+        &self,
+        group: &Arc<ThreadGroup>,
+        kernel: &Kernel,
+        new: IntervalSetting,
+    ) -> IntervalSetting {
         let mut real = self.real.lock();
         let old = self.read_real(&real, kernel);
         if new.value == 0 {
