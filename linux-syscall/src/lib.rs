@@ -14,6 +14,7 @@ pub mod calls;
 pub mod context;
 pub mod dispatch;
 pub mod strace;
+pub mod restart;
 pub mod table;
 pub mod user_ptr;
 pub mod wait_until;
