@@ -27,6 +27,7 @@ use crate::ids::{Frame, Kgid, Kuid, UserAddr};
 use crate::namespace::UserNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
+use crate::time::Ktime;
 use crate::{bail, err};
 
 /// What kind of file.
@@ -325,7 +326,9 @@ pub trait FileOps: Any + Send + Sync {
     fn read(&self, file: &OpenFile, task: &Arc<Task>, offset: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
         bail!(EINVAL, "not readable")
     }
-    /// Writes, likewise.
+    /// Writes, likewise. A count that leaves bytes in `from` means that the rest has to wait: a blocking
+    /// `write(2)` waits and calls again, and answers the sum at an error. An error means
+    /// that nothing was written, whatever was taken from `from`: who tries again gives a fresh source.
     fn write(
         &self,
         file: &OpenFile,
@@ -355,6 +358,19 @@ pub trait FileOps: Any + Send + Sync {
     /// Where to wait for a change of `poll` or of `EAGAIN`; `None` if the file never makes wait.
     fn wait_queue(&self) -> Option<&WaitQueue> {
         None
+    }
+    /// Whether `open(2)` may return. `EAGAIN`: it still has to wait on `wait_queue` (a FIFO without
+    /// the other end); not asked with `O_NONBLOCK`.
+    fn opened(&self, file: &OpenFile) -> Result<()> {
+        Ok(())
+    }
+    /// When a blocking read (or write) that began at `since` stops waiting (`SO_RCVTIMEO`, `VTIME`).
+    fn io_deadline(&self, file: &OpenFile, write: bool, since: Ktime) -> Ktime {
+        Ktime::MAX
+    }
+    /// What it then answers, if it moved no byte.
+    fn io_timed_out(&self, file: &OpenFile, write: bool) -> Result<usize> {
+        bail!(EAGAIN, "the time-out of the file has passed")
     }
     /// `ioctl(2)`; `ENOTTY` for what is unknown.
     fn ioctl(&self, file: &OpenFile, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
