@@ -129,7 +129,6 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("mounts", 0o444, Both, Kind::Mounts(mounts::mounts)),
     entry("mountinfo", 0o444, Both, Kind::Mounts(mounts::mountinfo)),
     entry("mountstats", 0o400, Process, Kind::Mounts(mounts::mountstats)),
-    entry("clear_refs", 0o200, Process, Kind::Setting(None, settings::store_clear_refs)),
     entry("smaps", 0o444, Both, Kind::Mm(task_mmu::smaps)),
     entry("smaps_rollup", 0o444, Both, Kind::Mm(task_mmu::smaps_rollup)),
     text("wchan", Both, text::wchan),
