@@ -26,6 +26,8 @@ mod run_queue;
 mod sched_group;
 mod sched_task;
 mod task_group;
+#[cfg(test)]
+mod tests;
 mod weight;
 
 pub use cpu_mask::{CpuMask, MAX_CPUS};
@@ -284,7 +286,8 @@ impl Scheduler {
     }
 
     fn activate_mm(&self, task: &Task) {
-        let _ = task;
+        let parts = task.parts.lock();
+        self.hal.activate(parts.mm.as_ref().map(|mm| mm.space()));
     }
 
     /// Completes a switch on the side of the thread that continues. A new thread calls it first.
