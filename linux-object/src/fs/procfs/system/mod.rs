@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use super::{ProcCx, Show};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::fs::{FileOps, FileType, OpenFlags};
+use crate::fs::{DevT, FileOps, FileType, OpenFlags};
 use crate::ids::CpuId;
 use crate::namespace::{RELEASE, SYSNAME, VERSION};
 use crate::task::Task;
@@ -233,11 +233,27 @@ fn filesystems(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     Ok(())
 }
 
-/// Registered character devices by major number; there are no block devices.
+/// Drivers by one number that each has; the name is Linux's.
+const DRIVERS: &[(DevT, &str)] = &[
+    (DevT::new(1, 3), "mem"),
+    (DevT::new(4, 64), "ttyS"),
+    (DevT::new(5, 0), "/dev/tty"),
+    (DevT::new(5, 1), "/dev/console"),
+    (DevT::new(5, 2), "/dev/ptmx"),
+    (DevT::new(10, 229), "misc"),
+];
+
+/// Character devices by major number; there are no block devices.
 fn devices(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let nodes = crate::fs::device::nodes(cx.kernel);
     out.bytes(b"Character devices:\n")?;
-    for (major, name) in crate::fs::device::chrdev_names(cx.kernel) {
-        writeln!(out, "{major:3} {name}")?;
+    for (dev, name) in DRIVERS {
+        if nodes.iter().any(|node| node.dev == *dev) {
+            writeln!(out, "{:3} {name}", dev.major())?;
+        }
+    }
+    if nodes.iter().any(|node| node.dev == DevT::new(5, 2)) {
+        out.bytes(b"128 ptm\n136 pts\n")?;
     }
     out.bytes(b"\nBlock devices:\n")
 }
