@@ -25,6 +25,9 @@ pub mod permission;
 pub mod pipe;
 #[allow(missing_docs)]
 mod poll;
+pub mod nsfs;
+pub mod procfs;
+pub mod pseudo;
 pub mod seq_file;
 mod sigpipe;
 mod state;

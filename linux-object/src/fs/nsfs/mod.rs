@@ -95,7 +95,7 @@ impl INode for NsInode {
 
 /// A path to the namespace.
 pub fn path(kernel: &Arc<Kernel>, ns: Arc<dyn Namespace>) -> Result<Path> {
-    let mount = super::internal_mount(kernel, "nsfs", || {
+    let mount = super::anon::internal_mount(kernel, "nsfs", || {
         let root = Arc::new(RootInode {
             common: InodeCommon::default(),
         });

@@ -78,6 +78,6 @@ fn same_ids(cred: &Cred, target: &Cred, mode: PtraceMode) -> bool {
 
 /// The user namespace whose root owns a process that must not be dumped; `None` if it may be.
 pub(super) fn undumpable_in(task: &Task) -> Option<Arc<UserNamespace>> {
-    let mm = task.mm()?;
-    (mm.dumpable() != 1).then(|| mm.user_ns())
+    let mm = task.try_mm()?;
+    (mm.dumpable() != 1).then(|| task.user_ns())
 }

@@ -1,7 +1,7 @@
 //! `/proc/PID/{stat,status,statm}` (`fs/proc/array.c`).
 
 use super::base::PidCx;
-use crate::cred::Capabilities;
+use crate::cred::{Capabilities, UCountRlimit, UCounts};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{PAGE_SIZE, PidNr};
@@ -226,7 +226,8 @@ fn parent_nr(cx: &PidCx<'_>) -> PidNr {
 fn signals(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let (task, group) = (cx.task, cx.task.group());
     let (ignored, caught) = group.sighand().ignored_and_caught();
-    let queued = task.sig.pending_len() + group.signal.lock().shared.len();
+    let cred = task.cred();
+    let queued = UCounts::of(&cred.user_ns, cred.uid).rlimit_count(UCountRlimit::SigPending);
     let limit = group.rlimit(Resource::SIGPENDING).cur;
     writeln!(out, "SigQ:\t{queued}/{limit}")?;
     let sets = [
@@ -294,8 +295,12 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
         }
         None => (0, -1),
     };
-    let own = task.usage();
-    let usage = if cx.thread { own } else { group.usage() };
+    let usage = if cx.thread { task.acct.read() } else { group.usage() };
+    let times = if cx.thread {
+        cx.kernel.sched.cpu_times(task)
+    } else {
+        cx.kernel.sched.group_cpu_times(task)
+    };
     let children = group.dead_children.read();
     let params = task.sched.params();
     let priority = match params.policy {
@@ -316,7 +321,7 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     write!(out, " {} {tty_nr} {tpgid} {flags}", session.sid().nr_in(cx.pid_ns))?;
     write!(out, " {} {}", usage.min_flt, if cx.thread { 0 } else { children.min_flt })?;
     write!(out, " {} {}", usage.maj_flt, if cx.thread { 0 } else { children.maj_flt })?;
-    write!(out, " {} {}", usage.utime / TICK, usage.stime / TICK)?;
+    write!(out, " {} {}", times.user / TICK, times.system / TICK)?;
     let (cutime, cstime) = if cx.thread {
         (0, 0)
     } else {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 
-use super::base::{PidEntry, PidNode, PidWhat};
+use super::base::PidNode;
 use super::options::HidePid;
 use super::sysctl::{SYSCTLS, Sysctl};
 use super::system::{FILES, StaticFile, StaticKind};
@@ -185,7 +185,7 @@ impl ProcInode {
     /// The reader's own number in this mount's pid namespace; `ENOENT` if it has none.
     fn own_number(&self, thread: bool) -> Result<Vec<u8>> {
         let task = self.fs.current().ok_or(err!(ENOENT))?;
-        let tgid = task.group().tgid().nr_in(&self.fs.pid_ns);
+        let tgid = task.group().tgid.nr_in(&self.fs.pid_ns);
         ensure!(tgid != PidNr(0), ENOENT, "proc: not visible in this pid namespace");
         Ok(if thread {
             format!("{tgid}/task/{}", task.pid().nr_in(&self.fs.pid_ns)).into_bytes()

@@ -15,11 +15,22 @@
 //! Locks: show functions run without locks and take what they need from `TaskSet` on.
 
 pub mod access;
+mod array;
 mod base;
+mod files;
+mod id_maps;
 mod inode;
+mod kmsg;
+mod links;
+mod mem;
+mod mounts;
+mod ns;
 mod options;
+mod settings;
 mod sysctl;
 mod system;
+mod task_mmu;
+mod text;
 
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -63,12 +74,10 @@ pub(crate) struct ProcCx<'a> {
 
 /// Writes a file's text.
 pub(crate) type Show = fn(&ProcCx<'_>, &mut SeqBuf) -> Result<()>;
-/// Takes what was written to a file at position 0; returns how much it used.
-pub(crate) type Store = fn(&ProcCx<'_>, &[u8]) -> Result<usize>;
 
 impl ProcFs {
     fn new(kernel: &Arc<Kernel>, pid_ns: Arc<PidNamespace>, options: Options) -> Arc<ProcFs> {
-        let time = kernel.time.realtime();
+        let time = super::current_time(kernel);
         Arc::new_cyclic(|this| ProcFs {
             this: this.clone(),
             kernel: Arc::downgrade(kernel),
@@ -77,12 +86,9 @@ impl ProcFs {
             time,
         })
     }
-    fn arc(&self) -> Result<Arc<ProcFs>> {
-        self.this.upgrade().ok_or(crate::err!(ENOENT))
-    }
     /// Who asks, where the interface does not say so.
     fn current(&self) -> Option<Arc<Task>> {
-        Some(self.kernel.upgrade()?.sched.current())
+        self.kernel.upgrade()?.sched.try_current()
     }
     fn options(&self) -> Options {
         *self.options.lock()

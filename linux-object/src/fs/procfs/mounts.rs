@@ -4,10 +4,9 @@ use alloc::sync::Arc;
 
 use super::base::PidCx;
 use super::inode::Event;
-use crate::err;
+use crate::{bail, err};
 use crate::error::Result;
 use crate::fs::Path;
-use crate::fs::mount;
 use crate::fs::seq_file::SeqBuf;
 use crate::namespace::MountNamespace;
 use crate::sync::WaitQueue;
@@ -22,20 +21,20 @@ fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
 
 /// `mounts`.
 pub(super) fn mounts(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let (ns, root) = view(cx.task)?;
-    mount::show_mounts(&ns, &root, out)
+    let _ = (view(cx.task)?, out);
+    bail!(ENOSYS)
 }
 
 /// `mountinfo`.
 pub(super) fn mountinfo(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let (ns, root) = view(cx.task)?;
-    mount::show_mountinfo(&ns, &root, out)
+    let _ = (view(cx.task)?, out);
+    bail!(ENOSYS)
 }
 
 /// `mountstats`.
 pub(super) fn mountstats(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let (ns, root) = view(cx.task)?;
-    mount::show_mountstats(&ns, &root, out)
+    let _ = (view(cx.task)?, out);
+    bail!(ENOSYS)
 }
 
 /// Tells of changes of the task's mount namespace.

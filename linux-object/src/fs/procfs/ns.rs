@@ -7,36 +7,38 @@ use alloc::vec::Vec;
 use crate::err;
 use crate::error::Result;
 use crate::fs::{Path, nsfs};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, NsKind};
 use crate::task::Task;
 
 /// A line of the directory.
 #[derive(Clone, Copy)]
 pub(super) struct NsLink {
     pub name: &'static str,
-    get: fn(&Task) -> Option<Arc<dyn Namespace>>,
+    kind: NsKind,
+    for_children: bool,
+}
+
+const fn link(name: &'static str, kind: NsKind, for_children: bool) -> NsLink {
+    NsLink {
+        name,
+        kind,
+        for_children,
+    }
 }
 
 /// The links in Linux's order.
-#[rustfmt::skip]
 pub(super) static LINKS: &[NsLink] = &[
-    NsLink { name: "net", get: |task| Some(task.try_nsproxy()?.net_ns.clone()) },
-    NsLink { name: "uts", get: |task| Some(task.try_nsproxy()?.uts_ns.clone()) },
-    NsLink { name: "ipc", get: |task| Some(task.try_nsproxy()?.ipc_ns.clone()) },
-    NsLink { name: "pid", get: |task| Some(task.pid_ns().clone()) },
-    NsLink { name: "pid_for_children", get: pid_for_children },
-    NsLink { name: "user", get: |task| Some(task.user_ns()) },
-    NsLink { name: "mnt", get: |task| Some(task.try_nsproxy()?.mnt_ns.clone()) },
-    NsLink { name: "cgroup", get: |task| Some(task.try_nsproxy()?.cgroup_ns.clone()) },
-    NsLink { name: "time", get: |task| Some(task.try_nsproxy()?.time_ns.clone()) },
-    NsLink { name: "time_for_children", get: |task| Some(task.try_nsproxy()?.time_ns_for_children.clone()) },
+    link("net", NsKind::Net, false),
+    link("uts", NsKind::Uts, false),
+    link("ipc", NsKind::Ipc, false),
+    link("pid", NsKind::Pid, false),
+    link("pid_for_children", NsKind::Pid, true),
+    link("user", NsKind::User, false),
+    link("mnt", NsKind::Mnt, false),
+    link("cgroup", NsKind::Cgroup, false),
+    link("time", NsKind::Time, false),
+    link("time_for_children", NsKind::Time, true),
 ];
-
-/// A pid namespace cannot be seen before its first process was there.
-fn pid_for_children(task: &Task) -> Option<Arc<dyn Namespace>> {
-    let ns = task.try_nsproxy()?.pid_ns_for_children.clone();
-    ns.child_reaper().is_some().then_some(ns as Arc<dyn Namespace>)
-}
 
 /// A link by name.
 pub(super) fn find(name: &[u8]) -> Option<NsLink> {
@@ -44,7 +46,12 @@ pub(super) fn find(name: &[u8]) -> Option<NsLink> {
 }
 
 fn namespace(task: &Task, link: NsLink) -> Result<Arc<dyn Namespace>> {
-    (link.get)(task).ok_or(err!(ENOENT))
+    let ns = if link.for_children {
+        task.namespace_for_children(link.kind)
+    } else {
+        task.namespace(link.kind)
+    };
+    ns.ok_or(err!(ENOENT))
 }
 
 /// Where the link leads.

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::base::PidCx;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::fs::{DevT, d_path};
+use super::links::d_path;
+use crate::fs::DevT;
 use crate::ids::PAGE_SIZE;
 use crate::mm::{Mm, MmLayout, Smaps, VmFlags, Vma};
 
