@@ -69,7 +69,7 @@ pub struct Kernel {
     /// Run queues and switching.
     pub sched: Scheduler,
     /// Timer queues.
-    pub timers: Timers,
+    pub timers: Arc<Timers>,
     /// The clocks.
     pub time: Arc<Timekeeper>,
     /// Futex waiters.
@@ -94,7 +94,7 @@ impl Kernel {
         let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
             sched: Scheduler::new(hal.clone(), events.clone()),
-            timers: Timers::new(hal.clone(), events),
+            timers: Arc::new(Timers::new(hal.clone(), events)),
             time: Arc::new(Timekeeper::new(hal.clone())),
             futexes: FutexTable::new(),
             rng: Rng::new(&*hal),

@@ -3,7 +3,16 @@
 use alloc::sync::Arc;
 
 use super::{Task, ThreadFlags};
+use crate::fs::PollEvents;
 use crate::sched::StateMask;
+use crate::sync::Waiter;
+
+/// A thread that waits in a queue is woken, to look at its condition again.
+impl Waiter for Task {
+    fn wake(self: Arc<Self>, _events: PollEvents) -> bool {
+        self.kernel().sched.wake_up(&self, StateMask::NORMAL)
+    }
+}
 
 impl Task {
     /// Makes the task look at its signals soon (Linux's `signal_wake_up`): a sleeping one wakes up
