@@ -8,9 +8,9 @@ use crate::ids::{Kgid, Kuid};
 /// for different names as far as 64-bit hashes are (FNV-1a).
 pub fn inode_number(seed: u64, name: &[u8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let hash = name
-        .iter()
-        .fold(start, |hash, &byte| (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3));
+    let hash = name.iter().fold(start, |hash, &byte| {
+        (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3)
+    });
     // Positive as a signed number, and out of the way of small fixed numbers.
     hash >> 1 | 1 << 32
 }
@@ -156,7 +156,14 @@ mod tests {
             self.0
         }
     }
-    const TABLE: &[P] = &[P("a"), P("fs/"), P("sys/k/x"), P("sys/k/y"), P("sys/v/z"), P("sysvipc/m")];
+    const TABLE: &[P] = &[
+        P("a"),
+        P("fs/"),
+        P("sys/k/x"),
+        P("sys/k/y"),
+        P("sys/v/z"),
+        P("sysvipc/m"),
+    ];
 
     #[test]
     fn a_table_of_paths_is_a_tree() {

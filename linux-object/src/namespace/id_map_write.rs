@@ -33,7 +33,9 @@ impl UserNamespace {
         opener: &Cred,
         writer: &Cred,
     ) -> Result<()> {
-        let parent = self.parent().ok_or(err!(EPERM, "id map: that of the initial namespace is fixed"))?;
+        let parent = self
+            .parent()
+            .ok_or(err!(EPERM, "id map: that of the initial namespace is fixed"))?;
         let inside = Arc::ptr_eq(&opener.user_ns, self);
         ensure!(
             inside || Arc::ptr_eq(&opener.user_ns, parent),
@@ -59,9 +61,10 @@ impl UserNamespace {
             .id_map(kind)
             .ok_or(err!(EPERM, "id map: the parent has none"))?;
         for extent in &mut extents {
-            extent.lower = outer
-                .down_range(extent.lower, extent.count)
-                .ok_or(err!(EPERM, "id map: ids that the parent does not map as one range"))?;
+            extent.lower = outer.down_range(extent.lower, extent.count).ok_or(err!(
+                EPERM,
+                "id map: ids that the parent does not map as one range"
+            ))?;
         }
         let mut installed = false;
         self.maps[kind as usize].call_once(|| {

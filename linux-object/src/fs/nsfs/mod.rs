@@ -10,11 +10,11 @@ use core::any::Any;
 
 use super::pseudo::PseudoAttr;
 use super::{
-    Dentry, FileOps, FileSystem, FileTime, FileType, FsInfo, INode, InodeCommon, Metadata, OpenFile, OpenFlags, Path,
-    SbFlags, SuperBlock,
+    Dentry, FileOps, FileSystem, FileTime, FileType, FsInfo, INode, InodeCommon, Metadata, OpenFile,
+    OpenFlags, Path, SbFlags, SuperBlock,
 };
 use crate::error::Result;
-use crate::ids::{UserAddr, Uid};
+use crate::ids::{Uid, UserAddr};
 use crate::kernel::Kernel;
 use crate::namespace::{Namespace, NsKind, PidNamespace, UserNamespace};
 use crate::task::{Resource, Task};
@@ -100,7 +100,12 @@ pub fn path(kernel: &Arc<Kernel>, ns: Arc<dyn Namespace>) -> Result<Path> {
             common: InodeCommon::default(),
         });
         let flags = SbFlags::KERNMOUNT | SbFlags::I_NODEV | SbFlags::I_NOEXEC;
-        SuperBlock::new(kernel, Arc::new(NsFs { root }), kernel.init_user_ns.clone(), flags.bits())
+        SuperBlock::new(
+            kernel,
+            Arc::new(NsFs { root }),
+            kernel.init_user_ns.clone(),
+            flags.bits(),
+        )
     })?;
     let name = format!("{}:[{}]", ns.kind().name(), ns.common().number());
     let inode = Arc::new(NsInode {
@@ -163,7 +168,9 @@ impl FileOps for NsFile {
 
 /// The owner, if the caller's user namespace is it or contains it (Linux's `ns_get_owner`).
 fn owner(task: &Task, ns: &dyn Namespace) -> Result<Arc<UserNamespace>> {
-    let owner = ns.owner_ns().ok_or(err!(EPERM, "ioctl_ns: the initial user namespace has no owner"))?;
+    let owner = ns
+        .owner_ns()
+        .ok_or(err!(EPERM, "ioctl_ns: the initial user namespace has no owner"))?;
     ensure!(
         task.user_ns().contains(&owner),
         EPERM,
@@ -177,7 +184,9 @@ fn parent(task: &Task, ns: &dyn Namespace) -> Result<Arc<dyn Namespace>> {
     match ns.kind() {
         NsKind::User => Ok(owner(task, ns)?),
         NsKind::Pid => {
-            let parent = ns.parent_ns().and_then(|parent| parent.into_any().downcast::<PidNamespace>().ok());
+            let parent = ns
+                .parent_ns()
+                .and_then(|parent| parent.into_any().downcast::<PidNamespace>().ok());
             let parent = parent.ok_or(err!(EPERM, "ioctl_ns: the initial pid namespace has no parent"))?;
             let own = task.pid_ns();
             ensure!(

@@ -47,7 +47,8 @@ pub fn ptrace_may_access(caller: &Arc<Task>, target: &Arc<Task>, mode: PtraceMod
         return Ok(());
     }
     let (cred, target_cred) = (caller.cred(), target.cred());
-    if !same_ids(&cred, &target_cred, mode) && !cred.ns_capable(&target_cred.user_ns, Capability::SYS_PTRACE) {
+    if !same_ids(&cred, &target_cred, mode) && !cred.ns_capable(&target_cred.user_ns, Capability::SYS_PTRACE)
+    {
         bail!(EPERM, "ptrace access: other ids, and no CAP_SYS_PTRACE");
     }
     if let Some(user_ns) = undumpable_in(target)

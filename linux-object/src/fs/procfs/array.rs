@@ -115,7 +115,11 @@ impl MemoryFigures {
 
 /// `/proc/PID/statm`.
 pub(super) fn statm(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let figures = cx.task.try_mm().map(|mm| MemoryFigures::of(&mm)).unwrap_or_default();
+    let figures = cx
+        .task
+        .try_mm()
+        .map(|mm| MemoryFigures::of(&mm))
+        .unwrap_or_default();
     figures.show_statm(out)
 }
 
@@ -148,7 +152,10 @@ pub(super) fn status(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let no_new_privs = task.no_new_privs.load(core::sync::atomic::Ordering::Relaxed);
     writeln!(out, "NoNewPrivs:\t{}", no_new_privs as u32)?;
     writeln!(out, "Seccomp:\t0\nSeccomp_filters:\t0")?;
-    writeln!(out, "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown")?;
+    writeln!(
+        out,
+        "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown"
+    )?;
     let all = cx.kernel.sched.cpu_mask();
     let cpus = task.sched.affinity().and(all);
     out.bytes(b"Cpus_allowed:\t")?;
@@ -295,7 +302,11 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
         }
         None => (0, -1),
     };
-    let usage = if cx.thread { task.acct.read() } else { group.usage() };
+    let usage = if cx.thread {
+        task.acct.read()
+    } else {
+        group.usage()
+    };
     let times = if cx.thread {
         cx.kernel.sched.cpu_times(task)
     } else {
@@ -318,9 +329,23 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     out.bytes(&name[..len])?;
     write!(out, ") {}", &state(task)[..1])?;
     write!(out, " {} {}", parent_nr(cx), group.pgrp().nr_in(cx.pid_ns))?;
-    write!(out, " {} {tty_nr} {tpgid} {flags}", session.sid().nr_in(cx.pid_ns))?;
-    write!(out, " {} {}", usage.min_flt, if cx.thread { 0 } else { children.min_flt })?;
-    write!(out, " {} {}", usage.maj_flt, if cx.thread { 0 } else { children.maj_flt })?;
+    write!(
+        out,
+        " {} {tty_nr} {tpgid} {flags}",
+        session.sid().nr_in(cx.pid_ns)
+    )?;
+    write!(
+        out,
+        " {} {}",
+        usage.min_flt,
+        if cx.thread { 0 } else { children.min_flt }
+    )?;
+    write!(
+        out,
+        " {} {}",
+        usage.maj_flt,
+        if cx.thread { 0 } else { children.maj_flt }
+    )?;
     write!(out, " {} {}", times.user / TICK, times.system / TICK)?;
     let (cutime, cstime) = if cx.thread {
         (0, 0)
@@ -329,9 +354,18 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     };
     write!(out, " {cutime} {cstime} {priority} {}", params.nice)?;
     let start = task.start_time.0 / TICK;
-    write!(out, " {} 0 {start}", if cx.thread { 0 } else { group.nr_threads() })?;
+    write!(
+        out,
+        " {} 0 {start}",
+        if cx.thread { 0 } else { group.nr_threads() }
+    )?;
     let rss_limit = group.rlimit(Resource::RSS).cur;
-    write!(out, " {} {} {rss_limit}", figures.size * 1024, figures.rss() * 1024 / PAGE_SIZE as u64)?;
+    write!(
+        out,
+        " {} {} {rss_limit}",
+        figures.size * 1024,
+        figures.rss() * 1024 / PAGE_SIZE as u64
+    )?;
     let (start_code, end_code) = match layout {
         Some(_) if !permitted => (1, 1),
         _ => (shown.start_code, shown.end_code),
@@ -344,8 +378,16 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let exit_signal = if task.is_leader() { exit_signal } else { -1 };
     write!(out, " {} 0 0 {exit_signal} {}", waits as u32, task.sched.cpu())?;
     write!(out, " {} {} 0 0 0", params.rt_priority, params.policy as u32)?;
-    write!(out, " {} {} {}", shown.start_data, shown.end_data, shown.start_brk)?;
-    write!(out, " {} {} {} {}", shown.arg_start, shown.arg_end, shown.env_start, shown.env_end)?;
+    write!(
+        out,
+        " {} {} {}",
+        shown.start_data, shown.end_data, shown.start_brk
+    )?;
+    write!(
+        out,
+        " {} {} {} {}",
+        shown.arg_start, shown.arg_end, shown.env_start, shown.env_end
+    )?;
     let exit_code = match permitted {
         true if task.is_leader() => group.exit_code(),
         true => task.exit_code.load(core::sync::atomic::Ordering::Relaxed),
@@ -381,7 +423,9 @@ mod tests {
             ..MemoryFigures::default()
         };
         let status = text(|out| figures.show_status(out));
-        assert!(status.starts_with("VmPeak:\t    3060 kB\nVmSize:\t    3060 kB\nVmLck:\t       0 kB\nVmPin:"));
+        assert!(
+            status.starts_with("VmPeak:\t    3060 kB\nVmSize:\t    3060 kB\nVmLck:\t       0 kB\nVmPin:")
+        );
         assert!(status.contains("\nVmRSS:\t    1740 kB\nRssAnon:\t     112 kB\nRssFile:\t    1628 kB\n"));
         assert_eq!(text(|out| figures.show_statm(out)), "765 435 407 5 0 123 0\n");
     }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::fs::pseudo::{PseudoAttr, inode_number};
 use crate::fs::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use crate::fs::{DirSink, FileOps, FileType, OpenFlags, Path};
-use crate::ids::{Fd, Kgid, Kuid, PidNr, Uid, Gid};
+use crate::ids::{Fd, Gid, Kgid, Kuid, PidNr, Uid};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::namespace::PidNamespace;
@@ -98,7 +98,12 @@ const fn text(name: &'static str, scope: Scope, show: Show) -> PidEntry {
     entry(name, 0o444, scope, Kind::Text(show))
 }
 const fn entry(name: &'static str, mode: u32, scope: Scope, kind: Kind) -> PidEntry {
-    PidEntry { name, mode, scope, kind }
+    PidEntry {
+        name,
+        mode,
+        scope,
+        kind,
+    }
 }
 
 /// Every file of a task, in Linux's order.
@@ -211,7 +216,9 @@ impl PidNode {
         match self.what {
             PidWhat::Dir => FileType::Directory,
             PidWhat::Entry(entry) => match entry.kind {
-                Kind::TaskDir | Kind::FdDir | Kind::FdInfoDir | Kind::NsDir | Kind::EmptyDir => FileType::Directory,
+                Kind::TaskDir | Kind::FdDir | Kind::FdInfoDir | Kind::NsDir | Kind::EmptyDir => {
+                    FileType::Directory
+                }
                 Kind::Link(_) => FileType::Symlink,
                 _ => FileType::Regular,
             },
@@ -243,7 +250,9 @@ impl PidNode {
                 });
                 attr.nlink = 2 + dirs.count() as u32;
             }
-            PidWhat::Entry(PidEntry { kind: Kind::TaskDir, .. }) => attr.nlink = 2 + task.group().nr_threads() as u32,
+            PidWhat::Entry(PidEntry {
+                kind: Kind::TaskDir, ..
+            }) => attr.nlink = 2 + task.group().nr_threads() as u32,
             _ => {}
         }
         let listable = attr.file_type == FileType::Directory && mode == 0o555;
@@ -325,7 +334,11 @@ impl PidNode {
         let nr = parse_number(name).ok_or(err!(ENOENT))?;
         let pid = fs.pid_ns.find(PidNr(nr)).ok_or(err!(ENOENT))?;
         let thread = pid.task().ok_or(err!(ENOENT))?;
-        ensure!(Arc::ptr_eq(thread.group(), task.group()), ENOENT, "proc: a thread of another process");
+        ensure!(
+            Arc::ptr_eq(thread.group(), task.group()),
+            ENOENT,
+            "proc: a thread of another process"
+        );
         Ok(PidNode {
             pid,
             thread: true,
@@ -362,7 +375,12 @@ impl PidNode {
                             thread: true,
                             what: PidWhat::Dir,
                         };
-                        if !sink(format!("{nr}").as_bytes(), node.number(), FileType::Directory, n + 1) {
+                        if !sink(
+                            format!("{nr}").as_bytes(),
+                            node.number(),
+                            FileType::Directory,
+                            n + 1,
+                        ) {
                             break;
                         }
                     }
@@ -405,7 +423,8 @@ impl PidNode {
     fn target(&self, task: &Arc<Task>) -> Result<Path> {
         match self.what {
             PidWhat::Entry(PidEntry {
-                kind: Kind::Link(link), ..
+                kind: Kind::Link(link),
+                ..
             }) => link(task),
             PidWhat::Fd(fd) => Ok(files::file(task, fd)?.path.clone()),
             PidWhat::Ns(link) => ns::path(task, link),
@@ -432,7 +451,12 @@ impl PidNode {
     }
 
     /// Opens a file.
-    pub fn open(&self, fs: &Arc<ProcFs>, opener: &Arc<Task>, _flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+    pub fn open(
+        &self,
+        fs: &Arc<ProcFs>,
+        opener: &Arc<Task>,
+        _flags: OpenFlags,
+    ) -> Result<Option<Arc<dyn FileOps>>> {
         if self.file_type() != FileType::Regular {
             return Ok(None);
         }
@@ -512,7 +536,11 @@ impl SeqSource for PidText {
         else {
             bail!(EINVAL, "proc: the file takes no writes");
         };
-        ensure!(offset == 0 || self.node.accepts_offsets(), EINVAL, "proc: written at once, at the start");
+        ensure!(
+            offset == 0 || self.node.accepts_offsets(),
+            EINVAL,
+            "proc: written at once, at the start"
+        );
         self.with(cx, |cx| store(cx, data))
     }
     fn event(&self) -> Option<(&WaitQueue, u64)> {
@@ -528,4 +556,3 @@ impl PidNode {
             || entry.name == "timens_offsets")
     }
 }
-

@@ -109,7 +109,11 @@ pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize>
         .lines()
         .map(|line| parse_offset(line).ok_or(err!(EINVAL, "timens_offsets: clock, seconds, nanoseconds")))
         .collect::<Result<_>>()?;
-    ensure!((1..=2).contains(&lines.len()), EINVAL, "timens_offsets: one or two lines");
+    ensure!(
+        (1..=2).contains(&lines.len()),
+        EINVAL,
+        "timens_offsets: one or two lines"
+    );
     let nsproxy = cx.task.try_nsproxy().ok_or(err!(ESRCH))?;
     let ns = &nsproxy.time_ns_for_children;
     ensure!(
@@ -119,7 +123,9 @@ pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize>
     );
     let now = (cx.kernel.time.now().as_nanos() / NANOS as u64) as i64;
     for &(_, seconds, _) in &lines {
-        if !(-KTIME_SEC_MAX..=KTIME_SEC_MAX).contains(&seconds) || !(0..=KTIME_SEC_MAX / 2).contains(&(now + seconds)) {
+        if !(-KTIME_SEC_MAX..=KTIME_SEC_MAX).contains(&seconds)
+            || !(0..=KTIME_SEC_MAX / 2).contains(&(now + seconds))
+        {
             bail!(ERANGE, "timens_offsets: the clock would be out of range");
         }
     }
@@ -144,8 +150,17 @@ mod tests {
     #[test]
     fn offsets_as_unshare_writes_them() {
         assert_eq!(parse_offset("7 1000 0"), Some((false, 1000, 0)));
-        assert_eq!(parse_offset("monotonic -5 999999999"), Some((true, -5, 999_999_999)));
-        for wrong in ["", "realtime 1 0", "monotonic 1", "monotonic 1 1000000000", "monotonic 1 0 0"] {
+        assert_eq!(
+            parse_offset("monotonic -5 999999999"),
+            Some((true, -5, 999_999_999))
+        );
+        for wrong in [
+            "",
+            "realtime 1 0",
+            "monotonic 1",
+            "monotonic 1 1000000000",
+            "monotonic 1 0 0",
+        ] {
             assert_eq!(parse_offset(wrong), None, "{wrong:?}");
         }
     }

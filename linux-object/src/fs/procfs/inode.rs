@@ -186,7 +186,11 @@ impl ProcInode {
     fn own_number(&self, thread: bool) -> Result<Vec<u8>> {
         let task = self.fs.current().ok_or(err!(ENOENT))?;
         let tgid = task.group().tgid.nr_in(&self.fs.pid_ns);
-        ensure!(tgid != PidNr(0), ENOENT, "proc: not visible in this pid namespace");
+        ensure!(
+            tgid != PidNr(0),
+            ENOENT,
+            "proc: not visible in this pid namespace"
+        );
         Ok(if thread {
             format!("{tgid}/task/{}", task.pid().nr_in(&self.fs.pid_ns)).into_bytes()
         } else {
@@ -197,7 +201,11 @@ impl ProcInode {
 
 /// A pid as a name: digits without a leading zero.
 pub(super) fn parse_number(name: &[u8]) -> Option<i32> {
-    if name.is_empty() || name.len() > 10 || !name.iter().all(u8::is_ascii_digit) || (name[0] == b'0' && name.len() > 1) {
+    if name.is_empty()
+        || name.len() > 10
+        || !name.iter().all(u8::is_ascii_digit)
+        || (name[0] == b'0' && name.len() > 1)
+    {
         return None;
     }
     core::str::from_utf8(name).ok()?.parse().ok()
@@ -208,7 +216,11 @@ impl INode for ProcInode {
         let mut attr = self.attr();
         match &self.node {
             Node::Root => {
-                let processes = self.fs.kernel.upgrade().map_or(0, |kernel| kernel.tasks.nr_threads());
+                let processes = self
+                    .fs
+                    .kernel
+                    .upgrade()
+                    .map_or(0, |kernel| kernel.tasks.nr_threads());
                 attr.nlink = 2 + pseudo::count_dirs(entries(), "") + processes as u32;
             }
             Node::Dir(path) => attr.nlink = 2 + pseudo::count_dirs(entries(), path),
@@ -304,14 +316,16 @@ impl INode for ProcInode {
                 kind: StaticKind::Ops(open),
                 ..
             })) => open(task, flags).map(Some),
-            Node::Entry(entry) if self.file_type() == FileType::Regular => Ok(Some(SeqFile::open(Box::new(EntryText {
-                fs: self.fs.clone(),
-                entry: *entry,
-                event: match entry {
-                    Entry::Sysctl(sysctl) => sysctl.event(task),
-                    Entry::File(_) => None,
-                },
-            })))),
+            Node::Entry(entry) if self.file_type() == FileType::Regular => {
+                Ok(Some(SeqFile::open(Box::new(EntryText {
+                    fs: self.fs.clone(),
+                    entry: *entry,
+                    event: match entry {
+                        Entry::Sysctl(sysctl) => sysctl.event(task),
+                        Entry::File(_) => None,
+                    },
+                }))))
+            }
             Node::Pid(node) => node.open(&self.fs, task, flags),
             _ => Ok(None),
         }

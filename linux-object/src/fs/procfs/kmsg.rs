@@ -30,7 +30,13 @@ pub(super) fn open(task: &Arc<Task>, _flags: OpenFlags) -> Result<Arc<dyn FileOp
 }
 
 impl FileOps for Kmsg {
-    fn read(&self, _file: &OpenFile, _task: &Arc<Task>, _offset: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
+    fn read(
+        &self,
+        _file: &OpenFile,
+        _task: &Arc<Task>,
+        _offset: &mut u64,
+        to: &mut dyn IoDst,
+    ) -> Result<usize> {
         if to.remaining() == 0 {
             return Ok(0);
         }

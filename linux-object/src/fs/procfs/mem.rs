@@ -30,7 +30,13 @@ impl MemFile {
 const CHUNK: usize = 4096;
 
 impl FileOps for MemFile {
-    fn read(&self, _file: &OpenFile, _task: &Arc<Task>, offset: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
+    fn read(
+        &self,
+        _file: &OpenFile,
+        _task: &Arc<Task>,
+        offset: &mut u64,
+        to: &mut dyn IoDst,
+    ) -> Result<usize> {
         let Some(mm) = self.mm() else { return Ok(0) };
         let mut buf = vec![0u8; CHUNK];
         let mut total = 0;
@@ -50,7 +56,13 @@ impl FileOps for MemFile {
         Ok(total)
     }
 
-    fn write(&self, _file: &OpenFile, _task: &Arc<Task>, offset: &mut u64, from: &mut dyn IoSrc) -> Result<usize> {
+    fn write(
+        &self,
+        _file: &OpenFile,
+        _task: &Arc<Task>,
+        offset: &mut u64,
+        from: &mut dyn IoSrc,
+    ) -> Result<usize> {
         let Some(mm) = self.mm() else { return Ok(0) };
         let mut buf = vec![0u8; CHUNK];
         let mut total = 0;

@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 
 use super::base::PidCx;
 use super::inode::Event;
-use crate::{bail, err};
 use crate::error::Result;
 use crate::fs::Path;
 use crate::fs::seq_file::SeqBuf;
 use crate::namespace::MountNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
+use crate::{bail, err};
 
 fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
     let parts = task.parts.lock();

@@ -40,7 +40,10 @@ impl Default for Options {
 impl Options {
     /// These options changed by a comma-separated list.
     pub fn parse(mut self, text: &[u8], user_ns: &UserNamespace) -> Result<Options> {
-        for option in text.split(|&byte| byte == b',').filter(|option| !option.is_empty()) {
+        for option in text
+            .split(|&byte| byte == b',')
+            .filter(|option| !option.is_empty())
+        {
             let Ok(option) = core::str::from_utf8(option) else {
                 bail!(EINVAL, "proc: an option is not text");
             };

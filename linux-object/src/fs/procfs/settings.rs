@@ -42,7 +42,11 @@ pub(super) fn show_oom_score_adj(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()>
 /// `CAP_SYS_RESOURCE`.
 pub(super) fn store_oom_score_adj(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
     let value = number(data)?;
-    ensure!((-OOM_ADJ_MAX..=OOM_ADJ_MAX).contains(&value), EINVAL, "oom_score_adj: -1000 to 1000");
+    ensure!(
+        (-OOM_ADJ_MAX..=OOM_ADJ_MAX).contains(&value),
+        EINVAL,
+        "oom_score_adj: -1000 to 1000"
+    );
     set_oom_score_adj(cx, value as i32)?;
     Ok(data.len())
 }
@@ -72,7 +76,14 @@ pub(super) fn show_oom_adj(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
 pub(super) fn store_oom_adj(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
     let value = number(data)?;
     ensure!((-17..=15).contains(&value), EINVAL, "oom_adj: -17 to 15");
-    set_oom_score_adj(cx, if value == 15 { 1000 } else { value as i32 * 1000 / 17 })?;
+    set_oom_score_adj(
+        cx,
+        if value == 15 {
+            1000
+        } else {
+            value as i32 * 1000 / 17
+        },
+    )?;
     Ok(data.len())
 }
 

@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::base::PidCx;
-use crate::error::Result;
-use crate::fs::seq_file::SeqBuf;
 use super::links::d_path;
+use crate::error::Result;
 use crate::fs::DevT;
+use crate::fs::seq_file::SeqBuf;
 use crate::ids::PAGE_SIZE;
 use crate::mm::{Mm, MmLayout, Smaps, VmFlags, Vma};
 
@@ -253,11 +253,19 @@ mod tests {
     #[test]
     fn page_lines_are_aligned() {
         let mut out = SeqBuf::new();
-        Usage(Smaps { rss: 8192, pss: 8192 * 4096, private_clean: 8192, referenced: 8192, ..Smaps::default() })
-            .show(false, &mut out)
-            .unwrap();
+        Usage(Smaps {
+            rss: 8192,
+            pss: 8192 * 4096,
+            private_clean: 8192,
+            referenced: 8192,
+            ..Smaps::default()
+        })
+        .show(false, &mut out)
+        .unwrap();
         let text = String::from_utf8(out.into_bytes()).unwrap();
-        assert!(text.starts_with("Rss:                   8 kB\nPss:                   8 kB\nPss_Dirty:             0 kB\n"));
+        assert!(text.starts_with(
+            "Rss:                   8 kB\nPss:                   8 kB\nPss_Dirty:             0 kB\n"
+        ));
         assert!(text.contains("Private_Hugetlb:       0 kB\nSwap:                  0 kB\n"));
     }
 }

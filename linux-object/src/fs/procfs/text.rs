@@ -7,11 +7,11 @@ use super::access::{PtraceMode, ptrace_may_access};
 use super::array;
 use super::base::PidCx;
 use crate::cred::Capability;
+use crate::ensure;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::UserAddr;
 use crate::mm::Mm;
-use crate::ensure;
 use crate::task::Resource;
 
 /// `comm`.
@@ -122,7 +122,11 @@ const LIMITS: [(Resource, &str, &str); Resource::COUNT] = [
 /// `limits`.
 pub(super) fn limits(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let group = cx.task.group();
-    writeln!(out, "{:25} {:20} {:20} {:10}", "Limit", "Soft Limit", "Hard Limit", "Units")?;
+    writeln!(
+        out,
+        "{:25} {:20} {:20} {:10}",
+        "Limit", "Soft Limit", "Hard Limit", "Units"
+    )?;
     for (resource, name, unit) in LIMITS {
         let limit = group.rlimit(resource);
         write!(out, "{name:25} ")?;
@@ -147,7 +151,11 @@ pub(super) fn wchan(_cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
 
 /// `stack`: return addresses of the kernel, for the administrator.
 pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    ensure!(cx.cred.capable(Capability::SYS_ADMIN), EACCES, "proc: stack needs CAP_SYS_ADMIN");
+    ensure!(
+        cx.cred.capable(Capability::SYS_ADMIN),
+        EACCES,
+        "proc: stack needs CAP_SYS_ADMIN"
+    );
     if cx.task.sched.on_cpu() {
         return Ok(());
     }

@@ -88,7 +88,9 @@ impl Sysctl {
     /// What tells of changes.
     pub fn event(&self, task: &Arc<Task>) -> Option<Arc<dyn Event>> {
         match &self.value {
-            Value::Text { event: Some(event), .. } => event(task),
+            Value::Text {
+                event: Some(event), ..
+            } => event(task),
             _ => None,
         }
     }

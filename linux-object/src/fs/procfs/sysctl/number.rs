@@ -38,14 +38,18 @@ fn parse_one(text: &[u8]) -> Result<(i64, usize)> {
     let mut value: i64 = 0;
     let mut used = prefix;
     while let Some(digit) = digits.get(used).and_then(|&byte| (byte as char).to_digit(base)) {
-        let next = value.checked_mul(base as i64).and_then(|value| value.checked_add(digit as i64));
+        let next = value
+            .checked_mul(base as i64)
+            .and_then(|value| value.checked_add(digit as i64));
         let Some(next) = next else {
             bail!(EINVAL, "sysctl: the number is too large");
         };
         value = next;
         used += 1;
     }
-    let ends = digits.get(used).is_none_or(|byte| byte.is_ascii_whitespace() || *byte == 0);
+    let ends = digits
+        .get(used)
+        .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == 0);
     if used == prefix || !ends {
         bail!(EINVAL, "sysctl: not a number");
     }

@@ -100,7 +100,11 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
 ];
 
 fn set_core_pattern(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
-    ensure!(value.first() != Some(&b'|'), EINVAL, "core_pattern: no helper programs are run");
+    ensure!(
+        value.first() != Some(&b'|'),
+        EINVAL,
+        "core_pattern: no helper programs are run"
+    );
     let old = core::mem::replace(&mut *cx.kernel.sysctl.core_pattern.lock(), value.to_vec());
     drop(old);
     Ok(())

@@ -18,7 +18,13 @@ pub(super) fn uptime(out: &mut SeqBuf, up: u64, idle: u64) -> Result<()> {
 pub(super) const LOAD_SHIFT: u32 = 11;
 
 /// `/proc/loadavg`.
-pub(super) fn loadavg(out: &mut SeqBuf, loads: [u64; 3], running: usize, threads: usize, last_pid: i32) -> Result<()> {
+pub(super) fn loadavg(
+    out: &mut SeqBuf,
+    loads: [u64; 3],
+    running: usize,
+    threads: usize,
+    last_pid: i32,
+) -> Result<()> {
     for load in loads {
         // Rounded to hundredths, as Linux does.
         let load = load + (1 << LOAD_SHIFT) / 200;
@@ -105,19 +111,36 @@ mod tests {
 
     #[test]
     fn uptime_in_hundredths() {
-        assert_eq!(text(|out| uptime(out, 2_746_549_000_000, 5_047_870_000_001)), "2746.54 5047.87\n");
+        assert_eq!(
+            text(|out| uptime(out, 2_746_549_000_000, 5_047_870_000_001)),
+            "2746.54 5047.87\n"
+        );
     }
 
     #[test]
     fn loads_are_rounded() {
         let loads = [0, 1 << LOAD_SHIFT, (37 << LOAD_SHIFT) / 100];
-        assert_eq!(text(|out| loadavg(out, loads, 3, 127, 19083)), "0.00 1.00 0.37 3/127 19083\n");
+        assert_eq!(
+            text(|out| loadavg(out, loads, 3, 127, 19083)),
+            "0.00 1.00 0.37 3/127 19083\n"
+        );
     }
 
     #[test]
     fn stat_as_procps_reads_it() {
-        let cpu = CpuTimes { user: 20_000_000, nice: 0, system: 35_000_000, idle: 1_000_000_000 };
-        let figures = Stat { context_switches: 7, boot_time: 1_795_446_459, forks: 9, running: 1, ..Stat::default() };
+        let cpu = CpuTimes {
+            user: 20_000_000,
+            nice: 0,
+            system: 35_000_000,
+            idle: 1_000_000_000,
+        };
+        let figures = Stat {
+            context_switches: 7,
+            boot_time: 1_795_446_459,
+            forks: 9,
+            running: 1,
+            ..Stat::default()
+        };
         let want = "cpu  4 0 7 200 0 0 0 0 0 0\ncpu0 2 0 3 100 0 0 0 0 0 0\ncpu1 2 0 3 100 0 0 0 0 0 0\nintr 0\nctxt 7\n\
                     btime 1795446459\nprocesses 9\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n";
         assert_eq!(text(|out| stat(out, &[cpu, cpu], &figures)), want);
@@ -125,8 +148,17 @@ mod tests {
 
     #[test]
     fn memory_lines_are_aligned() {
-        assert_eq!(text(|out| mem_line(out, "MemTotal", 6_171_021)), "MemTotal:       24684084 kB\n");
-        assert_eq!(text(|out| mem_line(out, "Buffers", 1)), "Buffers:               4 kB\n");
-        assert_eq!(text(|out| kib_line(out, "VmallocTotal", 34_359_738_367)), "VmallocTotal:   34359738367 kB\n");
+        assert_eq!(
+            text(|out| mem_line(out, "MemTotal", 6_171_021)),
+            "MemTotal:       24684084 kB\n"
+        );
+        assert_eq!(
+            text(|out| mem_line(out, "Buffers", 1)),
+            "Buffers:               4 kB\n"
+        );
+        assert_eq!(
+            text(|out| kib_line(out, "VmallocTotal", 34_359_738_367)),
+            "VmallocTotal:   34359738367 kB\n"
+        );
     }
 }

@@ -72,7 +72,9 @@ pub(super) static FILES: &[StaticFile] = &[
     link("net", "self/net"),
     text("partitions", |_, _| Ok(())),
     text("stat", stat),
-    text("swaps", |_, out| writeln!(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority")),
+    text("swaps", |_, out| {
+        writeln!(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority")
+    }),
     text("uptime", uptime),
     text("version", version),
     text("vmstat", vmstat),
@@ -93,7 +95,10 @@ fn cpus(cx: &ProcCx<'_>) -> impl Iterator<Item = CpuId> {
 
 /// Time since boot as the reader's time namespace counts it, and idle time.
 fn uptime(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let offset = cx.reader.try_nsproxy().map_or(0, |ns| ns.time_ns.offsets().boottime);
+    let offset = cx
+        .reader
+        .try_nsproxy()
+        .map_or(0, |ns| ns.time_ns.offsets().boottime);
     let up = cx.kernel.time.now().as_nanos().saturating_add_signed(offset);
     let idle = cpus(cx).map(|cpu| cx.kernel.sched.idle_time(cpu)).sum();
     format::uptime(out, up, idle)
@@ -102,7 +107,13 @@ fn uptime(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
 fn loadavg(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let sched = &cx.kernel.sched;
     let threads = cx.kernel.tasks.nr_threads();
-    format::loadavg(out, sched.loadavg(), sched.nr_running() as usize, threads, cx.pid_ns.last_pid())
+    format::loadavg(
+        out,
+        sched.loadavg(),
+        sched.nr_running() as usize,
+        threads,
+        cx.pid_ns.last_pid(),
+    )
 }
 
 fn stat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
