@@ -163,9 +163,9 @@ pub(super) fn status(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     out.bytes(b"\nCpus_allowed_list:\t")?;
     mask_list(out, cpus)?;
     writeln!(out, "\nMems_allowed:\t1\nMems_allowed_list:\t0")?;
-    let (voluntary, involuntary) = task.sched.switches();
-    writeln!(out, "voluntary_ctxt_switches:\t{voluntary}")?;
-    writeln!(out, "nonvoluntary_ctxt_switches:\t{involuntary}")
+    let usage = task.acct.read();
+    writeln!(out, "voluntary_ctxt_switches:\t{}", usage.nvcsw)?;
+    writeln!(out, "nonvoluntary_ctxt_switches:\t{}", usage.nivcsw)
 }
 
 /// Umask to `NSsid`.

@@ -169,8 +169,8 @@ pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
 /// `schedstat`: time on a CPU, time waiting for one (not kept), times run.
 pub(super) fn schedstat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let times = cx.kernel.sched.cpu_times(cx.task);
-    let (voluntary, involuntary) = cx.task.sched.switches();
-    writeln!(out, "{} 0 {}", times.total(), voluntary + involuntary)
+    let usage = cx.task.acct.read();
+    writeln!(out, "{} 0 {}", times.total(), usage.nvcsw + usage.nivcsw)
 }
 
 /// `cgroup`: everything is in the root of the one hierarchy.
