@@ -11,11 +11,17 @@ use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
 use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
+use crate::fs::{FsTypes, Vfs};
+use crate::futex::FutexTable;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::UserNamespace;
+use crate::rng::Rng;
+use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
+use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
 /// What the boot loader handed over.
@@ -45,10 +51,26 @@ pub struct Kernel {
     pub inotify_users: Arc<InotifyUsers>,
     /// epoll watches by user.
     pub epoll_users: Arc<EpollUsers>,
+    /// File system types by name.
+    pub fs_types: FsTypes,
+    /// Mounts, devices and the like.
+    pub vfs: Vfs,
     /// The terminals.
     pub ttys: Ttys,
     /// The command line.
     pub cmdline: Cmdline,
+    /// Run queues and switching.
+    pub sched: Scheduler,
+    /// Timer queues.
+    pub timers: Timers,
+    /// The clocks.
+    pub time: Arc<Timekeeper>,
+    /// Futex waiters.
+    pub futexes: FutexTable,
+    /// Random numbers.
+    pub rng: Rng,
+    /// The kernel log.
+    pub log: LogRing,
 }
 
 impl Kernel {
@@ -56,20 +78,40 @@ impl Kernel {
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
         let koids = KoidTable::new();
         let init_user_ns = UserNamespace::initial(koids.allocate());
+        let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
         let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
+            sched: Scheduler::new(hal.clone(), events.clone()),
+            timers: Timers::new(hal.clone(), events),
+            time: Arc::new(Timekeeper::new(hal.clone())),
+            futexes: FutexTable::new(),
+            rng: Rng::new(&*hal),
+            log: LogRing::new(),
             ttys: Ttys::new(&hal),
             hal,
             memory,
             init_user_ns,
             koids,
+            fs_types: FsTypes::default(),
+            vfs: Vfs::default(),
             sysctl,
             pipe_users: Arc::default(),
             inotify_users: Arc::default(),
             epoll_users: Arc::default(),
             cmdline: Cmdline::parse(&boot.cmdline),
         })
+    }
+
+    /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
+    pub fn timer_interrupt(&self) {
+        self.sched.tick();
+        self.timers.run_due();
+    }
+
+    /// Another CPU kicked this one.
+    pub fn kick_interrupt(&self) {
+        self.sched.kick_interrupt();
     }
 
     /// Bytes came in on the console. Called without locks.

@@ -160,6 +160,12 @@ impl MmCore {
         // The lock makes this the only writer.
         counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
     }
+    /// Counts pages that were mapped. Under the lock.
+    pub fn count_pages(&self, anon: i64, file: i64) {
+        for (counter, by) in [(&self.rss_anon, anon), (&self.rss_file, file)] {
+            counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        }
+    }
     /// Pages mapped.
     pub fn rss(&self) -> i64 {
         self.rss_anon.load(Ordering::Relaxed) + self.rss_file.load(Ordering::Relaxed)

@@ -55,6 +55,8 @@ lock_classes! {
     Epoll,
     /// One open file description: position, flags, owner.
     OpenFile,
+    /// The shape of one file system's directory tree (Linux's `s_vfs_rename_mutex`).
+    Rename,
     /// A directory while its entries change.
     Directory,
     /// An inode's own state, a pipe, a socket, an eventfd …

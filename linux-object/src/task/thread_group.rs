@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use crate::ids::KoID;
+use crate::sched::SchedGroup;
 use crate::sync::WaitQueue;
 use crate::task::pid::Pid;
 
@@ -14,6 +15,8 @@ pub struct ThreadGroup {
     pub wait_child: WaitQueue,
     /// Woken when a signal becomes pending for any thread (signalfd).
     pub signal_queue: WaitQueue,
+    /// CPU time of its threads.
+    pub sched: SchedGroup,
     /// The pid of the leader.
     pub tgid: Arc<Pid>,
 }
@@ -25,6 +28,7 @@ impl ThreadGroup {
             koid,
             wait_child: WaitQueue::new(),
             signal_queue: WaitQueue::new(),
+            sched: SchedGroup::new(),
             tgid,
         })
     }
