@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use super::file_lock::FileLocks;
 use super::notify::Marks;
 use super::pipe::{FifoSlot, fifo_slot};
+use crate::ensure;
 use crate::error::Result;
 use crate::net::unix::{BoundSlot, bound_slot};
 use crate::sync::{SpinLock, class};
-use crate::{bail, ensure};
 
 bitflags::bitflags! {
     /// The VFS's flags of an inode.
@@ -22,6 +22,8 @@ bitflags::bitflags! {
         const DEAD = 1 << 2;
         /// Its times of access are not kept.
         const NOATIME = 1 << 3;
+        /// Made by `O_TMPFILE | O_EXCL`: never gets a name.
+        const UNLINKABLE = 1 << 5;
         /// It is not of a file system that a mount shows (pipe, socket, anonymous).
         const PRIVATE = 1 << 4;
     }
@@ -36,8 +38,6 @@ pub struct InodeCommon {
     flags: AtomicU32,
     /// Above 0: open for writing so many times; below: so many times executed.
     write_count: AtomicI32,
-    /// Seals of a memfd (`F_ADD_SEALS`); [`InodeCommon::NO_SEALS`] where there are none to add.
-    seals: AtomicU32,
     /// The watches on it.
     pub marks: Marks,
     /// The pipe of a FIFO while it is open.
@@ -53,9 +53,6 @@ impl Default for InodeCommon {
 }
 
 impl InodeCommon {
-    /// In `seals`: the file supports seals.
-    pub(super) const SEALABLE: u32 = 1 << 31;
-
     /// With these flags.
     pub fn new(flags: InodeFlags) -> InodeCommon {
         InodeCommon {
@@ -63,7 +60,6 @@ impl InodeCommon {
             locks: FileLocks::default(),
             flags: AtomicU32::new(flags.bits()),
             write_count: AtomicI32::new(0),
-            seals: AtomicU32::new(0),
             marks: Marks::default(),
             fifo: fifo_slot(),
             socket: bound_slot(),
@@ -113,25 +109,5 @@ impl InodeCommon {
     /// Whether it is open for writing.
     pub fn has_writers(&self) -> bool {
         self.write_count.load(Ordering::SeqCst) > 0
-    }
-
-    /// The file supports seals and has these (`F_SEAL_*`).
-    pub fn init_seals(&self, seals: u32) {
-        self.seals.store(seals | InodeCommon::SEALABLE, Ordering::SeqCst);
-    }
-    /// The seals, or `EINVAL` if the file does not support them.
-    pub fn seals(&self) -> Result<u32> {
-        match self.seals.load(Ordering::SeqCst) {
-            0 => bail!(EINVAL, "the file does not support seals"),
-            seals => Ok(seals & !InodeCommon::SEALABLE),
-        }
-    }
-    /// Whether one of these seals is set.
-    #[inline]
-    pub fn sealed(&self, seals: u32) -> bool {
-        self.seals.load(Ordering::Relaxed) & seals != 0
-    }
-    pub(super) fn add_seals(&self, seals: u32) {
-        self.seals.fetch_or(seals, Ordering::SeqCst);
     }
 }

