@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::UnixSocket;
 use crate::error::Result;
 use crate::fs::namei::{LookupFlags, path_lookup};
+use crate::fs::permission::{Access, inode_permission};
 use crate::net::{SockAddr, SocketType, af};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -84,6 +85,7 @@ impl UnixSocket {
         };
         let path = path_lookup(task, None, name, LookupFlags::FOLLOW)?;
         let inode = path.inode()?;
+        inode_permission(task, &task.cred(), &path.mount, &**inode, Access::WRITE)?;
         let bound = inode.common().socket.lock().upgrade();
         let Some(other) = bound else {
             bail!(ECONNREFUSED, "no socket is bound to the file");

@@ -6,7 +6,8 @@ use core::sync::atomic::Ordering;
 use super::addr::{self, UnixAddr};
 use super::{PeerCred, Phase, Shutdown, UnixSocket, wake_waiting};
 use crate::error::{Errno, Result};
-use crate::fs::{Path, PollEvents};
+use crate::fs::namei::{CreateParent, LookupFlags, mknod, path_parent};
+use crate::fs::{DevT, FileType, Path, PollEvents};
 use crate::net::{SocketType, af};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -329,6 +330,14 @@ impl UnixSocket {
 
 /// Makes the socket's file (`mknod` of type socket). `EADDRINUSE`: the name is there.
 fn make_node(task: &Arc<Task>, name: &[u8]) -> Result<Path> {
-    let _ = (task, name);
-    bail!(ENOSYS)
+    let make = || {
+        let parent = path_parent(task, None, name, LookupFlags::empty())?;
+        let at = CreateParent::new(&parent, false)?;
+        let mode = 0o777 & !task.fs().umask();
+        mknod(task, &at, FileType::Socket, mode, DevT::default())
+    };
+    match make() {
+        Err(error) if error == Errno::EEXIST => bail!(EADDRINUSE, "the name is there"),
+        done => done,
+    }
 }

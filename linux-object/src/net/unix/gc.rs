@@ -22,7 +22,7 @@ use crate::fs::OpenFile;
 use crate::ids::Kuid;
 use crate::net::socket_of;
 use crate::sync::{SpinLock, class};
-use crate::task::Task;
+use crate::task::{Resource, Task};
 
 #[derive(Default)]
 struct Flights {
@@ -162,6 +162,6 @@ fn visit(file: &OpenFile, f: &mut dyn FnMut(usize)) {
 }
 
 /// `RLIMIT_NOFILE` of the sender.
-fn max_files(_task: &Arc<Task>) -> u64 {
-    1024
+fn max_files(task: &Arc<Task>) -> u64 {
+    task.group().rlimit(Resource::NOFILE).cur
 }

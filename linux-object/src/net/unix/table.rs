@@ -11,6 +11,7 @@ use super::gc::InFlight;
 use crate::bail;
 use crate::error::Result;
 use crate::ids::KoID;
+use crate::kobject::KObject;
 use crate::net::SocketType;
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
@@ -77,6 +78,6 @@ impl UnixTable {
 }
 
 /// The net namespace whose names a task sees.
-pub(super) fn net_ns_of(_task: &Arc<Task>) -> KoID {
-    KoID(0)
+pub(super) fn net_ns_of(task: &Arc<Task>) -> KoID {
+    task.nsproxy().net_ns.koid()
 }
