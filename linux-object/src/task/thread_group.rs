@@ -213,6 +213,10 @@ impl ThreadGroup {
     pub fn parent(&self) -> Option<Arc<ThreadGroup>> {
         self.family.lock().parent.clone()
     }
+    /// The thread of the parent that made it.
+    pub fn parent_thread(&self) -> KoID {
+        self.family.lock().parent_thread
+    }
     /// The process group.
     pub fn pgrp(&self) -> Arc<Pid> {
         self.family.lock().pgrp.clone()
