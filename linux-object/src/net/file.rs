@@ -51,14 +51,12 @@ impl FileOps for SocketFile {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        self.socket
-            .recv(task, &mut RecvMsg::new(to, MsgFlags::empty()))
+        self.socket.recv(task, &mut RecvMsg::new(to, MsgFlags::empty()))
     }
     fn write(&self, _: &OpenFile, task: &Arc<Task>, _: &mut u64, from: &mut dyn IoSrc) -> Result<usize> {
-        let done = self
-            .socket
-            .send(task, &mut SendMsg::new(from, MsgFlags::empty()));
-        if matches!(&done, Err(error) if error.errno() == Errno::EPIPE) && self.socket.base().sends_sigpipe() {
+        let done = self.socket.send(task, &mut SendMsg::new(from, MsgFlags::empty()));
+        if matches!(&done, Err(error) if error.errno() == Errno::EPIPE) && self.socket.base().sends_sigpipe()
+        {
             crate::fs::send_sigpipe(task);
         }
         done

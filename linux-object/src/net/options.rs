@@ -49,9 +49,33 @@ impl SockOption {
     fn from_number(nr: i32) -> Option<SockOption> {
         use SockOption::*;
         [
-            Debug, ReuseAddr, Type, Error, DontRoute, Broadcast, SndBuf, RcvBuf, KeepAlive, OobInline,
-            NoCheck, Priority, Linger, ReusePort, PassCred, PeerCred, RcvLowat, SndLowat, RcvTimeoOld,
-            SndTimeoOld, AcceptConn, SndBufForce, RcvBufForce, Protocol, Domain, PeerGroups, RcvTimeoNew,
+            Debug,
+            ReuseAddr,
+            Type,
+            Error,
+            DontRoute,
+            Broadcast,
+            SndBuf,
+            RcvBuf,
+            KeepAlive,
+            OobInline,
+            NoCheck,
+            Priority,
+            Linger,
+            ReusePort,
+            PassCred,
+            PeerCred,
+            RcvLowat,
+            SndLowat,
+            RcvTimeoOld,
+            SndTimeoOld,
+            AcceptConn,
+            SndBufForce,
+            RcvBufForce,
+            Protocol,
+            Domain,
+            PeerGroups,
+            RcvTimeoNew,
             SndTimeoNew,
         ]
         .into_iter()
@@ -241,11 +265,9 @@ pub mod sol_socket {
             SndBufForce | RcvBufForce => {
                 ensure!(admin(), EPERM, "no CAP_NET_ADMIN");
                 if option == SndBufForce {
-                    base.sndbuf
-                        .store(double(u32::MAX, MIN_SNDBUF), Ordering::Relaxed);
+                    base.sndbuf.store(double(u32::MAX, MIN_SNDBUF), Ordering::Relaxed);
                 } else {
-                    base.rcvbuf
-                        .store(double(u32::MAX, MIN_RCVBUF), Ordering::Relaxed);
+                    base.rcvbuf.store(double(u32::MAX, MIN_RCVBUF), Ordering::Relaxed);
                 }
             }
             Priority => {

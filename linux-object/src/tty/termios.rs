@@ -1,7 +1,7 @@
 //! Terminal settings (`termios(3)`, `asm-generic/termbits.h`).
 
-use crate::error::Result;
 use crate::ensure;
+use crate::error::Result;
 
 /// Control characters in `c_cc`.
 pub const NCCS: usize = 19;
@@ -183,7 +183,12 @@ impl Termios {
     /// `struct termios` of the kernel: 36 bytes.
     pub fn to_termios(&self) -> [u8; 36] {
         let mut out = [0; 36];
-        let words = [self.iflag.bits(), self.oflag.bits(), self.cflag, self.lflag.bits()];
+        let words = [
+            self.iflag.bits(),
+            self.oflag.bits(),
+            self.cflag,
+            self.lflag.bits(),
+        ];
         for (at, word) in out.chunks_exact_mut(4).zip(words) {
             at.copy_from_slice(&word.to_ne_bytes());
         }
@@ -204,7 +209,12 @@ impl Termios {
     /// `struct termio`: 18 bytes, half-words and 8 control characters.
     pub fn to_termio(&self) -> [u8; 18] {
         let mut out = [0; 18];
-        let words = [self.iflag.bits(), self.oflag.bits(), self.cflag, self.lflag.bits()];
+        let words = [
+            self.iflag.bits(),
+            self.oflag.bits(),
+            self.cflag,
+            self.lflag.bits(),
+        ];
         for (at, word) in out.chunks_exact_mut(2).zip(words) {
             at.copy_from_slice(&(word as u16).to_ne_bytes());
         }
@@ -215,7 +225,8 @@ impl Termios {
 
     /// These settings with the flags and characters of a `struct termios`; the speeds follow `cflag`.
     pub fn with_termios(&self, raw: &[u8; 36]) -> Termios {
-        let word = |n: usize| u32::from_ne_bytes([raw[4 * n], raw[4 * n + 1], raw[4 * n + 2], raw[4 * n + 3]]);
+        let word =
+            |n: usize| u32::from_ne_bytes([raw[4 * n], raw[4 * n + 1], raw[4 * n + 2], raw[4 * n + 3]]);
         let mut new = Termios {
             iflag: InputFlags::from_bits_retain(word(0)),
             oflag: OutputFlags::from_bits_retain(word(1)),
@@ -241,7 +252,8 @@ impl Termios {
 
     /// The same with a `struct termio`: high halves of the flags stay.
     pub fn with_termio(&self, raw: &[u8; 18]) -> Termios {
-        let word = |n: usize, old: u32| old & !0xffff | u16::from_ne_bytes([raw[2 * n], raw[2 * n + 1]]) as u32;
+        let word =
+            |n: usize, old: u32| old & !0xffff | u16::from_ne_bytes([raw[2 * n], raw[2 * n + 1]]) as u32;
         let mut new = Termios {
             iflag: InputFlags::from_bits_retain(word(0, self.iflag.bits())),
             oflag: OutputFlags::from_bits_retain(word(1, self.oflag.bits())),
@@ -258,7 +270,11 @@ impl Termios {
     fn set_speeds(&mut self, ispeed: u32, ospeed: u32) {
         self.ospeed = speed(self.cflag & CBAUD, ospeed);
         let input = self.cflag >> IBSHIFT & CBAUD;
-        self.ispeed = if input == 0 { self.ospeed } else { speed(input, ispeed) };
+        self.ispeed = if input == 0 {
+            self.ospeed
+        } else {
+            speed(input, ispeed)
+        };
     }
 }
 

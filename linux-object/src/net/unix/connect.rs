@@ -59,7 +59,11 @@ impl UnixSocket {
     }
 
     pub(super) fn start_listening(&self, task: &Arc<Task>, backlog: u32) -> Result<()> {
-        ensure!(!self.is_datagram(), EOPNOTSUPP, "a datagram socket does not listen");
+        ensure!(
+            !self.is_datagram(),
+            EOPNOTSUPP,
+            "a datagram socket does not listen"
+        );
         let waiting = {
             let mut state = self.state.lock();
             ensure!(state.addr.is_some(), EINVAL, "the socket is not bound");
@@ -159,7 +163,12 @@ impl UnixSocket {
             && other.is_none_or(|other| !Arc::ptr_eq(&old, &other))
         {
             // It was connected to us alone: it hears that we are gone, and loses what we sent.
-            let back = old.state.lock().peer.as_ref().is_some_and(|p| core::ptr::eq(&**p, self));
+            let back = old
+                .state
+                .lock()
+                .peer
+                .as_ref()
+                .is_some_and(|p| core::ptr::eq(&**p, self));
             if back {
                 self.purge();
                 old.base.set_error(Errno::ECONNRESET);
@@ -179,10 +188,18 @@ impl UnixSocket {
     }
 
     pub(super) fn take_embryo(&self) -> Result<Arc<UnixSocket>> {
-        ensure!(!self.is_datagram(), EOPNOTSUPP, "a datagram socket does not accept");
+        ensure!(
+            !self.is_datagram(),
+            EOPNOTSUPP,
+            "a datagram socket does not accept"
+        );
         let (socket, waiting) = {
             let mut state = self.state.lock();
-            ensure!(state.phase == Phase::Listening, EINVAL, "the socket does not listen");
+            ensure!(
+                state.phase == Phase::Listening,
+                EINVAL,
+                "the socket does not listen"
+            );
             let Some(socket) = state.embryos.pop_front() else {
                 ensure!(
                     !state.shutdown.contains(Shutdown::RECV),

@@ -152,7 +152,11 @@ fn find_garbage(candidates: &HashMap<usize, Arc<OpenFile>>) -> HashSet<usize> {
             });
         }
     }
-    candidates.keys().copied().filter(|key| !live.contains(key)).collect()
+    candidates
+        .keys()
+        .copied()
+        .filter(|key| !live.contains(key))
+        .collect()
 }
 
 fn visit(file: &OpenFile, f: &mut dyn FnMut(usize)) {

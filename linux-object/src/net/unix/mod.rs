@@ -337,7 +337,11 @@ pub fn describe(socket: &UnixSocket, out: &mut String) {
         0,
         2,
         0,
-        if state.phase == Phase::Listening { 0x10000 } else { 0 },
+        if state.phase == Phase::Listening {
+            0x10000
+        } else {
+            0
+        },
         socket.base.kind as u8,
         match state.phase {
             Phase::Connected => 3,

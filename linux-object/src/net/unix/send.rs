@@ -174,7 +174,11 @@ impl UnixSocket {
         }
     }
 
-    fn push_datagram(&self, sender: &UnixSocket, packet: Packet) -> Result<(), (Packet, crate::error::Error)> {
+    fn push_datagram(
+        &self,
+        sender: &UnixSocket,
+        packet: Packet,
+    ) -> Result<(), (Packet, crate::error::Error)> {
         let mut state = self.state.lock();
         if state.shutdown.contains(Shutdown::RECV) || state.phase == Phase::Dead {
             drop(state);

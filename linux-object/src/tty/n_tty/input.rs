@@ -11,7 +11,13 @@ pub type Events = SmallVec<[Event; 4]>;
 impl NTty {
     /// Takes characters of the device; returns how many. Fewer when the buffer is full: the rest is for
     /// later. A line that does not fit loses its last characters, not its end.
-    pub fn receive(&mut self, termios: &Termios, data: &[u8], out: &mut Output, events: &mut Events) -> usize {
+    pub fn receive(
+        &mut self,
+        termios: &Termios,
+        data: &[u8],
+        out: &mut Output,
+        events: &mut Events,
+    ) -> usize {
         let before = self.readable(termios);
         let mut taken = 0;
         for &c in data {
@@ -134,7 +140,14 @@ impl NTty {
         true
     }
 
-    fn receive_signal(&mut self, termios: &Termios, c: u8, event: Event, out: &mut Output, events: &mut Events) {
+    fn receive_signal(
+        &mut self,
+        termios: &Termios,
+        c: u8,
+        event: Event,
+        out: &mut Output,
+        events: &mut Events,
+    ) {
         events.push(event);
         if !termios.l(LocalFlags::NOFLSH) {
             self.flush_echo();

@@ -121,7 +121,7 @@ impl NTty {
             }
             if !new.l(LocalFlags::ICANON) || self.buf.is_empty() {
                 self.canon_head = 0;
-                    } else {
+            } else {
                 if let Some(last) = self.buf.back_mut() {
                     *last |= EOL;
                 }

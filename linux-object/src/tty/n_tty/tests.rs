@@ -83,10 +83,7 @@ fn erase_goes_by_character() {
     assert_eq!(term.read(9).unwrap(), b"x\n");
     // A character of two bytes goes as a whole under IUTF8.
     let mut term = Term::with(|t| t.iflag |= InputFlags::IUTF8);
-    assert_eq!(
-        term.type_("aä\x7f\n".as_bytes()),
-        "aä\x08 \x08\r\n".as_bytes()
-    );
+    assert_eq!(term.type_("aä\x7f\n".as_bytes()), "aä\x08 \x08\r\n".as_bytes());
     assert_eq!(term.read(9).unwrap(), b"a\n");
 }
 
