@@ -18,6 +18,7 @@ use crate::kobject::KoidTable;
 use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
@@ -62,6 +63,8 @@ pub struct Kernel {
     pub fs_types: FsTypes,
     /// Mounts, devices and the like.
     pub vfs: Vfs,
+    /// Names of AF_UNIX sockets.
+    pub unix: Arc<UnixTable>,
     /// The terminals.
     pub ttys: Ttys,
     /// The command line.
@@ -113,6 +116,7 @@ impl Kernel {
             pipe_users: Arc::default(),
             inotify_users: Arc::default(),
             epoll_users: Arc::default(),
+            unix: Arc::default(),
             cmdline: Cmdline::parse(&boot.cmdline),
         })
     }
