@@ -5,7 +5,9 @@ use alloc::sync::Arc;
 
 use linux_object::error::Result;
 use linux_object::ids::PidNr;
-use linux_object::time::{AlarmClock, COARSE_RESOLUTION, CpuClock, CpuTarget, CpuTimeKind, Ktime, NSEC_PER_SEC};
+use linux_object::time::{
+    AlarmClock, COARSE_RESOLUTION, CpuClock, CpuTarget, CpuTimeKind, Ktime, NSEC_PER_SEC,
+};
 use linux_object::{bail, ensure};
 
 use crate::abi::{Timespec, Timeval};
@@ -24,7 +26,10 @@ pub enum Clock {
     BoottimeAlarm,
     Tai,
     /// CPU time; `own_thread` tells that it is the calling thread's.
-    Cpu { clock: CpuClock, own_thread: bool },
+    Cpu {
+        clock: CpuClock,
+        own_thread: bool,
+    },
 }
 
 impl Clock {

@@ -151,7 +151,11 @@ pub fn clock_nanosleep(
     if let Clock::Cpu { clock, own_thread } = clock {
         ensure!(!own_thread, EINVAL, "a thread cannot wait for its own CPU time");
         let now = clock.sample().ok_or(err!(EINVAL, "the process is gone"))?;
-        let until = if absolute { nanos as u64 } else { now.saturating_add(nanos as u64) };
+        let until = if absolute {
+            nanos as u64
+        } else {
+            now.saturating_add(nanos as u64)
+        };
         return sleep_cpu(cx, clock, until, absolute, rem);
     }
     if !absolute {
@@ -210,7 +214,11 @@ fn set_realtime_nanos(cx: &Cx<'_>, nanos: i64) -> Result<()> {
 pub fn settimeofday(cx: &mut Cx<'_>, tv: UserInPtr<abi::Timeval>, tz: UserInPtr<u64>) -> Result<usize> {
     let new = match tv.read_opt(cx)? {
         Some(tv) => {
-            ensure!((0..=1_000_000).contains(&tv.usec), EINVAL, "microseconds out of range");
+            ensure!(
+                (0..=1_000_000).contains(&tv.usec),
+                EINVAL,
+                "microseconds out of range"
+            );
             Some(Timespec {
                 sec: tv.sec,
                 nsec: tv.usec * 1000,
@@ -317,7 +325,11 @@ fn adjust(cx: &mut Cx<'_>, buf: UserPtr<abi::Timex>) -> Result<usize> {
     if modes != 0 && modes != ADJ_OFFSET_SS_READ {
         check_sys_time(cx)?;
         if modes & ADJ_TICK != 0 {
-            ensure!((9000..=11_000).contains(&request.tick), EINVAL, "tick out of range");
+            ensure!(
+                (9000..=11_000).contains(&request.tick),
+                EINVAL,
+                "tick out of range"
+            );
         }
         let slews = modes & 0x8000 == 0 && modes & ADJ_OFFSET != 0 && request.offset != 0
             || modes == ADJ_OFFSET_SINGLESHOT && request.offset != 0
@@ -339,7 +351,10 @@ fn adjust(cx: &mut Cx<'_>, buf: UserPtr<abi::Timex>) -> Result<usize> {
                 .saturating_add(part * unit);
             set_realtime_nanos(cx, cx.kernel.time.realtime().saturating_add(by))?;
         }
-        if modes & ADJ_TAI != 0 && modes & 0x8000 == 0 && (0..=i64::from(i32::MAX)).contains(&request.constant) {
+        if modes & ADJ_TAI != 0
+            && modes & 0x8000 == 0
+            && (0..=i64::from(i32::MAX)).contains(&request.constant)
+        {
             cx.kernel.time.set_tai_offset(request.constant as i32);
         }
     }
