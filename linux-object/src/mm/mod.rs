@@ -35,4 +35,5 @@ mod zap;
 pub use addr_space::{AUXV_MAX, Fault, Mm, MmCounts, MmLayout};
 pub use memory::{Memory, MmQuota};
 pub use page_cache::{MAX_FILE_SIZE, PageCache, PageHost, PageRef, Seals};
+pub use smaps::Smaps;
 pub use vma::{MapFlags, MapRequest, Prot, VmFile, VmFlags, VmSource, Vma};
