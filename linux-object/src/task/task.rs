@@ -252,12 +252,9 @@ impl Task {
     /// What it used so far.
     pub fn usage(&self) -> Usage {
         let times = self.sched.charged();
-        let (nvcsw, nivcsw) = self.sched.switches();
         Usage {
             utime: times.user,
             stime: times.system,
-            nvcsw,
-            nivcsw,
             ..self.acct.read()
         }
     }
