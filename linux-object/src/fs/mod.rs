@@ -31,6 +31,7 @@ pub mod pseudo;
 pub mod seq_file;
 mod sigpipe;
 mod state;
+pub mod sysfs;
 mod super_block;
 mod vfs;
 
