@@ -19,6 +19,7 @@ use crate::log_ring::LogRing;
 use crate::loader::Vdso;
 use crate::mm::Memory;
 use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
@@ -65,6 +66,8 @@ pub struct Kernel {
     pub fs_types: FsTypes,
     /// Mounts, devices and the like.
     pub vfs: Vfs,
+    /// Names of AF_UNIX sockets.
+    pub unix: Arc<UnixTable>,
     /// The terminals.
     pub ttys: Ttys,
     /// The command line.
@@ -120,6 +123,7 @@ impl Kernel {
             pipe_users: Arc::default(),
             inotify_users: Arc::default(),
             epoll_users: Arc::default(),
+            unix: Arc::default(),
             cmdline,
         })
     }

@@ -13,6 +13,7 @@ pub mod arg;
 pub mod calls;
 pub mod context;
 pub mod dispatch;
+pub mod restart;
 pub mod strace;
 pub mod table;
 pub mod user_ptr;

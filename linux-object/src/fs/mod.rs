@@ -18,6 +18,7 @@ pub mod io;
 pub mod mount;
 pub mod namei;
 pub mod notify;
+pub mod nsfs;
 mod open;
 mod open_file;
 mod path;
@@ -25,6 +26,8 @@ pub mod permission;
 pub mod pipe;
 #[allow(missing_docs)]
 mod poll;
+pub mod procfs;
+pub mod pseudo;
 pub mod seq_file;
 mod sigpipe;
 mod state;

@@ -1,6 +1,7 @@
 //! Time, processors, threads, console, power.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 
@@ -35,8 +36,39 @@ pub trait Clock {
     fn vdso_clock(&self) -> Option<VdsoClock>;
 }
 
+/// What `/proc/cpuinfo` tells of a processor.
+#[derive(Clone, Debug, Default)]
+pub struct CpuInfo {
+    /// `GenuineIntel` and the like.
+    pub vendor: String,
+    /// The brand string.
+    pub name: String,
+    /// Family, extended family included.
+    pub family: u32,
+    /// Model, extended model included.
+    pub model: u32,
+    /// Stepping.
+    pub stepping: u32,
+    /// Frequency of the cycle counter in kHz.
+    pub khz: u64,
+    /// APIC id.
+    pub apic_id: u32,
+    /// Highest basic CPUID leaf.
+    pub cpuid_level: u32,
+    /// Features by Linux's names, separated by blanks.
+    pub flags: String,
+    /// Bits of a physical address.
+    pub physical_bits: u32,
+    /// Bits of a virtual address.
+    pub virtual_bits: u32,
+}
+
 /// Processors.
 pub trait Cpu {
+    /// What is known about a CPU.
+    fn cpu_info(&self, _cpu: CpuId) -> CpuInfo {
+        CpuInfo::default()
+    }
     /// The CPU this code runs on. Stable, since kernel code is not preempted.
     fn current_cpu(&self) -> CpuId;
     /// Number of CPUs, all online.

@@ -7,6 +7,7 @@
 mod cgroup_ns;
 mod common;
 mod id_map;
+mod id_map_write;
 mod install;
 mod ipc_ns;
 mod mnt_ns;

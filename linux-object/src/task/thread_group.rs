@@ -18,7 +18,7 @@ use crate::namespace::PidNamespace;
 use crate::sched::SchedGroup;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::pid::Pid;
-use crate::time::Ktime;
+use crate::time::{Ktime, ProcessTimers};
 
 /// Where a process is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +101,8 @@ pub struct ThreadGroup {
     pub signal_queue: WaitQueue,
     /// CPU time of its threads.
     pub sched: SchedGroup,
+    /// Interval and POSIX timers.
+    pub timers: ProcessTimers,
     /// The pid of the leader.
     pub tgid: Arc<Pid>,
     /// Threads and signals.
@@ -157,6 +159,7 @@ impl ThreadGroup {
             wait_child: WaitQueue::new(),
             signal_queue: WaitQueue::new(),
             sched: SchedGroup::new(),
+            timers: ProcessTimers::default(),
             tgid: init.tgid,
             signal: SpinLock::new(SigState {
                 threads: SmallVec::new(),
@@ -209,6 +212,10 @@ impl ThreadGroup {
     /// The parent process.
     pub fn parent(&self) -> Option<Arc<ThreadGroup>> {
         self.family.lock().parent.clone()
+    }
+    /// The thread of the parent that made it.
+    pub fn parent_thread(&self) -> KoID {
+        self.family.lock().parent_thread
     }
     /// The process group.
     pub fn pgrp(&self) -> Arc<Pid> {
