@@ -32,7 +32,11 @@ impl ArgStrings {
     }
     /// Adds a string without its zero byte. `E2BIG` if it is too long for one.
     pub fn push(&mut self, string: &[u8]) -> Result<()> {
-        ensure!(string.len() < MAX_ARG_STRLEN, E2BIG, "a string of 128 KiB or more");
+        ensure!(
+            string.len() < MAX_ARG_STRLEN,
+            E2BIG,
+            "a string of 128 KiB or more"
+        );
         let room = self.bytes.try_reserve(string.len() + 1).is_ok();
         ensure!(room, ENOMEM, "no memory for arguments");
         self.bytes.extend_from_slice(string);
@@ -48,9 +52,17 @@ impl ArgStrings {
     pub fn replace_first(&self, front: &[&[u8]]) -> Result<ArgStrings> {
         let mut new = ArgStrings::default();
         front.iter().try_for_each(|string| new.push(string))?;
-        let skipped = self.bytes.iter().position(|&byte| byte == 0).map_or(0, |at| at + 1);
+        let skipped = self
+            .bytes
+            .iter()
+            .position(|&byte| byte == 0)
+            .map_or(0, |at| at + 1);
         let rest = &self.bytes[skipped..];
-        ensure!(new.bytes.try_reserve(rest.len()).is_ok(), ENOMEM, "no memory for arguments");
+        ensure!(
+            new.bytes.try_reserve(rest.len()).is_ok(),
+            ENOMEM,
+            "no memory for arguments"
+        );
         new.bytes.extend_from_slice(rest);
         new.count += self.count.saturating_sub(1);
         Ok(new)
@@ -80,7 +92,10 @@ mod tests {
         for arg in [b"a".as_slice(), b"", b"long one"] {
             args.push(arg).unwrap();
         }
-        assert_eq!(args.iter().collect::<Vec<_>>(), [b"a".as_slice(), b"", b"long one"]);
+        assert_eq!(
+            args.iter().collect::<Vec<_>>(),
+            [b"a".as_slice(), b"", b"long one"]
+        );
         let new = args.replace_first(&[b"/bin/sh", b"./a"]).unwrap();
         assert_eq!(new.count(), 4);
         let expected: [&[u8]; 4] = [b"/bin/sh", b"./a", b"", b"long one"];

@@ -78,5 +78,8 @@ pub fn entries(info: &AuxInfo<'_>) -> [(u64, u64); AUXV_MAX] {
 
 /// How many entries are used, the ending pair of zeros included.
 pub fn used(entries: &[(u64, u64); AUXV_MAX]) -> usize {
-    entries.iter().position(|&(kind, _)| kind == 0).map_or(AUXV_MAX, |last| last + 1)
+    entries
+        .iter()
+        .position(|&(kind, _)| kind == 0)
+        .map_or(AUXV_MAX, |last| last + 1)
 }

@@ -3,9 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use elf::abi::{
-    EM_X86_64, ET_DYN, ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD,
-};
+use elf::abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::file::{Class, FileHeader};
 use elf::parse::ParseAt;
@@ -120,14 +118,21 @@ impl Image {
     /// Addresses from the first to the last segment (Linux's `total_mapping_size`).
     fn span(&self) -> Option<(u64, u64)> {
         let first = self.loads().map(|segment| page_down(segment.p_vaddr)).min()?;
-        let last = self.loads().map(|segment| segment.p_vaddr.saturating_add(segment.p_memsz)).max()?;
+        let last = self
+            .loads()
+            .map(|segment| segment.p_vaddr.saturating_add(segment.p_memsz))
+            .max()?;
         Some((first, last))
     }
 
     /// The largest alignment that a segment asks for.
     fn alignment(&self) -> u64 {
         let asked = self.loads().map(|segment| segment.p_align);
-        asked.filter(|align| align.is_power_of_two()).max().unwrap_or(1).max(PAGE_SIZE as u64)
+        asked
+            .filter(|align| align.is_power_of_two())
+            .max()
+            .unwrap_or(1)
+            .max(PAGE_SIZE as u64)
     }
 
     /// The path of the interpreter. `ENOEXEC` if it is malformed.
@@ -160,7 +165,11 @@ impl Image {
             bail!(EINVAL, "no segment to load")
         };
         let len = page_up(last).saturating_sub(first);
-        ensure!(len > 0 && len <= USER_END, ENOMEM, "segments span more than user space");
+        ensure!(
+            len > 0 && len <= USER_END,
+            ENOMEM,
+            "segments span more than user space"
+        );
         let bias = match bias {
             Some(bias) => bias,
             None => {
@@ -180,9 +189,7 @@ impl Image {
         const PAGE: u64 = PAGE_SIZE as u64;
         let start = segment.p_vaddr.wrapping_add(bias);
         ensure!(
-            start < USER_END
-                && segment.p_filesz <= segment.p_memsz
-                && segment.p_memsz <= USER_END - start,
+            start < USER_END && segment.p_filesz <= segment.p_memsz && segment.p_memsz <= USER_END - start,
             EINVAL,
             "a segment lies outside of user space"
         );
@@ -232,7 +239,12 @@ impl Image {
     /// Notes where code, data and the end of the program are.
     fn note_layout(&self, mm: &Mm, bias: u64) -> u64 {
         let mut layout = mm.layout();
-        (layout.start_code, layout.end_code, layout.start_data, layout.end_data) = (u64::MAX, 0, 0, 0);
+        (
+            layout.start_code,
+            layout.end_code,
+            layout.start_data,
+            layout.end_data,
+        ) = (u64::MAX, 0, 0, 0);
         let mut end = 0;
         for segment in self.loads() {
             let start = segment.p_vaddr.wrapping_add(bias);
@@ -254,7 +266,9 @@ impl Image {
         let at = self.header.e_phoff;
         self.loads()
             .find(|segment| segment.p_offset <= at && at - segment.p_offset < segment.p_filesz)
-            .map_or(0, |segment| (at - segment.p_offset + segment.p_vaddr).wrapping_add(bias))
+            .map_or(0, |segment| {
+                (at - segment.p_offset + segment.p_vaddr).wrapping_add(bias)
+            })
     }
 }
 
@@ -294,11 +308,13 @@ pub fn load(
         limit_stack: who.limit_stack(),
     };
     mm.set_layout(|layout| place.choose_mmap_base(layout));
-    let stack_segment = image.segments.iter().find(|segment| segment.p_type == PT_GNU_STACK);
+    let stack_segment = image
+        .segments
+        .iter()
+        .find(|segment| segment.p_type == PT_GNU_STACK);
     let exec_stack = stack_segment.is_some_and(|segment| segment.p_flags & PF_X != 0);
     let argv = &program.argv;
-    let strings =
-        stack::set_up(&mm, who, &place, exec_stack, request.filename, argv, request.envp)?;
+    let strings = stack::set_up(&mm, who, &place, exec_stack, request.filename, argv, request.envp)?;
 
     let fixed = image.header.e_type == ET_EXEC;
     let bias = match (&interpreter, image.span()) {
@@ -321,7 +337,11 @@ pub fn load(
             (bias, image.header.e_entry.wrapping_add(bias))
         }
     };
-    ensure!(entry < USER_END, EINVAL, "the entry point is outside of user space");
+    ensure!(
+        entry < USER_END,
+        EINVAL,
+        "the entry point is outside of user space"
+    );
 
     let mut vdso_at = 0;
     if let Some((vdso, vvar)) = &request.vdso {
@@ -369,4 +389,3 @@ fn min_sig_stack(fpu_size: usize) -> u64 {
     const PADDING: usize = 15 + 63;
     ((RT_SIGFRAME + PADDING + fpu_size + 4).next_multiple_of(16)) as u64
 }
-

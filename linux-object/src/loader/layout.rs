@@ -44,7 +44,11 @@ impl Placement<'_> {
 
     /// A random number below 2^`bits` if anything is random, 0 otherwise.
     pub fn bits(&self, bits: u32) -> u64 {
-        if self.randomizes() { (self.random)() & ((1 << bits) - 1) } else { 0 }
+        if self.randomizes() {
+            (self.random)() & ((1 << bits) - 1)
+        } else {
+            0
+        }
     }
 
     fn mmap_rnd(&self) -> u64 {
@@ -54,9 +58,16 @@ impl Placement<'_> {
     /// Sets where mappings go.
     pub fn choose_mmap_base(&self, layout: &mut MmLayout) {
         let rnd = self.mmap_rnd();
-        let stack_rnd = if self.randomizes() { STACK_RND_MASK << PAGE_SHIFT } else { 0 };
+        let stack_rnd = if self.randomizes() {
+            STACK_RND_MASK << PAGE_SHIFT
+        } else {
+            0
+        };
         let pad = stack_rnd + (256 << PAGE_SHIFT);
-        let gap = self.limit_stack.saturating_add(pad).clamp(128 << 20, USER_END / 6 * 5);
+        let gap = self
+            .limit_stack
+            .saturating_add(pad)
+            .clamp(128 << 20, USER_END / 6 * 5);
         layout.mmap_base = page_up(USER_END - gap - rnd);
         layout.mmap_legacy_base = page_up(USER_END / 3) + rnd;
         layout.legacy = self.personality & ADDR_COMPAT_LAYOUT != 0;

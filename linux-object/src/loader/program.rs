@@ -78,7 +78,11 @@ impl Program {
             let Some(script) = script::parse(&head) else {
                 bail!(ENOEXEC, "#! without an interpreter")
             };
-            ensure!(!vanishes, ENOENT, "the script is closed before its interpreter opens it");
+            ensure!(
+                !vanishes,
+                ENOENT,
+                "the script is closed before its interpreter opens it"
+            );
             let mut front: [&[u8]; 3] = [script.interpreter, &name, &name];
             let front = match script.argument {
                 Some(argument) => {

@@ -58,7 +58,11 @@ pub fn set_up(
     let bottom = page_down(argv_at - STACK_EXPAND - tables);
     mm.map_stack(who, bottom..top, exec_stack)?;
     let mut strings = Vec::new();
-    ensure!(strings.try_reserve_exact(bytes).is_ok(), ENOMEM, "no memory for arguments");
+    ensure!(
+        strings.try_reserve_exact(bytes).is_ok(),
+        ENOMEM,
+        "no memory for arguments"
+    );
     strings.extend_from_slice(argv.bytes());
     strings.extend_from_slice(envp.bytes());
     strings.extend_from_slice(filename);

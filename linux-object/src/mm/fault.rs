@@ -103,7 +103,9 @@ impl MmState {
         let cache = match &file.source {
             VmSource::Cache(cache) => cache,
             VmSource::Frames(frames) => {
-                let frame = usize::try_from(index).ok().and_then(|index| frames.frames().get(index));
+                let frame = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| frames.frames().get(index));
                 let frame = *frame.ok_or(Fault::Bus(si_code::BUS_ADRERR))?;
                 let prot = if vma.is_shared() {
                     prot

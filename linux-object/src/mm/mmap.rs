@@ -129,11 +129,17 @@ impl Mm {
         let mut trash = Trash::default();
         let file = VmFile::new(self.weak(), VmSource::Frames(frames), None, VVAR, false)?;
         let mut state = self.core.lock();
-        let found = state.vmas.iter().find(|vma| vma.file.as_ref().is_some_and(|file| file.name == VVAR));
+        let found = state
+            .vmas
+            .iter()
+            .find(|vma| vma.file.as_ref().is_some_and(|file| file.name == VVAR));
         let start = found.map(|vma| vma.start);
         if let Some(pos) = start.and_then(|start| state.vmas.find(start)) {
             let vma = state.vmas.get_mut(pos);
-            let old = Vma { file: vma.file.replace(file), ..*vma };
+            let old = Vma {
+                file: vma.file.replace(file),
+                ..*vma
+            };
             Gather::new(&self.core).unmap(old.start..old.end);
             trash.keep(old);
         }
@@ -163,7 +169,10 @@ impl Mm {
     /// The end of the highest area that grows downwards: the stack of a new program.
     pub(crate) fn stack_end(&self) -> u64 {
         let state = self.core.lock();
-        let stacks = state.vmas.iter().filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN));
+        let stacks = state
+            .vmas
+            .iter()
+            .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN));
         stacks.last().map_or(USER_END, |vma| vma.end)
     }
 

@@ -36,8 +36,8 @@ mod zap;
 
 pub use addr_space::{AUXV_MAX, Fault, Mm, MmCounts, MmLayout};
 pub use exe_file::ExeFile;
-pub(crate) use mmap::VVAR;
 pub use memory::{Memory, MmQuota};
+pub(crate) use mmap::VVAR;
 pub use page_cache::{MAX_FILE_SIZE, PageCache, PageHost, PageRef, Seals};
 pub use quota::handle_user_fault;
 pub use remote::PinnedPage;

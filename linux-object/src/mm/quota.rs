@@ -62,7 +62,10 @@ pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) -> Op
         signal,
         errno: 0,
         code,
-        fields: SigInfoFields::Fault { addr, trapno: TRAP_PF },
+        fields: SigInfoFields::Fault {
+            addr,
+            trapno: TRAP_PF,
+        },
     })
 }
 
