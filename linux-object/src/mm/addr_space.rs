@@ -12,6 +12,7 @@ use super::charge::{self, PageKind};
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
+use crate::fs::OpenFile;
 use crate::hal::{AddressSpace, Frames, PageFlags, Pte};
 use crate::ids::{PAGE_SIZE, USER_END};
 use crate::kernel::Kernel;
@@ -287,8 +288,8 @@ impl Mm {
         (self.core.space.table_pages() * PAGE_SIZE) as u64
     }
     /// The program (`/proc/PID/exe`).
-    pub fn exe_file(&self) -> Option<Arc<ExeFile>> {
-        self.core.lock().exe.clone()
+    pub fn exe_file(&self) -> Option<Arc<OpenFile>> {
+        self.core.lock().exe.as_ref().map(|exe| exe.file.clone())
     }
     /// Sets the program and returns the old one, which the caller drops without locks.
     pub fn set_exe_file(&self, exe: Option<Arc<ExeFile>>) -> Option<Arc<ExeFile>> {
