@@ -31,8 +31,8 @@ pub mod pseudo;
 pub mod seq_file;
 mod sigpipe;
 mod state;
-pub mod sysfs;
 mod super_block;
+pub mod sysfs;
 mod vfs;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};

@@ -50,7 +50,10 @@ const fn dir(path: &'static str) -> SysFile {
     SysFile { path, show: None }
 }
 const fn text(path: &'static str, show: Show) -> SysFile {
-    SysFile { path, show: Some(show) }
+    SysFile {
+        path,
+        show: Some(show),
+    }
 }
 
 const CPU_DIR: &str = "devices/system/cpu";
@@ -260,7 +263,8 @@ impl INode for SysInode {
         let (Node::Namespace(koid) | Node::NamespaceFile(koid, _)) = self.node else {
             return true;
         };
-        self.kernel().is_ok_and(|kernel| kernel.namespaces.find(koid).is_some())
+        self.kernel()
+            .is_ok_and(|kernel| kernel.namespaces.find(koid).is_some())
     }
     fn readdir(&self, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
         let skip = offset.saturating_sub(2) as usize;
@@ -320,7 +324,9 @@ impl FileSystemType for SysFsType {
         ensure!(request.options.is_empty(), EINVAL, "sysfs: there are no options");
         let koid = crate::kobject::KObject::koid(&*net_ns);
         let find = |list: &Vec<(KoID, Weak<SuperBlock>)>| {
-            list.iter().find(|(of, _)| *of == koid).and_then(|(_, sb)| sb.upgrade())
+            list.iter()
+                .find(|(of, _)| *of == koid)
+                .and_then(|(_, sb)| sb.upgrade())
         };
         if let Some(sb) = find(&self.by_net_ns.lock()) {
             return Ok(sb);

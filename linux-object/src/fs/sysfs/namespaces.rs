@@ -81,10 +81,19 @@ pub(super) static FILES: &[NsFile] = &[
 /// `list`: one line per namespace in the order of their birth.
 pub(super) fn list(kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {
     let members = members(kernel);
-    writeln!(out, "{:>8} {:6} {:>10} {:>8} {:>8} {:>7}", "KOID", "TYPE", "NUMBER", "OWNER", "PARENT", "MEMBERS")?;
+    writeln!(
+        out,
+        "{:>8} {:6} {:>10} {:>8} {:>8} {:>7}",
+        "KOID", "TYPE", "NUMBER", "OWNER", "PARENT", "MEMBERS"
+    )?;
     for ns in kernel.namespaces.list() {
         let koid = ns.common().koid();
-        write!(out, "{koid:>8} {:6} {:>10}", ns.kind().name(), ns.common().number())?;
+        write!(
+            out,
+            "{koid:>8} {:6} {:>10}",
+            ns.kind().name(),
+            ns.common().number()
+        )?;
         match ns.owner_ns() {
             Some(owner) => write!(out, " {:>8}", owner.koid())?,
             None => write!(out, " {:>8}", "-")?,

@@ -145,7 +145,11 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
 ];
 
 fn set_core_pattern(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
-    ensure!(value.first() != Some(&b'|'), EINVAL, "core_pattern: no helper programs are run");
+    ensure!(
+        value.first() != Some(&b'|'),
+        EINVAL,
+        "core_pattern: no helper programs are run"
+    );
     let old = core::mem::replace(&mut *cx.kernel.sysctl.core_pattern.lock(), value.to_vec());
     drop(old);
     Ok(())
@@ -178,7 +182,11 @@ fn set_ns_last_pid(cx: &ProcCx<'_>, last: i64) -> Result<()> {
         EPERM,
         "ns_last_pid: no CAP_CHECKPOINT_RESTORE in the owner of the pid namespace"
     );
-    ensure!(last < cx.kernel.tasks.pid_max() as i64, EINVAL, "ns_last_pid: beyond pid_max");
+    ensure!(
+        last < cx.kernel.tasks.pid_max() as i64,
+        EINVAL,
+        "ns_last_pid: beyond pid_max"
+    );
     ns.set_last_pid(last as i32);
     Ok(())
 }
@@ -191,7 +199,11 @@ fn get_printk(cx: &ProcCx<'_>, out: &mut [i64; MAX_NUMBERS]) -> usize {
 
 fn set_printk(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
     ensure!(
-        values.iter().skip(1).zip([4, 1, 7]).all(|(value, fixed)| *value == fixed),
+        values
+            .iter()
+            .skip(1)
+            .zip([4, 1, 7])
+            .all(|(value, fixed)| *value == fixed),
         EINVAL,
         "printk: only the console's level can be changed"
     );
@@ -226,8 +238,8 @@ fn uuid(mut bytes: [u8; 16], out: &mut SeqBuf) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::pseudo::{self, Found};
     use crate::fs::procfs::inode::Entry;
+    use crate::fs::pseudo::{self, Found};
 
     #[test]
     fn uuids_have_the_form() {
@@ -243,7 +255,9 @@ mod tests {
             let (dir, name) = sysctl.path.rsplit_once('/').unwrap();
             let found = pseudo::find(table(), dir, name.as_bytes());
             assert!(matches!(found, Some(Found::Leaf(_))), "{}", sysctl.path);
-            let listed = pseudo::children(table(), dir).filter(|(child, _)| *child == name).count();
+            let listed = pseudo::children(table(), dir)
+                .filter(|(child, _)| *child == name)
+                .count();
             assert_eq!(listed, 1, "{}", sysctl.path);
         }
     }
