@@ -1,5 +1,8 @@
 //! Terminals (`tty(4)`, `termios(3)`, `pty(7)`).
 
+pub mod n_tty;
+pub mod termios;
+
 use alloc::sync::Arc;
 
 use crate::hal::Hal;
