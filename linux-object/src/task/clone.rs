@@ -128,8 +128,16 @@ pub struct PreparedClone {
 /// The combinations that Linux refuses before it copies anything.
 fn check_flags(parent: &Task, flags: CloneFlags) -> Result<()> {
     use CloneFlags as F;
-    ensure!(!flags.contains(F::NEWNS | F::FS), EINVAL, "clone: CLONE_NEWNS with CLONE_FS");
-    ensure!(!flags.contains(F::NEWUSER | F::FS), EINVAL, "clone: CLONE_NEWUSER with CLONE_FS");
+    ensure!(
+        !flags.contains(F::NEWNS | F::FS),
+        EINVAL,
+        "clone: CLONE_NEWNS with CLONE_FS"
+    );
+    ensure!(
+        !flags.contains(F::NEWUSER | F::FS),
+        EINVAL,
+        "clone: CLONE_NEWUSER with CLONE_FS"
+    );
     ensure!(
         !flags.contains(F::THREAD) || flags.contains(F::SIGHAND),
         EINVAL,
@@ -141,7 +149,12 @@ fn check_flags(parent: &Task, flags: CloneFlags) -> Result<()> {
         "clone: CLONE_SIGHAND without CLONE_VM"
     );
     if flags.contains(F::PARENT) {
-        let unkillable = parent.group().signal.lock().flags.contains(SignalFlags::UNKILLABLE);
+        let unkillable = parent
+            .group()
+            .signal
+            .lock()
+            .flags
+            .contains(SignalFlags::UNKILLABLE);
         ensure!(!unkillable, EINVAL, "clone: an init cannot make siblings");
     }
     if flags.contains(F::THREAD) {
@@ -180,7 +193,11 @@ pub fn prepare(
     let flags = args.flags;
     let is_thread = flags.contains(CloneFlags::THREAD);
     check_flags(parent, flags)?;
-    ensure!(!flags.contains(CloneFlags::INTO_CGROUP), EINVAL, "clone: no cgroup to start in");
+    ensure!(
+        !flags.contains(CloneFlags::INTO_CGROUP),
+        EINVAL,
+        "clone: no cgroup to start in"
+    );
 
     let cred = child_cred(parent, flags)?;
     let nproc = NprocCharge::new(&cred);
@@ -208,7 +225,12 @@ pub fn prepare(
     };
     let (old_fs, old_files, old_mm, comm) = {
         let parts = parent.parts.lock();
-        (parts.fs.clone(), parts.files.clone(), parts.mm.clone(), parts.comm)
+        (
+            parts.fs.clone(),
+            parts.files.clone(),
+            parts.mm.clone(),
+            parts.comm,
+        )
     };
     shares.files = match old_files {
         Some(files) if flags.contains(CloneFlags::FILES) => Some(files.share()),
@@ -251,9 +273,12 @@ pub fn prepare(
         thread.set_fs_base(args.tls);
     }
     let current = parent.cred();
-    let pid = nsproxy
-        .pid_ns_for_children
-        .reserve(&kernel.koids, &args.set_tid, kernel.tasks.pid_max(), &current)?;
+    let pid = nsproxy.pid_ns_for_children.reserve(
+        &kernel.koids,
+        &args.set_tid,
+        kernel.tasks.pid_max(),
+        &current,
+    )?;
 
     let group = if is_thread {
         parent.group().clone()
@@ -339,9 +364,11 @@ impl Task {
     /// Takes over what every child has from its parent thread.
     fn inherit(&self, parent: &Task) {
         let relaxed = Ordering::Relaxed;
-        self.no_new_privs.store(parent.no_new_privs.load(relaxed), relaxed);
+        self.no_new_privs
+            .store(parent.no_new_privs.load(relaxed), relaxed);
         self.personality.store(parent.personality.load(relaxed), relaxed);
-        self.tsc_disabled.store(parent.tsc_disabled.load(relaxed), relaxed);
+        self.tsc_disabled
+            .store(parent.tsc_disabled.load(relaxed), relaxed);
         let slack = parent.timer_slack_ns.load(relaxed);
         self.timer_slack_ns.store(slack, relaxed);
         self.default_timer_slack_ns.store(slack, relaxed);
@@ -371,7 +398,11 @@ impl PreparedClone {
         );
         if is_thread {
             let mut state = group.signal.lock();
-            ensure!(!parent.fatal_signal_pending(), EINTR, "clone: the parent is being killed");
+            ensure!(
+                !parent.fatal_signal_pending(),
+                EINTR,
+                "clone: the parent is being killed"
+            );
             pid.attach_task(&mut tree, task.clone());
             state.threads.push(task.clone());
             state.nr_live += 1;
@@ -379,7 +410,11 @@ impl PreparedClone {
         } else {
             // The parent's signals stay out until the child is in place.
             let siblings = parent.group().signal.lock();
-            ensure!(!parent.fatal_signal_pending(), EINTR, "clone: the parent is being killed");
+            ensure!(
+                !parent.fatal_signal_pending(),
+                EINTR,
+                "clone: the parent is being killed"
+            );
             drop(siblings);
             let (real_parent, parent_thread, exec_id) = if self.flags.contains(CloneFlags::PARENT) {
                 let family = parent.group().family(&mut tree);

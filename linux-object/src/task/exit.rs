@@ -15,7 +15,8 @@ use super::pid::Pid;
 use super::session::will_become_orphaned;
 use super::signal::{SIG_IGN, SaFlags, SigAction, send_to_group, send_to_pgrp};
 use super::{
-    ExitState, SigInfo, SigInfoFields, SigState, Signal, SignalFlags, SignalSet, Task, TaskTree, ThreadGroup, si_code,
+    ExitState, SigInfo, SigInfoFields, SigState, Signal, SignalFlags, SignalSet, Task, TaskTree, ThreadGroup,
+    si_code,
 };
 use crate::cred::UCountRlimit;
 use crate::fs::PollEvents;
@@ -293,7 +294,9 @@ fn reparent(
     if state == ExitState::Dead {
         return;
     }
-    child.exit_signal.store(Signal::CHLD.nr().into(), Ordering::Relaxed);
+    child
+        .exit_signal
+        .store(Signal::CHLD.nr().into(), Ordering::Relaxed);
     if state == ExitState::Zombie && notify_parent(tree, child) {
         set_exit_state(tree, child, ExitState::Dead);
         dead.extend(child.leader());
@@ -335,7 +338,10 @@ fn kill_orphaned_pgrp(
 /// Tells the parent of a process that has ended completely. Returns whether the parent does not want to wait
 /// for it, so that it is to be released at once (Linux's `do_notify_parent`).
 fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
-    group.tgid.exit_queue.wake_all(PollEvents::IN | PollEvents::RDNORM);
+    group
+        .tgid
+        .exit_queue
+        .wake_all(PollEvents::IN | PollEvents::RDNORM);
     let Some(parent) = group.parent() else { return true };
     let Some(leader) = group.leader() else { return true };
     let status = leader.wait_status();
@@ -345,7 +351,9 @@ fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
     let mut signal = group.exit_signal.load(Ordering::Relaxed);
     let chld = Signal::CHLD.nr() as i32;
     // A parent that has become another program since then did not ask for that signal.
-    if signal != chld && group.parent_exec_id.load(Ordering::Relaxed) != parent.exec_id.load(Ordering::Relaxed) {
+    if signal != chld
+        && group.parent_exec_id.load(Ordering::Relaxed) != parent.exec_id.load(Ordering::Relaxed)
+    {
         signal = chld;
     }
     let mut autoreap = false;

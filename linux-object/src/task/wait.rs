@@ -118,9 +118,9 @@ pub fn wait_once(task: &Arc<Task>, target: &WaitTarget, options: WaitOptions) ->
     loop {
         let child = match target {
             // A certain child needs no search.
-            WaitTarget::Pid(pid) if after == KoID(0) => pid.group().filter(|child| {
-                child.parent().is_some_and(|parent| Arc::ptr_eq(&parent, me))
-            }),
+            WaitTarget::Pid(pid) if after == KoID(0) => pid
+                .group()
+                .filter(|child| child.parent().is_some_and(|parent| Arc::ptr_eq(&parent, me))),
             WaitTarget::Pid(_) => None,
             _ => {
                 let family = me.family.lock();
