@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 
-use super::AddressSpace;
+use super::{AddressSpace, UserRegs};
 use crate::error::Result;
 use crate::ids::CpuId;
 use crate::time::Ktime;
@@ -122,6 +122,11 @@ pub trait MachineThread: Any + Send + Sync {
     /// Return addresses on the kernel stack of a thread that does not run, innermost first, for
     /// `/proc/PID/stack`. Returns how many were found.
     fn backtrace(&self, out: &mut [u64]) -> usize;
+    /// The registers with which user mode was left, of a thread that does not run, for
+    /// `/proc/PID/syscall`. `None` for a thread that has not been in user mode.
+    fn user_regs(&self) -> Option<UserRegs> {
+        None
+    }
 }
 
 /// Threads and switching between them.
