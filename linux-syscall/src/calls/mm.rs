@@ -25,7 +25,11 @@ pub fn mmap(
     fd: Fd,
     offset: u64,
 ) -> Result<usize> {
-    ensure!(offset % PAGE_SIZE as u64 == 0, EINVAL, "mmap: offset is not page-aligned");
+    ensure!(
+        offset % PAGE_SIZE as u64 == 0,
+        EINVAL,
+        "mmap: offset is not page-aligned"
+    );
     let flags = MapFlags::from_bits_retain(flags);
     let file = if flags.contains(MapFlags::ANONYMOUS) {
         None
@@ -84,7 +88,11 @@ pub fn msync(cx: &mut Cx<'_>, addr: UserAddr, length: usize, flags: u32) -> Resu
 
 /// `mincore(2)`.
 pub fn mincore(cx: &mut Cx<'_>, addr: UserAddr, length: usize, vec: UserOutPtr<u8>) -> Result<usize> {
-    ensure!(addr.0 % PAGE_SIZE as u64 == 0, EINVAL, "mincore: address is not page-aligned");
+    ensure!(
+        addr.0 % PAGE_SIZE as u64 == 0,
+        EINVAL,
+        "mincore: address is not page-aligned"
+    );
     let end = addr.0.checked_add(length as u64);
     ensure!(
         end.is_some_and(|end| end <= USER_END),
