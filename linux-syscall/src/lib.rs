@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod abi;
 pub mod arg;
 pub mod calls;
+pub mod clock;
 pub mod context;
 pub mod dispatch;
 pub mod restart;

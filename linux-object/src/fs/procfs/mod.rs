@@ -16,6 +16,7 @@
 
 pub mod access;
 mod array;
+pub(crate) use array::mask_list;
 mod base;
 mod files;
 mod id_maps;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::UserAddr;
 use crate::mm::Mm;
-use crate::task::Resource;
+use crate::task::{Resource, TaskState};
 
 /// `comm`.
 pub(super) fn comm(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
@@ -164,6 +164,23 @@ pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     frames[..count]
         .iter()
         .try_for_each(|frame| writeln!(out, "[<0>] {frame:#x}"))
+}
+
+/// `syscall`: number, arguments, stack and instruction pointer of the call that the task waits in.
+pub(super) fn syscall(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    may_attach(cx)?;
+    if cx.task.sched.state() == TaskState::Running || cx.task.sched.on_cpu() {
+        return writeln!(out, "running");
+    }
+    match cx.task.thread.user_regs() {
+        Some(regs) if regs.orig_rax != u64::MAX => writeln!(
+            out,
+            "{} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x}",
+            regs.orig_rax, regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, regs.rsp, regs.rip
+        ),
+        Some(regs) => writeln!(out, "-1 {:#x} {:#x}", regs.rsp, regs.rip),
+        None => writeln!(out, "-1 0x0 0x0"),
+    }
 }
 
 /// `schedstat`: time on a CPU, time waiting for one (not kept), times run.
