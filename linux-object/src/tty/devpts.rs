@@ -11,14 +11,14 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::fmt::Write;
 
-
 use super::pty::PtyMaster;
 use super::{Tty, TtyFile};
 use crate::error::Result;
 use crate::fs::namei::{LookupFlags, path_lookup};
 use crate::fs::{
     DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, InodeCommon,
-    InodeFlags, Metadata, MountRequest, OpenFile, OpenFlags, Path, SbFlags, SetAttr, SuperBlock, current_time,
+    InodeFlags, Metadata, MountRequest, OpenFile, OpenFlags, Path, SbFlags, SetAttr, SuperBlock,
+    current_time,
 };
 use crate::ids::{Gid, Kgid, Kuid, Uid};
 use crate::kernel::Kernel;
@@ -111,7 +111,6 @@ pub struct DevPts {
     this: Weak<DevPts>,
 }
 
-
 impl DevPts {
     fn new(
         kernel: &Arc<Kernel>,
@@ -181,7 +180,11 @@ impl DevPts {
             return path_lookup(task, Some(&root), name.as_bytes(), LookupFlags::empty());
         }
         let base = path_lookup(task, None, b"/dev/pts", LookupFlags::FOLLOW)?;
-        ensure!(own(&base), ENOENT, "the terminal's file system is not on /dev/pts");
+        ensure!(
+            own(&base),
+            ENOENT,
+            "the terminal's file system is not on /dev/pts"
+        );
         path_lookup(task, Some(&base), name.as_bytes(), LookupFlags::empty())
     }
 }
@@ -193,7 +196,9 @@ pub(super) fn open_ptmx(task: &Arc<Task>) -> Result<Arc<dyn FileOps>> {
     };
     let inode = path.inode()?;
     match inode.as_any().downcast_ref::<PtsInode>() {
-        Some(PtsInode { fs, kind: Kind::Root, .. }) => {
+        Some(PtsInode {
+            fs, kind: Kind::Root, ..
+        }) => {
             let fs = fs.upgrade().ok_or(err!(ENODEV))?;
             Ok(fs.open_master(task)?)
         }
@@ -224,7 +229,11 @@ impl FileSystem for DevPts {
         if let Some(gid) = options.gid {
             let _ = write!(out, ",gid={}", self.user_ns.from_kgid_munged(gid));
         }
-        let _ = write!(out, ",mode={:03o},ptmxmode={:03o}", options.mode, options.ptmxmode);
+        let _ = write!(
+            out,
+            ",mode={:03o},ptmxmode={:03o}",
+            options.mode, options.ptmxmode
+        );
         if options.max < NR_UNIX98_PTY_MAX {
             let _ = write!(out, ",max={}", options.max);
         }
@@ -351,9 +360,7 @@ impl INode for PtsInode {
     }
     fn revalidate(&self) -> bool {
         match &self.kind {
-            Kind::Slave(tty, _) => tty
-                .upgrade()
-                .is_some_and(|tty| tty.state.lock().pty.master_open),
+            Kind::Slave(tty, _) => tty.upgrade().is_some_and(|tty| tty.state.lock().pty.master_open),
             _ => true,
         }
     }

@@ -170,18 +170,21 @@ impl FileOps for TtyFile {
             if self.tty.is_pty() && !state.pty.master_open {
                 break Err(crate::err!(EIO, "the master is closed"));
             }
-            let len = from
-                .remaining()
-                .min(CHUNK)
-                .min(self.tty.write_room(&state));
+            let len = from.remaining().min(CHUNK).min(self.tty.write_room(&state));
             if len == 0 {
-                break Err(crate::err!(EAGAIN, "output is stopped or the master does not read"));
+                break Err(crate::err!(
+                    EAGAIN,
+                    "output is stopped or the master does not read"
+                ));
             }
             if let Err(error) = from.take(&mut chunk[..len]) {
                 break Err(error);
             }
             let TtyState {
-                ldisc, termios, output, ..
+                ldisc,
+                termios,
+                output,
+                ..
             } = &mut *state;
             ldisc.write(termios, &chunk[..len], output);
             self.tty.send_output(&mut state, &mut after);

@@ -213,7 +213,11 @@ pub(super) fn tty_ioctl(
             put_int(task, arg, count as i32)
         }
         TIOCSTI => {
-            ensure!(tty.is_current(task) || admin(), EPERM, "not the caller's terminal");
+            ensure!(
+                tty.is_current(task) || admin(),
+                EPERM,
+                "not the caller's terminal"
+            );
             let [c] = get(task, arg)?;
             tty.receive(&[c], task.kernel().time.now());
             Ok(0)
@@ -309,4 +313,3 @@ fn flow(tty: &Arc<Tty>, action: i32) -> Result<usize> {
     tty.finish(after);
     Ok(0)
 }
-

@@ -156,9 +156,11 @@ impl Tty {
 
     /// The session forgets the terminal if it is this one.
     fn leave_session(&self, session: &Arc<Session>) {
-        let own = session
-            .tty()
-            .is_some_and(|tty| tty.as_any().downcast_ref().is_some_and(|tty| core::ptr::eq(self, tty)));
+        let own = session.tty().is_some_and(|tty| {
+            tty.as_any()
+                .downcast_ref()
+                .is_some_and(|tty| core::ptr::eq(self, tty))
+        });
         if own {
             session.set_tty(None);
         }
@@ -211,4 +213,3 @@ pub fn vhangup_self(task: &Arc<Task>) {
 pub(super) fn shown(task: &Arc<Task>, pid: Option<&Arc<Pid>>) -> i32 {
     pid.map_or(0, |pid| pid.nr_in(task.pid().ns()).0)
 }
-

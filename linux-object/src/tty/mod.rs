@@ -223,7 +223,10 @@ impl Tty {
             let mut state = self.state.lock();
             let old = core::mem::replace(&mut state.termios, new);
             let TtyState {
-                ldisc, termios, output, ..
+                ldisc,
+                termios,
+                output,
+                ..
             } = &mut *state;
             ldisc.set_termios(&old, termios, output);
             if self.is_pty() {

@@ -243,4 +243,3 @@ impl FileOps for PtyMaster {
         self
     }
 }
-
