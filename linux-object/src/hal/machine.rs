@@ -86,6 +86,11 @@ pub trait Cpu {
     }
     /// Runs in every turn of a spinning loop.
     fn relax(&self);
+    /// What user code may use: edx of `cpuid` leaf 1 (`AT_HWCAP`), and `AT_HWCAP2` (bit 1:
+    /// `rdfsbase` and its kin are enabled).
+    fn hwcap(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// What a new thread runs. When it returns, nothing is left on its stack, and the machine
