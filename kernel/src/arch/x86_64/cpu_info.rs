@@ -78,8 +78,16 @@ pub fn get(cpu: usize) -> CpuInfo {
     CpuInfo {
         vendor: text(&[vendor.ebx, vendor.edx, vendor.ecx]),
         name: brand,
-        family: if family == 0xf { family + (version >> 20 & 0xff) } else { family },
-        model: if matches!(family, 6 | 0xf) { model | version >> 12 & 0xf0 } else { model },
+        family: if family == 0xf {
+            family + (version >> 20 & 0xff)
+        } else {
+            family
+        },
+        model: if matches!(family, 6 | 0xf) {
+            model | version >> 12 & 0xf0
+        } else {
+            model
+        },
         stepping: version & 0xf,
         khz: tsc::hz() / 1000,
         apic_id: percpu::of(cpu).apic_id.get(),

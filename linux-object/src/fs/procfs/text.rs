@@ -168,8 +168,12 @@ pub(super) fn wchan(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let mut addresses = [0; 64];
     if cx.may_look() && cx.task.sched.state() != TaskState::Running {
         let count = frames(cx, &mut addresses);
-        let names = addresses[..count].iter().filter_map(|&address| cx.kernel.hal.symbol(address));
-        let waits = names.map(|(name, _)| name).find(|name| !WAITING.iter().any(|part| name.contains(part)));
+        let names = addresses[..count]
+            .iter()
+            .filter_map(|&address| cx.kernel.hal.symbol(address));
+        let waits = names
+            .map(|(name, _)| name)
+            .find(|name| !WAITING.iter().any(|part| name.contains(part)));
         if let Some(name) = waits {
             return write!(out, "{}", short(name));
         }
@@ -179,7 +183,11 @@ pub(super) fn wchan(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
 
 /// `stack`: where the task is in the kernel, for the administrator.
 pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    ensure!(cx.cred.capable(Capability::SYS_ADMIN), EACCES, "proc: stack needs CAP_SYS_ADMIN");
+    ensure!(
+        cx.cred.capable(Capability::SYS_ADMIN),
+        EACCES,
+        "proc: stack needs CAP_SYS_ADMIN"
+    );
     let mut addresses = [0; 64];
     let count = frames(cx, &mut addresses);
     for &address in &addresses[..count] {
