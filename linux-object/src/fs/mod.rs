@@ -32,6 +32,7 @@ pub mod seq_file;
 mod sigpipe;
 mod state;
 mod super_block;
+pub mod sysfs;
 mod vfs;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};

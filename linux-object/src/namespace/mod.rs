@@ -16,6 +16,7 @@ mod nsproxy;
 mod pid_ns;
 mod time_ns;
 mod user_ns;
+mod user_ns_create;
 mod uts_ns;
 
 pub use cgroup_ns::CgroupNamespace;

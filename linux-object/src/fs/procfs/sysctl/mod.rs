@@ -14,7 +14,7 @@ pub(super) use table::SYSCTLS;
 
 use super::ProcCx;
 use super::inode::Event;
-use crate::cred::{Capability, Cred};
+use crate::cred::{Capability, Cred, UCount};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{Kgid, Kuid};
@@ -52,6 +52,8 @@ pub(super) enum Value {
         get: fn(&ProcCx<'_>, &mut [i64; MAX_NUMBERS]) -> usize,
         set: fn(&ProcCx<'_>, &[i64]) -> Result<()>,
     },
+    /// A limit of the reader's user namespace.
+    UserLimit(UCount),
     /// A text without its newline. `max` bytes with the zero byte that ends it in the kernel.
     Text {
         get: fn(&ProcCx<'_>, &mut SeqBuf) -> Result<()>,
@@ -100,6 +102,7 @@ impl Sysctl {
         match &self.value {
             Value::Cell { cell, .. } => writeln!(out, "{}", cell(&cx.kernel.sysctl).get()),
             Value::Number { get, .. } => writeln!(out, "{}", get(cx)),
+            Value::UserLimit(kind) => writeln!(out, "{}", cx.reader.user_ns().ucount_limits().max(*kind)),
             Value::Numbers { get, .. } => {
                 let mut numbers = [0; MAX_NUMBERS];
                 let count = get(cx, &mut numbers);
@@ -144,6 +147,13 @@ impl Sysctl {
                 };
                 check_range(value, *min, *max)?;
                 set(cx, value)?;
+            }
+            Value::UserLimit(kind) => {
+                let [value] = number::parse::<1>(data)?[..] else {
+                    return Ok(data.len());
+                };
+                check_range(value, 0, i32::MAX as i64)?;
+                cx.reader.user_ns().ucount_limits().set_max(*kind, value);
             }
             Value::Numbers { set, .. } => {
                 let values = number::parse::<MAX_NUMBERS>(data)?;
