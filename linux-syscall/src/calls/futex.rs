@@ -5,9 +5,8 @@
 use core::sync::atomic::Ordering;
 
 use linux_object::error::Result;
-use linux_object::fs::procfs::{PtraceMode, ptrace_may_access};
+use linux_object::fs::procfs::access::{PtraceMode, ptrace_may_access};
 use linux_object::futex::{FutexKey, FutexWaiter};
-use linux_object::hal::UserMemory;
 use linux_object::ids::{PidNr, USER_END, UserAddr};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure, err};

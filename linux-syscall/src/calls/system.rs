@@ -9,6 +9,7 @@ use linux_object::ids::{PAGE_SIZE, UserAddr};
 use linux_object::task::signal::send_to_group;
 use linux_object::task::{SigInfo, Signal};
 use linux_object::time::Ktime;
+use linux_object::tty::vhangup_self;
 use linux_object::{bail, ensure};
 
 use crate::abi;
@@ -29,7 +30,6 @@ pub fn sysinfo(cx: &mut Cx<'_>, info: UserOutPtr<abi::SysInfo>) -> Result<usize>
         loads: kernel.sched.loadavg().map(|load| load << 5),
         totalram: (frames.total * PAGE_SIZE) as u64,
         freeram: (frames.free * PAGE_SIZE) as u64,
-        sharedram: kernel.memory.shmem_pages() * PAGE_SIZE as u64,
         procs: u16::try_from(kernel.tasks.nr_threads()).unwrap_or(u16::MAX),
         mem_unit: 1,
         ..abi::SysInfo::default()
@@ -55,7 +55,7 @@ mod action {
 
 /// Reading everything is free unless `dmesg_restrict` is set; all else needs a capability.
 fn check_syslog(cx: &Cx<'_>, kind: i32) -> Result<()> {
-    let restricted = cx.kernel.sysctl.dmesg_restrict.load(Ordering::Relaxed) != 0;
+    let restricted = cx.kernel.sysctl.dmesg_restrict.get() != 0;
     if !restricted && matches!(kind, action::READ_ALL | action::SIZE_BUFFER) {
         return Ok(());
     }
@@ -114,9 +114,7 @@ pub fn syslog(cx: &mut Cx<'_>, kind: i32, buf: UserOutPtr<u8>, len: i32) -> Resu
 pub fn vhangup(cx: &mut Cx<'_>) -> Result<usize> {
     let cred = cx.task.cred();
     ensure!(cred.capable(Capability::SYS_TTY_CONFIG), EPERM, "no CAP_SYS_TTY_CONFIG");
-    if let Some(tty) = cx.task.group().session().tty() {
-        tty.hangup();
-    }
+    vhangup_self(cx.task);
     Ok(0)
 }
 
@@ -158,8 +156,8 @@ pub fn reboot(cx: &mut Cx<'_>, magic: u32, magic2: u32, op: u32, arg: UserCStr) 
         }
         LINUX_REBOOT_CMD_HALT => hal.halt(),
         LINUX_REBOOT_CMD_POWER_OFF => hal.power_off(),
-        LINUX_REBOOT_CMD_CAD_ON => cx.kernel.sysctl.ctrl_alt_del.store(1, Ordering::Relaxed),
-        LINUX_REBOOT_CMD_CAD_OFF => cx.kernel.sysctl.ctrl_alt_del.store(0, Ordering::Relaxed),
+        // A serial console has no such keys, so either setting is kept.
+        LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => {}
         _ => bail!(EINVAL, "reboot: no such operation here"),
     }
     Ok(0)
@@ -173,7 +171,9 @@ fn reboot_pid_ns(cx: &mut Cx<'_>, op: u32) -> Result<usize> {
         _ => bail!(EINVAL, "reboot: not in a pid namespace"),
     };
     let pid_ns = cx.task.pid_ns();
-    pid_ns.set_reboot(signal);
+    pid_ns
+        .reboot_signal
+        .store(signal.nr().into(), Ordering::Relaxed);
     if let Some(init) = pid_ns.child_reaper() {
         let _ = send_to_group(&init, SigInfo::kernel(Signal::KILL));
     }
