@@ -29,6 +29,7 @@ pub mod seq_file;
 mod sigpipe;
 mod state;
 mod super_block;
+pub mod tmpfs;
 mod vfs;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};
