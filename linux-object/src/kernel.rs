@@ -17,10 +17,11 @@ use crate::hal::Hal;
 use crate::kobject::KoidTable;
 use crate::log_ring::LogRing;
 use crate::mm::Memory;
-use crate::namespace::UserNamespace;
+use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
+use crate::task::TaskSet;
 use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
@@ -38,9 +39,15 @@ pub struct Kernel {
     /// The machine.
     pub hal: Arc<dyn Hal>,
     /// Every object by KoID.
-    pub koids: KoidTable,
+    pub koids: Arc<KoidTable>,
+    /// Every namespace.
+    pub namespaces: Arc<NsRegistry>,
     /// The initial user namespace.
     pub init_user_ns: Arc<UserNamespace>,
+    /// The other initial namespaces, but for the mount namespace (`vfs` has it).
+    pub init_ns: InitNamespaces,
+    /// Every task, and the process tree.
+    pub tasks: TaskSet,
     /// Settings of `/proc/sys` that belong to the whole kernel.
     pub sysctl: Arc<Sysctls>,
     /// Memory management: settings and totals.
@@ -62,7 +69,7 @@ pub struct Kernel {
     /// Run queues and switching.
     pub sched: Scheduler,
     /// Timer queues.
-    pub timers: Timers,
+    pub timers: Arc<Timers>,
     /// The clocks.
     pub time: Arc<Timekeeper>,
     /// Futex waiters.
@@ -76,22 +83,29 @@ pub struct Kernel {
 impl Kernel {
     /// A kernel without tasks on this machine.
     pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
-        let koids = KoidTable::new();
-        let init_user_ns = UserNamespace::initial(koids.allocate());
+        let koids = Arc::new(KoidTable::new());
+        let namespaces = NsRegistry::new(koids.clone());
+        // Linux's fork_init: threads may use an eighth of memory, at 16 KiB each.
+        let threads_max = (hal.frame_stats().total / 32).clamp(20, 1 << 22);
+        let init_user_ns = UserNamespace::initial(&namespaces, threads_max);
+        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns);
         let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
         let memory = Memory::new(hal.clone(), sysctl.clone());
         Arc::new(Kernel {
             sched: Scheduler::new(hal.clone(), events.clone()),
-            timers: Timers::new(hal.clone(), events),
+            timers: Arc::new(Timers::new(hal.clone(), events)),
             time: Arc::new(Timekeeper::new(hal.clone())),
             futexes: FutexTable::new(),
             rng: Rng::new(&*hal),
             log: LogRing::new(),
             ttys: Ttys::new(&hal),
+            tasks: TaskSet::new(threads_max, hal.nr_cpus()),
             hal,
             memory,
+            namespaces,
             init_user_ns,
+            init_ns,
             koids,
             fs_types: FsTypes::default(),
             vfs: Vfs::default(),

@@ -34,6 +34,10 @@ pub trait KObject: Any + Send + Sync {
     fn koid(&self) -> KoID;
     /// Its kind.
     fn kobject_type(&self) -> KObjectType;
+    /// The object as a namespace, if it is one.
+    fn as_namespace(self: Arc<Self>) -> Option<Arc<dyn crate::namespace::Namespace>> {
+        None
+    }
 }
 
 const SHARDS: usize = 16;

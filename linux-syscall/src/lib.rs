@@ -16,3 +16,4 @@ pub mod dispatch;
 pub mod strace;
 pub mod table;
 pub mod user_ptr;
+pub mod wait_until;

@@ -4,8 +4,10 @@
 //! `prepare_creds`/`commit_creds`). A task reads its own without waiting; others take a reference.
 
 mod capability;
+mod ucounts;
 
 pub use capability::{Capabilities, Capability};
+pub use ucounts::{UCount, UCountGuard, UCountLimits, UCountRlimit, UCountTable, UCounts};
 
 use alloc::sync::Arc;
 
@@ -51,6 +53,8 @@ pub struct Cred {
     pub cap_ambient: Capabilities,
     /// The namespace in which the capabilities hold.
     pub user_ns: Arc<UserNamespace>,
+    /// What `uid` has made in `user_ns`.
+    pub ucounts: Arc<UCounts>,
 }
 
 impl Cred {
@@ -72,6 +76,7 @@ impl Cred {
             cap_effective: Capabilities::all(),
             cap_bounding: Capabilities::all(),
             cap_ambient: Capabilities::empty(),
+            ucounts: UCounts::of(&user_ns, Kuid::ROOT),
             user_ns,
         }
     }
@@ -101,6 +106,19 @@ impl Cred {
             }
             ns = parent;
         }
+    }
+
+    /// Becomes the super-user, as to capabilities, of `ns` (`clone`, `unshare` and `setns` into a
+    /// user namespace; Linux's `set_cred_user_ns`). Ids stay what they are.
+    pub fn enter_user_ns(&mut self, ns: Arc<UserNamespace>) {
+        self.securebits = SecureBits::empty();
+        self.cap_inheritable = Capabilities::empty();
+        self.cap_permitted = Capabilities::all();
+        self.cap_effective = Capabilities::all();
+        self.cap_ambient = Capabilities::empty();
+        self.cap_bounding = Capabilities::all();
+        self.ucounts = UCounts::of(&ns, self.uid);
+        self.user_ns = ns;
     }
 
     /// Whether this credential has `cap` in the initial user namespace (Linux's `capable`).

@@ -2,17 +2,21 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::UserNamespace;
-use crate::fs::{Mount, PollEvents};
+use super::{Namespace, NsCommon, NsKind, NsSet, UserNamespace};
+use crate::bail;
+use crate::cred::Cred;
+use crate::error::Result;
+use crate::fs::{FsStruct, Mount, PollEvents};
 use crate::ids::KoID;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, WaitQueue, class};
 
 /// A tree of mounts that its processes see.
 pub struct MountNamespace {
-    koid: KoID,
+    common: NsCommon,
     user_ns: Arc<UserNamespace>,
     /// Changes with every change of the tree; `/proc/PID/mounts` polls on it.
     event: AtomicU64,
@@ -37,18 +41,18 @@ pub(crate) struct NsMounts {
 impl MountNamespace {
     /// A namespace without mounts.
     pub(crate) fn empty(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
-        Arc::new(MountNamespace {
-            koid: kernel.koids.allocate(),
+        kernel.namespaces.register(Arc::new(MountNamespace {
+            common: kernel.namespaces.allocate_mnt(),
             user_ns,
             event: AtomicU64::new(0),
             poll: WaitQueue::new(),
             mounts: SpinLock::default(),
             kernel: Arc::downgrade(kernel),
-        })
+        }))
     }
     /// Its identity.
     pub fn koid(&self) -> KoID {
-        self.koid
+        self.common.koid()
     }
     /// The user namespace that owns it.
     pub fn user_ns(&self) -> &Arc<UserNamespace> {
@@ -70,5 +74,39 @@ impl MountNamespace {
     /// The kernel it belongs to.
     pub(crate) fn kernel(&self) -> Option<Arc<Kernel>> {
         self.kernel.upgrade()
+    }
+}
+
+impl MountNamespace {
+    /// A copy of the mounts of `old`, owned by `user_ns` (`max_mnt_namespaces` counts it for
+    /// `cred`'s user); root and working directory in `fs` move to their copies. Linux's `copy_mnt_ns`.
+    pub fn copy(
+        _old: &Arc<MountNamespace>,
+        _user_ns: &Arc<UserNamespace>,
+        _cred: &Cred,
+        _fs: Option<&FsStruct>,
+    ) -> Result<Arc<MountNamespace>> {
+        bail!(ENOSYS, "mount namespaces are not copied yet")
+    }
+}
+
+crate::namespace_object!(MountNamespace);
+
+impl Namespace for MountNamespace {
+    fn common(&self) -> &NsCommon {
+        &self.common
+    }
+    fn kind(&self) -> NsKind {
+        NsKind::Mnt
+    }
+    fn owner_ns(&self) -> Option<Arc<UserNamespace>> {
+        Some(self.user_ns.clone())
+    }
+    fn install(self: Arc<Self>, set: &mut NsSet<'_>) -> Result<()> {
+        set.check_admin(&self.user_ns)?;
+        bail!(ENOSYS, "mount namespaces are not entered yet")
+    }
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }

@@ -91,6 +91,9 @@ impl RunTask for Task {
     }
     fn charged(&self, delta: u64, user: u64) {
         self.group().sched.charge(delta, user);
+        let times = self.sched.charged();
+        self.acct.utime.store(times.user, Ordering::Relaxed);
+        self.acct.stime.store(times.system, Ordering::Relaxed);
     }
 }
 
@@ -262,7 +265,11 @@ impl Scheduler {
         cpu.switches
             .store(cpu.switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if let Some(prev) = &prev {
-            prev.sched.count_switch(blocked == Some(true));
+            let counter = match blocked {
+                Some(true) => &prev.acct.nvcsw,
+                _ => &prev.acct.nivcsw,
+            };
+            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         self.note_idle(id, cpu, next.is_none(), now);
         self.events.program(id);

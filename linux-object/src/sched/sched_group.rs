@@ -40,7 +40,7 @@ impl SchedGroup {
     pub fn set_tick(&self, ns: u64) {
         self.tick.store(ns, Relaxed);
     }
-    pub(super) fn tick_needed(&self) -> Option<u64> {
+    pub(crate) fn tick_needed(&self) -> Option<u64> {
         match self.tick.load(Relaxed) {
             0 => None,
             ns => Some(ns),

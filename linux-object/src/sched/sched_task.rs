@@ -128,8 +128,6 @@ pub struct SchedTask {
     user_charged: AtomicU64,
     /// When user mode was entered; 0 in the kernel.
     user_since: AtomicU64,
-    nvcsw: AtomicU64,
-    nivcsw: AtomicU64,
 }
 
 impl SchedTask {
@@ -175,8 +173,6 @@ impl SchedTask {
             user: AtomicU64::new(0),
             user_charged: AtomicU64::new(0),
             user_since: AtomicU64::new(0),
-            nvcsw: AtomicU64::new(0),
-            nivcsw: AtomicU64::new(0),
         }
     }
 
@@ -349,17 +345,6 @@ impl SchedTask {
             user,
             system: sum - user,
         }
-    }
-    /// Voluntary and involuntary switches.
-    pub fn switches(&self) -> (u64, u64) {
-        (
-            self.nvcsw.load(Ordering::Relaxed),
-            self.nivcsw.load(Ordering::Relaxed),
-        )
-    }
-    pub(super) fn count_switch(&self, voluntary: bool) {
-        let counter = if voluntary { &self.nvcsw } else { &self.nivcsw };
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 }
 

@@ -73,6 +73,8 @@ lock_classes! {
     PageCache,
     /// Futex hash buckets.
     Futex,
+    /// The setting of one timerfd, interval timer or POSIX timer.
+    TimerState,
     /// Timer queues.
     Timer,
     /// Ready lists of epoll and the like, filled by wake-ups.

@@ -138,8 +138,9 @@ pub enum SigInfoFields {
         syscall: i32,
         arch: u32,
     },
-    /// Bytes 16.. of a `siginfo_t` that user space made (`rt_sigqueueinfo`).
-    Raw([u8; 112]),
+    /// Bytes 16..48 of a `siginfo_t` that user space made (`rt_sigqueueinfo`); the rest is no
+    /// part of any layout.
+    Raw([u8; 32]),
 }
 
 /// `si_code` values (`sigaction(2)`).
