@@ -66,7 +66,7 @@ impl FileOps for MemDevice {
                     if taken == 0 {
                         break;
                     }
-                    task.kernel().rng.add_entropy(&buf[..taken]);
+                    task.kernel().rng.mix(&buf[..taken]);
                     done += taken;
                 }
                 Ok(done)

@@ -10,7 +10,8 @@ use crate::namespace::UserNamespace;
 /// What `mount -o` may say (`tmpfs(5)`).
 #[derive(Clone, Default, Debug)]
 pub struct Options {
-    pub(super) size: Option<Size>,
+    /// The limit on pages.
+    pub size: Option<Size>,
     /// 0: no limit.
     pub nr_inodes: Option<u64>,
     /// Of the root directory.
@@ -23,9 +24,12 @@ pub struct Options {
     pub unlimited: bool,
 }
 
+/// A limit on pages.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Size {
+pub enum Size {
+    /// So many; 0: none.
     Pages(u64),
+    /// Of the machine's memory.
     Percent(u64),
 }
 
