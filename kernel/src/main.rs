@@ -14,6 +14,7 @@ mod lockdep;
 mod logger;
 mod mm;
 mod panic;
+mod selftest;
 mod symbols;
 mod sync;
 mod upcall;
@@ -26,6 +27,9 @@ fn run(booted: init::Booted) -> ! {
     // SAFETY: the other CPUs have not been released.
     unsafe { hal::init_zero_page() };
     drivers::uart::enable_input();
+    if cmdline::options().selftest {
+        selftest::run(&booted);
+    }
     arch::smp::release();
     log::info!("cmdline: {}", booted.cmdline);
     drivers::power::power_off();
@@ -33,6 +37,9 @@ fn run(booted: init::Booted) -> ! {
 
 /// What the other CPUs do.
 fn cpu_main() -> ! {
+    if cmdline::options().selftest {
+        selftest::cpu_main();
+    }
     loop {
         arch::interrupts::wait();
     }

@@ -15,9 +15,11 @@ use crate::fs::{FsTypes, Vfs};
 use crate::futex::FutexTable;
 use crate::hal::Hal;
 use crate::kobject::KoidTable;
+use crate::loader::Vdso;
 use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::sysctl::Sysctls;
@@ -52,6 +54,8 @@ pub struct Kernel {
     pub sysctl: Arc<Sysctls>,
     /// Memory management: settings and totals.
     pub memory: Arc<Memory>,
+    /// User code for the clocks; `None` with `vdso=0` on the command line.
+    pub vdso: Option<Arc<Vdso>>,
     /// Pages of pipes by user.
     pub pipe_users: Arc<PipeUsers>,
     /// inotify instances and watches by user.
@@ -62,6 +66,8 @@ pub struct Kernel {
     pub fs_types: FsTypes,
     /// Mounts, devices and the like.
     pub vfs: Vfs,
+    /// Names of AF_UNIX sockets.
+    pub unix: Arc<UnixTable>,
     /// The terminals.
     pub ttys: Ttys,
     /// The command line.
@@ -91,11 +97,15 @@ impl Kernel {
         let init_ns = InitNamespaces::new(&namespaces, &init_user_ns);
         let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
-        let memory = Memory::new(hal.clone(), sysctl.clone());
+        let time = Arc::new(Timekeeper::new(hal.clone()));
+        let memory = Memory::new(hal.clone(), sysctl.clone(), time.clone());
+        let cmdline = Cmdline::parse(&boot.cmdline);
+        let vdso = Vdso::start(&hal, &time, &cmdline);
         Arc::new(Kernel {
             sched: Scheduler::new(hal.clone(), events.clone()),
             timers: Arc::new(Timers::new(hal.clone(), events)),
-            time: Arc::new(Timekeeper::new(hal.clone())),
+            time,
+            vdso,
             futexes: FutexTable::new(),
             rng: Rng::new(&*hal),
             log: LogRing::new(),
@@ -113,7 +123,8 @@ impl Kernel {
             pipe_users: Arc::default(),
             inotify_users: Arc::default(),
             epoll_users: Arc::default(),
-            cmdline: Cmdline::parse(&boot.cmdline),
+            unix: Arc::default(),
+            cmdline,
         })
     }
 
@@ -130,6 +141,6 @@ impl Kernel {
 
     /// Bytes came in on the console. Called without locks.
     pub fn console_input(&self, bytes: &[u8]) {
-        self.ttys.console.receive(bytes);
+        self.ttys.console.receive(bytes, self.time.now());
     }
 }

@@ -20,6 +20,7 @@ pub mod hal;
 pub mod ids;
 pub mod kernel;
 pub mod kobject;
+pub mod loader;
 pub mod log_ring;
 pub mod mm;
 pub mod namespace;

@@ -8,6 +8,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use spin::Once;
+
 use crate::sync::{SpinLock, class};
 
 /// One number. Signed settings keep their two's complement.
@@ -41,12 +43,15 @@ macro_rules! settings {
             $($(#[$doc])* pub $name: Setting,)*
             /// `kernel.core_pattern`. Core files are not written; programs read it.
             pub core_pattern: SpinLock<Vec<u8>, class::Leaf>,
+            /// `kernel.random.boot_id`, once it was asked for.
+            pub boot_id: Once<[u8; 16]>,
         }
         impl Default for Sysctls {
             fn default() -> Sysctls {
                 Sysctls {
                     $($name: Setting::new($default),)*
                     core_pattern: SpinLock::new(b"core".to_vec()),
+                    boot_id: Once::new(),
                 }
             }
         }
@@ -54,10 +59,6 @@ macro_rules! settings {
 }
 
 settings! {
-    /// `kernel.pid_max`: pids are below it.
-    pid_max = 32768,
-    /// `kernel.threads-max`: tasks on the whole machine.
-    threads_max = 32768,
     /// `kernel.overflowuid`: how an unmapped user id is shown.
     overflowuid = 65534,
     /// `kernel.overflowgid`: how an unmapped group id is shown.
@@ -70,8 +71,6 @@ settings! {
     dmesg_restrict = 0,
     /// `kernel.panic`: seconds until the machine restarts after a panic; 0 never.
     panic = 0,
-    /// `kernel.printk`, first figure: messages below this level go to the console.
-    console_loglevel = 7,
     /// `fs.file-max`: open file descriptions on the whole machine.
     file_max = i64::MAX,
     /// `fs.nr_open`: upper bound of `RLIMIT_NOFILE`.

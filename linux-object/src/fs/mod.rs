@@ -22,6 +22,7 @@ pub mod mem_dev;
 pub mod mount;
 pub mod namei;
 pub mod notify;
+pub mod nsfs;
 mod open;
 mod open_file;
 mod path;
@@ -29,11 +30,14 @@ pub mod permission;
 pub mod pipe;
 #[allow(missing_docs)]
 mod poll;
+pub mod procfs;
+pub mod pseudo;
 pub mod seq_file;
 mod sigpipe;
 mod state;
 mod super_block;
 pub mod tmpfs;
+pub mod sysfs;
 mod vfs;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::charge::{self, PageKind};
 use super::vma_tree::VmaTree;
-use super::{Memory, VmFile, VmFlags, Vma};
+use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
 use crate::fs::OpenFile;
 use crate::hal::{AddressSpace, Frames, PageFlags, Pte};
@@ -85,7 +85,7 @@ pub(super) struct MmState {
     pub counts: MmCounts,
     /// Flags that every new area gets (`mlockall`).
     pub def_flags: VmFlags,
-    pub exe: Option<Arc<OpenFile>>,
+    pub exe: Option<Arc<ExeFile>>,
 }
 
 impl Default for VmFlags {
@@ -116,7 +116,7 @@ pub(super) struct MmCore {
 #[derive(Default)]
 pub(super) struct Trash {
     files: Vec<Arc<VmFile>>,
-    exe: Option<Arc<OpenFile>>,
+    exe: Option<Arc<ExeFile>>,
 }
 
 impl Trash {
@@ -289,10 +289,10 @@ impl Mm {
     }
     /// The program (`/proc/PID/exe`).
     pub fn exe_file(&self) -> Option<Arc<OpenFile>> {
-        self.core.lock().exe.clone()
+        self.core.lock().exe.as_ref().map(|exe| exe.file.clone())
     }
     /// Sets the program and returns the old one, which the caller drops without locks.
-    pub fn set_exe_file(&self, exe: Option<Arc<OpenFile>>) -> Option<Arc<OpenFile>> {
+    pub fn set_exe_file(&self, exe: Option<Arc<ExeFile>>) -> Option<Arc<ExeFile>> {
         core::mem::replace(&mut self.core.lock().exe, exe)
     }
     /// `PR_GET_DUMPABLE`: 0, 1 or 2.

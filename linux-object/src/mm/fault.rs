@@ -103,7 +103,9 @@ impl MmState {
         let cache = match &file.source {
             VmSource::Cache(cache) => cache,
             VmSource::Frames(frames) => {
-                let frame = usize::try_from(index).ok().and_then(|index| frames.get(index));
+                let frame = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| frames.frames().get(index));
                 let frame = *frame.ok_or(Fault::Bus(si_code::BUS_ADRERR))?;
                 let prot = if vma.is_shared() {
                     prot
@@ -271,7 +273,6 @@ impl MmCore {
 
     /// Notes the time of a write through a mapping, for the file's mtime.
     fn note_mapped_write(&self, cache: &PageCache) {
-        let hal = &self.memory.hal;
-        cache.note_mapped_write((hal.boot_realtime() + hal.now().as_nanos()) as i64);
+        cache.note_mapped_write(self.memory.time.realtime_coarse());
     }
 }

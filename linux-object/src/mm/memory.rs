@@ -7,6 +7,7 @@ use crate::cred::Capability;
 use crate::hal::Hal;
 use crate::ids::PAGE_SIZE;
 use crate::sysctl::Sysctls;
+use crate::time::Timekeeper;
 
 /// Settings and totals, shared by all address spaces and page caches of one kernel.
 ///
@@ -16,6 +17,8 @@ pub struct Memory {
     pub hal: Arc<dyn Hal>,
     /// `vm.*` and `kernel.randomize_va_space`.
     pub sysctl: Arc<Sysctls>,
+    /// The clocks, for times of files.
+    pub time: Arc<Timekeeper>,
     /// Pages promised to private writable and shared anonymous mappings (`Committed_AS`).
     pub committed: AtomicI64,
     /// Pages of anonymous memory (`AnonPages`).
@@ -27,10 +30,11 @@ pub struct Memory {
 
 impl Memory {
     /// Nothing in use yet.
-    pub fn new(hal: Arc<dyn Hal>, sysctl: Arc<Sysctls>) -> Arc<Memory> {
+    pub fn new(hal: Arc<dyn Hal>, sysctl: Arc<Sysctls>, time: Arc<Timekeeper>) -> Arc<Memory> {
         Arc::new(Memory {
             hal,
             sysctl,
+            time,
             committed: AtomicI64::new(0),
             nr_anon: AtomicI64::new(0),
             nr_cache: AtomicI64::new(0),

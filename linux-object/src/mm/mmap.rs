@@ -9,14 +9,16 @@ use core::ops::Range;
 use super::addr_space::{Mm, MmCore, MmState, Trash};
 use super::gather::Gather;
 use super::memory::MmQuota;
-use super::{MapFlags, MapRequest, PageCache, Prot, VmFile, VmFlags, VmSource, Vma};
+use super::{FrameSet, MapFlags, MapRequest, PageCache, Prot, Seals, VmFile, VmFlags, VmSource, Vma};
 use crate::cred::Capability;
 use crate::error::Result;
-use crate::fs::{MapSource, OpenFile};
+use crate::fs::{MapSource, OpenFile, may_exec_on};
 use crate::ids::{PAGE_SHIFT, PAGE_SIZE, USER_END, UserAddr};
 use crate::{bail, ensure};
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// Name of the data pages of the vDSO.
+pub(crate) const VVAR: &str = "[vvar]";
 /// `READ_IMPLIES_EXEC` of `personality(2)`.
 const READ_IMPLIES_EXEC: u32 = 0x40_0000;
 
@@ -95,12 +97,12 @@ impl Mm {
     pub(crate) fn map_special(
         &self,
         addr: u64,
-        frames: Arc<[crate::ids::Frame]>,
+        frames: Arc<FrameSet>,
         prot: Prot,
         name: &'static str,
     ) -> Result<()> {
         let mut trash = Trash::default();
-        let len = (frames.len() * PAGE_SIZE) as u64;
+        let len = (frames.frames().len() * PAGE_SIZE) as u64;
         let source = VmSource::Frames(frames);
         let file = VmFile::new(self.weak(), source, None, name, false)?;
         let flags = VmFlags::from_prot(prot)
@@ -119,6 +121,59 @@ impl Mm {
         let added = state.add_area(&self.core, &super::memory::Unlimited, vma, &mut trash);
         drop(state);
         added.map(drop)
+    }
+
+    /// Replaces the data pages of the vDSO: the process entered a time namespace
+    /// ([`Vdso::vvar_for`](crate::loader::Vdso::vvar_for)).
+    pub fn set_vvar(&self, frames: Arc<FrameSet>) -> Result<()> {
+        let mut trash = Trash::default();
+        let file = VmFile::new(self.weak(), VmSource::Frames(frames), None, VVAR, false)?;
+        let mut state = self.core.lock();
+        let found = state
+            .vmas
+            .iter()
+            .find(|vma| vma.file.as_ref().is_some_and(|file| file.name == VVAR));
+        let start = found.map(|vma| vma.start);
+        if let Some(pos) = start.and_then(|start| state.vmas.find(start)) {
+            let vma = state.vmas.get_mut(pos);
+            let old = Vma {
+                file: vma.file.replace(file),
+                ..*vma
+            };
+            Gather::new(&self.core).unmap(old.start..old.end);
+            trash.keep(old);
+        }
+        drop(state);
+        Ok(())
+    }
+
+    /// Maps the stack of a new program.
+    pub(crate) fn map_stack(&self, who: &dyn MmQuota, range: Range<u64>, exec: bool) -> Result<()> {
+        let mut trash = Trash::default();
+        let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::GROWSDOWN | VmFlags::ACCOUNT;
+        flags |= VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC;
+        flags.set(VmFlags::EXEC, exec || who.personality() & READ_IMPLIES_EXEC != 0);
+        let vma = Vma {
+            start: range.start,
+            end: range.end,
+            flags,
+            pgoff: 0,
+            file: None,
+        };
+        let mut state = self.core.lock();
+        let added = state.add_area(&self.core, who, vma, &mut trash);
+        drop(state);
+        added.map(drop)
+    }
+
+    /// The end of the highest area that grows downwards: the stack of a new program.
+    pub(crate) fn stack_end(&self) -> u64 {
+        let state = self.core.lock();
+        let stacks = state
+            .vmas
+            .iter()
+            .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN));
+        stacks.last().map_or(USER_END, |vma| vma.end)
     }
 
     /// An address where `len` bytes are free, `hint` if possible.
@@ -220,9 +275,9 @@ impl Mm {
                 );
                 match mapped {
                     MapSource::Cache(cache) => {
-                        let seals = cache.seals();
-                        if seals.contains(super::Seals::FUTURE_WRITE) && vm_flags.contains(VmFlags::SHARED) {
-                            ensure!(!prot.contains(Prot::WRITE), EPERM, "F_SEAL_FUTURE_WRITE");
+                        let future = cache.seals().contains(Seals::FUTURE_WRITE);
+                        if future && vm_flags.contains(VmFlags::SHARED) {
+                            ensure!(!prot.contains(Prot::WRITE), EPERM, "mmap: F_SEAL_FUTURE_WRITE");
                             vm_flags -= VmFlags::MAYWRITE;
                         }
                         source = Some(VmSource::Cache(cache));
@@ -230,7 +285,7 @@ impl Mm {
                     }
                     MapSource::Frames(frames) => {
                         vm_flags |= VmFlags::PFNMAP | VmFlags::DONTEXPAND;
-                        source = Some(VmSource::Frames(frames.into()));
+                        source = Some(VmSource::Frames(FrameSet::new(frames)));
                         file = Some(opened.clone());
                     }
                     MapSource::Anonymous if vm_flags.contains(VmFlags::SHARED) => {
@@ -317,8 +372,8 @@ impl Mm {
 }
 
 /// Whether programs on the mount of this file cannot be executed.
-fn path_noexec(_file: &OpenFile) -> bool {
-    false
+fn path_noexec(file: &OpenFile) -> bool {
+    !may_exec_on(&file.path)
 }
 
 impl MmState {

@@ -13,6 +13,7 @@
 
 mod addr_space;
 pub mod charge;
+mod exe_file;
 mod fault;
 mod fork;
 mod gather;
@@ -25,6 +26,7 @@ mod mremap;
 pub mod oom;
 mod page_cache;
 mod page_tree;
+mod quota;
 mod remote;
 mod residency;
 mod smaps;
@@ -33,6 +35,11 @@ mod vma_tree;
 mod zap;
 
 pub use addr_space::{AUXV_MAX, Fault, Mm, MmCounts, MmLayout};
+pub use exe_file::ExeFile;
 pub use memory::{Memory, MmQuota};
+pub(crate) use mmap::VVAR;
 pub use page_cache::{MAX_FILE_SIZE, PageCache, PageHost, PageRef, Seals};
-pub use vma::{MapFlags, MapRequest, Prot, VmFile, VmFlags, VmSource, Vma};
+pub use quota::handle_user_fault;
+pub use remote::PinnedPage;
+pub use smaps::Smaps;
+pub use vma::{FrameSet, MapFlags, MapRequest, Prot, VmFile, VmFlags, VmSource, Vma};

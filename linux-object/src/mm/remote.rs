@@ -130,6 +130,15 @@ impl Mm {
         })
     }
 
+    /// Fills a part of one page with zeros, as a debugger would.
+    pub(crate) fn clear_remote(&self, addr: u64, len: u64) -> Result<()> {
+        let frames = self.core.frames();
+        self.for_pages(addr, len as usize, true, true, |frame, within, part| {
+            frames.zero_frame(frame, within, part.len());
+        })
+        .map(drop)
+    }
+
     /// Where a shared futex at `addr` is: the page cache's id and the offset in bytes. `None`: in
     /// private memory of this address space. `EFAULT` if nothing is mapped.
     pub fn futex_key(&self, addr: UserAddr) -> Result<Option<(u64, u64)>> {

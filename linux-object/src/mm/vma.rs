@@ -1,12 +1,13 @@
 //! Areas of an address space (Linux's `vm_area_struct`).
 
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use super::PageCache;
 use super::addr_space::MmCore;
 use crate::error::Result;
 use crate::fs::OpenFile;
-use crate::hal::PageFlags;
+use crate::hal::{Hal, PageFlags};
 use crate::ids::{Frame, PAGE_SHIFT, PAGE_SIZE};
 
 bitflags::bitflags! {
@@ -117,7 +118,40 @@ pub enum VmSource {
     /// A file, or shared anonymous memory.
     Cache(Arc<PageCache>),
     /// These frames, not counted.
-    Frames(Arc<[Frame]>),
+    Frames(Arc<FrameSet>),
+}
+
+/// Frames that page tables map without counting; they live as long as this.
+pub struct FrameSet {
+    frames: Vec<Frame>,
+    /// Given back in the end.
+    owned: Option<(Arc<dyn Hal>, Frame)>,
+}
+
+impl FrameSet {
+    /// Frames that live for ever.
+    pub fn new(frames: Vec<Frame>) -> Arc<FrameSet> {
+        Arc::new(FrameSet { frames, owned: None })
+    }
+    /// Frames, of which the last one belongs to this set.
+    pub fn with_own(frames: Vec<Frame>, own: Frame, hal: &Arc<dyn Hal>) -> Arc<FrameSet> {
+        let mut frames = frames;
+        frames.push(own);
+        let owned = Some((hal.clone(), own));
+        Arc::new(FrameSet { frames, owned })
+    }
+    /// The frames.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+}
+
+impl Drop for FrameSet {
+    fn drop(&mut self) {
+        if let Some((hal, frame)) = &self.owned {
+            hal.put_frame(*frame);
+        }
+    }
 }
 
 /// What an area maps. Shared by the parts that one mapping was split into, within one address

@@ -7,6 +7,7 @@
 mod cgroup_ns;
 mod common;
 mod id_map;
+mod id_map_write;
 mod install;
 mod ipc_ns;
 mod mnt_ns;
@@ -15,6 +16,7 @@ mod nsproxy;
 mod pid_ns;
 mod time_ns;
 mod user_ns;
+mod user_ns_create;
 mod uts_ns;
 
 pub use cgroup_ns::CgroupNamespace;

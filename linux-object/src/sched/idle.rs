@@ -56,6 +56,15 @@ impl Scheduler {
         }
     }
 
+    /// Nanoseconds of user time on a CPU: of usual tasks, and of those with a positive nice level
+    /// (`/proc/stat`).
+    pub fn user_time(&self, cpu: CpuId) -> (u64, u64) {
+        let mut rq = self.cpu(cpu).rq.lock();
+        rq.update_curr(self.hal.now().0);
+        let [user, nice] = rq.user_times;
+        (user, nice)
+    }
+
     /// Nanoseconds that a CPU was idle (`/proc/stat`, `/proc/uptime`).
     pub fn idle_time(&self, cpu: CpuId) -> u64 {
         let state = self.cpu(cpu);

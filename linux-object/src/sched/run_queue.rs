@@ -14,6 +14,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::fair::{Enqueue, Entity, FairQueue, Handle, Tunables, wakeup_preempts};
 use super::real_time::{RR_TIMESLICE, RtQueue};
 use super::task_group::GroupCpu;
+use super::weight::nice_to_weight;
 use super::{Policy, SchedTask, TaskGroup};
 use crate::ids::CpuId;
 
@@ -75,6 +76,8 @@ pub struct RunQueue<T> {
     curr_is_rt: bool,
     nr_fair: usize,
     charged_until: u64,
+    /// User time of tasks on this CPU: usual ones, and those with a positive nice level.
+    pub(super) user_times: [u64; 2],
 }
 
 impl<T: RunTask> RunQueue<T> {
@@ -89,6 +92,7 @@ impl<T: RunTask> RunQueue<T> {
             curr_is_rt: false,
             nr_fair: 0,
             charged_until: 0,
+            user_times: [0; 2],
         };
         rq.add_group(root);
         rq
@@ -142,6 +146,10 @@ impl<T: RunTask> RunQueue<T> {
         let Some(curr) = &self.curr else { return };
         let task = curr.sched();
         let user = task.charge(delta);
+        if user != 0 {
+            let low = !self.curr_is_rt && task.entity.weight() < nice_to_weight(0);
+            self.user_times[low as usize] += user;
+        }
         curr.charged(delta, user);
         if self.curr_is_rt {
             task.rr_used.store(task.rr_used.load(Relaxed) + delta, Relaxed);

@@ -5,6 +5,7 @@
 
 mod accounting;
 pub mod clone;
+pub mod exit;
 pub mod pid;
 pub mod pid_map;
 mod rlimit;
@@ -16,6 +17,7 @@ mod task_set;
 mod thread_group;
 mod thread_info;
 mod vfork;
+pub mod wait;
 mod wake;
 
 pub use accounting::{Accounting, Usage};

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, 
 use spin::Once;
 
 use super::signal::TaskSignals;
-use super::{Accounting, VforkDone};
+use super::{Accounting, Usage, VforkDone};
 use crate::cred::Cred;
 use crate::fs::{FileTable, FsStruct};
 use crate::hal::MachineThread;
@@ -248,6 +248,15 @@ impl Task {
         let len = name.len().min(15);
         comm[..len].copy_from_slice(&name[..len]);
         self.parts.lock().comm = comm;
+    }
+    /// What it used so far.
+    pub fn usage(&self) -> Usage {
+        let times = self.sched.charged();
+        Usage {
+            utime: times.user,
+            stime: times.system,
+            ..self.acct.read()
+        }
     }
     /// `set_tid_address(2)`.
     pub fn clear_child_tid(&self) -> UserAddr {

@@ -135,7 +135,7 @@ pub struct ThreadGroup {
     /// Bumped by each `execve` (guards `exit_signal` of children against changed parents).
     pub exec_id: AtomicU32,
     /// `exec_id` of the parent when this was forked.
-    pub(super) parent_exec_id: u32,
+    pub(super) parent_exec_id: AtomicU32,
 }
 
 /// What a new group starts with.
@@ -149,7 +149,6 @@ pub(super) struct GroupInit {
     pub has_subreaper: bool,
     pub start_time: Ktime,
     pub oom_score_adj: (i32, i32),
-    pub parent_exec_id: u32,
 }
 
 impl ThreadGroup {
@@ -193,7 +192,7 @@ impl ThreadGroup {
             oom_score_adj: AtomicI32::new(init.oom_score_adj.0),
             oom_score_adj_min: AtomicI32::new(init.oom_score_adj.1),
             exec_id: AtomicU32::new(0),
-            parent_exec_id: init.parent_exec_id,
+            parent_exec_id: AtomicU32::new(0),
         })
     }
 
@@ -212,6 +211,10 @@ impl ThreadGroup {
     /// The parent process.
     pub fn parent(&self) -> Option<Arc<ThreadGroup>> {
         self.family.lock().parent.clone()
+    }
+    /// The thread of the parent that made it.
+    pub fn parent_thread(&self) -> KoID {
+        self.family.lock().parent_thread
     }
     /// The process group.
     pub fn pgrp(&self) -> Arc<Pid> {
@@ -287,7 +290,7 @@ impl ThreadGroup {
         let state = self.signal.lock();
         let mut sum = self.dead_threads.read();
         for task in &state.threads {
-            sum.add(&task.acct.read());
+            sum.add(&task.usage());
         }
         sum
     }

@@ -39,6 +39,8 @@ pub struct Timekeeper {
     realtime_offset: AtomicI64,
     /// CLOCK_TAI minus CLOCK_REALTIME, in seconds.
     tai_offset: AtomicI32,
+    /// `struct timezone`: minutes west, and a number that nobody uses.
+    timezone: AtomicU64,
     /// Counts settings of CLOCK_REALTIME (`TFD_TIMER_CANCEL_ON_SET`).
     settings: AtomicU64,
     /// Woken when CLOCK_REALTIME was set.
@@ -54,6 +56,7 @@ impl Timekeeper {
             hal,
             realtime_offset: AtomicI64::new(offset),
             tai_offset: AtomicI32::new(0),
+            timezone: AtomicU64::new(0),
             settings: AtomicU64::new(0),
             set_queue: WaitQueue::new(),
             vdso: SpinLock::new(None),
@@ -105,6 +108,14 @@ impl Timekeeper {
         let offset = nanos.saturating_sub(self.now().0 as i64);
         self.realtime_offset.store(offset, Ordering::SeqCst);
         self.clock_was_set();
+    }
+    /// The kernel's `struct timezone`, which only `settimeofday` and `gettimeofday` use.
+    pub fn timezone(&self) -> u64 {
+        self.timezone.load(Ordering::Relaxed)
+    }
+    /// Sets it.
+    pub fn set_timezone(&self, zone: u64) {
+        self.timezone.store(zone, Ordering::Relaxed);
     }
     /// How often CLOCK_REALTIME was set.
     pub fn settings(&self) -> u64 {

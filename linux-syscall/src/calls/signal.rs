@@ -90,8 +90,8 @@ pub fn tkill(_cx: &mut Cx<'_>, _tid: i32, _sig: i32) -> Result<usize> {
 }
 
 /// `restart_syscall(2)`.
-pub fn restart_syscall(_cx: &mut Cx<'_>) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn restart_syscall(cx: &mut Cx<'_>) -> Result<usize> {
+    crate::restart::run(cx)
 }
 
 /// `tgkill(2)`.

@@ -200,8 +200,12 @@ impl PageTables {
                 }
             }
         });
-        // Groups that were covered as a whole are empty now.
-        let (first, last) = (from.div_ceil(8), to / 8);
+        // Groups whose entries were covered as a whole are empty now. An upper entry at either end
+        // may have been covered in part.
+        let part_at = |at: u64| usize::from(at & ((1 << shift(level)) - 1) != 0);
+        let full_from = from + part_at(range.start.max(base));
+        let full_to = to - part_at(range.end.min(base + (512 << shift(level))));
+        let (first, last) = (full_from.div_ceil(8), full_to / 8);
         if first < last {
             let m = frames::meta(pfn);
             set_occupancy(m, occupancy(m) & !bits(first, last));

@@ -181,3 +181,31 @@ pub fn init(image: &Image, ram: &[(u64, u64)]) {
         );
     }
 }
+
+/// Calls `each` with address, length, and whether it can be written and executed, for every page of
+/// the kernel's half.
+pub fn for_each(each: &mut dyn FnMut(usize, usize, bool, bool)) {
+    fn visit(table: u64, level: u32, base: usize, each: &mut dyn FnMut(usize, usize, bool, bool)) {
+        for index in 0..512 {
+            let entry = slot(table, index).load(Relaxed);
+            if entry & PRESENT == 0 {
+                continue;
+            }
+            let mut virt = base | index << (3 + 9 * level);
+            if level == 4 && index >= 256 {
+                virt |= 0xffff << 48;
+            }
+            if level > 1 && entry & LARGE == 0 {
+                visit(entry & FRAME_MASK, level - 1, virt, each);
+            } else {
+                each(
+                    virt,
+                    1 << (3 + 9 * level),
+                    entry & WRITE != 0,
+                    entry & NO_EXEC == 0,
+                );
+            }
+        }
+    }
+    visit(root_phys(), 4, 0, each);
+}

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Rel
 use super::acpi::MachineInfo;
 use super::features::{self, rdtsc_ordered};
 use super::percpu::{self, PerCpu};
-use super::{apic, gdt, idt, kernel_map, tsc, user};
+use super::{apic, gdt, idt, interrupts, kernel_map, tsc, user};
 use crate::mm::kstack::KernelStack;
 use crate::mm::phys_to_virt;
 
@@ -143,8 +143,9 @@ extern "C" fn ap_main(cpu: &'static PerCpu) -> ! {
     apic::init_cpu();
     percpu::announce(cpu);
     answer_tsc();
+    // Halted, so that it leaves the host's processors to the CPUs still to come.
     while !GO.load(Acquire) {
-        super::relax();
+        interrupts::wait();
     }
     crate::init::cpu_main()
 }
@@ -163,4 +164,8 @@ pub fn init_cpu(cpu: &'static PerCpu) {
 /// Lets the other CPUs go to their main loop.
 pub fn release() {
     GO.store(true, Release);
+    let me = percpu::this().id.get();
+    for cpu in percpu::all().filter(|cpu| cpu.id.get() != me) {
+        apic::send(cpu.apic_id.get(), interrupts::KICK);
+    }
 }

@@ -1,5 +1,6 @@
 //! Sending signals (Linux's `__send_signal_locked`, `complete_signal`, `force_sig_info`).
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
@@ -378,6 +379,15 @@ fn complete(state: &mut SigState, task: &Arc<Task>, to_group: bool, signal: Sign
         return;
     }
     chosen.signal_wake_up(signal == Signal::KILL);
+}
+
+impl ThreadGroup {
+    /// Throws the shared pending signals away; the caller drops them without locks.
+    #[must_use]
+    pub(in crate::task) fn flush_shared(&self, state: &mut SigState) -> VecDeque<Queued> {
+        self.shared_set.store(0, Ordering::SeqCst);
+        state.shared.flush_all()
+    }
 }
 
 impl SigState {

@@ -124,6 +124,20 @@ impl Task {
         self.has_jobctl(jobctl::STOP_PENDING)
     }
 
+    /// A new thread takes part in a stop that is on (Linux's `task_join_group_stop`).
+    pub(in crate::task) fn join_group_stop(&self, parent: &Task, state: &mut SigState) {
+        let signal = parent.sig.jobctl.load(Ordering::SeqCst) & jobctl::STOP_SIGNR;
+        let mut bits = signal | jobctl::STOP_PENDING;
+        if state.group_stop_count > 0 {
+            state.group_stop_count += 1;
+            bits |= jobctl::STOP_CONSUME;
+        } else if !state.flags.contains(SignalFlags::STOP_STOPPED) {
+            return;
+        }
+        self.set_jobctl(bits);
+        self.set_thread_flags(ThreadFlags::JOBCTL);
+    }
+
     /// Tells the parent that the process stopped or was continued: SIGCHLD unless it asked for
     /// none, and its `wait4` in any case (Linux's `do_notify_parent_cldstop`).
     pub fn notify_parent_cldstop(self: &Arc<Self>, continued: bool) {

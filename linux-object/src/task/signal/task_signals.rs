@@ -92,6 +92,12 @@ impl TaskSignals {
     pub fn pending(&self) -> SignalSet {
         SignalSet(self.pending.load(Ordering::SeqCst))
     }
+    /// Throws everything pending away; the caller drops it without locks.
+    #[must_use]
+    pub(in crate::task) fn flush(&self) -> alloc::collections::VecDeque<super::queue::Queued> {
+        self.pending.store(0, Ordering::SeqCst);
+        self.private.lock().flush_all()
+    }
     /// The alternate stack.
     pub fn altstack(&self) -> AltStack {
         *self.altstack.lock()
