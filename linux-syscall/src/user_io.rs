@@ -79,7 +79,11 @@ impl<'a> UserIo<'a> {
 
     /// Uses up `len` bytes, range by range. Stops at the first failure, which counts only if nothing
     /// was moved before.
-    fn each(&mut self, len: usize, mut f: impl FnMut(&dyn Hal, UserAddr, usize, usize) -> Result<()>) -> Result<usize> {
+    fn each(
+        &mut self,
+        len: usize,
+        mut f: impl FnMut(&dyn Hal, UserAddr, usize, usize) -> Result<()>,
+    ) -> Result<usize> {
         let mut done = 0;
         while done < len
             && let Some(&(addr, size)) = self.ranges.get(self.at)
@@ -109,10 +113,14 @@ impl IoDst for UserIo<'_> {
         self.remaining
     }
     fn put(&mut self, data: &[u8]) -> Result<usize> {
-        self.each(data.len(), |hal, addr, done, part| hal.copy_to_user(addr, &data[done..][..part]))
+        self.each(data.len(), |hal, addr, done, part| {
+            hal.copy_to_user(addr, &data[done..][..part])
+        })
     }
     fn put_frame(&mut self, _: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize> {
-        self.each(len, |hal, addr, done, part| hal.frame_to_user(frame, offset + done, addr, part))
+        self.each(len, |hal, addr, done, part| {
+            hal.frame_to_user(frame, offset + done, addr, part)
+        })
     }
     fn put_zeros(&mut self, len: usize) -> Result<usize> {
         self.each(len, |hal, addr, _, part| hal.clear_user(addr, part))
@@ -124,9 +132,13 @@ impl IoSrc for UserIo<'_> {
         self.remaining
     }
     fn take(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.each(buf.len(), |hal, addr, done, part| hal.copy_from_user(&mut buf[done..][..part], addr))
+        self.each(buf.len(), |hal, addr, done, part| {
+            hal.copy_from_user(&mut buf[done..][..part], addr)
+        })
     }
     fn take_frame(&mut self, _: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize> {
-        self.each(len, |hal, addr, done, part| hal.user_to_frame(addr, frame, offset + done, part))
+        self.each(len, |hal, addr, done, part| {
+            hal.user_to_frame(addr, frame, offset + done, part)
+        })
     }
 }
