@@ -75,7 +75,9 @@ fn pseudo_name(dentry: &Dentry) -> Vec<u8> {
     if !name.is_empty() {
         return name.to_vec();
     }
-    let Some(inode) = dentry.inode() else { return Vec::new() };
+    let Some(inode) = dentry.inode() else {
+        return Vec::new();
+    };
     let ino = inode.metadata().inode;
     match inode.file_type() {
         FileType::Socket => alloc::format!("socket:[{ino}]").into_bytes(),

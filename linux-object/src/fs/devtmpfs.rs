@@ -51,7 +51,13 @@ fn make_node(sb: &Arc<SuperBlock>, node: &DeviceNode) -> Result<()> {
     Ok(())
 }
 
-fn make_one(dir: &Arc<Dentry>, name: &[u8], file_type: FileType, mode: u32, rdev: DevT) -> Result<Arc<Dentry>> {
+fn make_one(
+    dir: &Arc<Dentry>,
+    name: &[u8],
+    file_type: FileType,
+    mode: u32,
+    rdev: DevT,
+) -> Result<Arc<Dentry>> {
     let inode = dir.inode().ok_or(err!(ENOENT))?;
     let _locked = inode.common().dir.lock();
     let hash = hash_name(name);

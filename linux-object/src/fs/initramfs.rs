@@ -260,7 +260,11 @@ impl Unpack<'_> {
         self.links.clear();
         loop {
             let mut bytes = [0u8; HEADER];
-            ensure!(source.read(&mut bytes)?, EINVAL, "initramfs: the archive is cut off");
+            ensure!(
+                source.read(&mut bytes)?,
+                EINVAL,
+                "initramfs: the archive is cut off"
+            );
             let header = Header::parse(&bytes).ok_or(err!(EINVAL, "initramfs: a bad header"))?;
             ensure!(
                 (1..=4096).contains(&header.name_len),
@@ -290,14 +294,20 @@ impl Unpack<'_> {
             FileType::Symlink => {
                 ensure!(left < 4096, EINVAL, "initramfs: a long symlink");
                 let mut target = alloc::vec![0u8; left];
-                ensure!(source.read(&mut target)?, EINVAL, "initramfs: the archive is cut off");
+                ensure!(
+                    source.read(&mut target)?,
+                    EINVAL,
+                    "initramfs: the archive is cut off"
+                );
                 left = 0;
                 let end = target.iter().position(|&byte| byte == 0).unwrap_or(target.len());
                 self.symlink(name, &target[..end])?
             }
             FileType::Regular => {
                 let key = (header.ino, header.dev, header.mode & 0o170000);
-                let first = (header.nlink > 1).then(|| self.links.get(&key).cloned()).flatten();
+                let first = (header.nlink > 1)
+                    .then(|| self.links.get(&key).cloned())
+                    .flatten();
                 let dentry = match first {
                     Some(first) => self.link(name, &first)?,
                     None => self.make(name, file_type, 0, DevT(0))?,
@@ -340,7 +350,9 @@ impl Unpack<'_> {
         let mut parts = name
             .split(|&byte| byte == b'/')
             .filter(|part| !part.is_empty() && *part != b".");
-        let Some(mut last) = parts.next() else { return Ok(None) };
+        let Some(mut last) = parts.next() else {
+            return Ok(None);
+        };
         let mut dir = self.root.clone();
         let mut links = 0;
         for part in parts {
@@ -356,7 +368,9 @@ impl Unpack<'_> {
             return Ok(dir.parent().unwrap_or_else(|| dir.clone()));
         }
         let found = find(dir, part)?;
-        let inode = found.inode().ok_or(err!(ENOENT, "initramfs: a directory is missing"))?;
+        let inode = found
+            .inode()
+            .ok_or(err!(ENOENT, "initramfs: a directory is missing"))?;
         if inode.file_type() != FileType::Symlink {
             return Ok(found);
         }
@@ -436,8 +450,14 @@ fn find(dir: &Arc<Dentry>, name: &[u8]) -> Result<Arc<Dentry>> {
 
 fn remove(dir: &Arc<Dentry>, name: &[u8], old: &Arc<Dentry>) -> Result<()> {
     let inode = dir.inode().ok_or(err!(ENOENT))?;
-    let is_dir = old.inode().is_some_and(|old| old.file_type() == FileType::Directory);
-    let removed = if is_dir { inode.rmdir(name) } else { inode.unlink(name) };
+    let is_dir = old
+        .inode()
+        .is_some_and(|old| old.file_type() == FileType::Directory);
+    let removed = if is_dir {
+        inode.rmdir(name)
+    } else {
+        inode.unlink(name)
+    };
     match removed {
         Err(error) if error.errno() == Errno::ENOTEMPTY => bail!(EEXIST),
         removed => removed?,

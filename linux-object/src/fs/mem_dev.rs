@@ -122,7 +122,13 @@ fn read_random(task: &Arc<Task>, to: &mut dyn IoDst) -> Result<usize> {
 /// Registers the devices with their nodes.
 pub(super) fn init(kernel: &Arc<Kernel>) -> Result<()> {
     device::register_chrdev(kernel, DevT::new(1, 0), 256, Arc::new(MemDriver))?;
-    for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
+    for (name, minor) in [
+        ("null", 3),
+        ("zero", 5),
+        ("full", 7),
+        ("random", 8),
+        ("urandom", 9),
+    ] {
         device::add_node(kernel, name, DevT::new(1, minor), 0o666)?;
     }
     Ok(())

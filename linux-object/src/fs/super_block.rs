@@ -88,11 +88,8 @@ impl SuperBlock {
     /// Replaces the flags that `mount(2)` gives (`MS_REMOUNT`); `EBUSY` if it becomes read-only
     /// while it is written to.
     pub fn reconfigure_flags(&self, new: SbFlags) -> Result<()> {
-        let mask = SbFlags::RDONLY
-            | SbFlags::SYNCHRONOUS
-            | SbFlags::MANDLOCK
-            | SbFlags::DIRSYNC
-            | SbFlags::LAZYTIME;
+        let mask =
+            SbFlags::RDONLY | SbFlags::SYNCHRONOUS | SbFlags::MANDLOCK | SbFlags::DIRSYNC | SbFlags::LAZYTIME;
         if new.contains(SbFlags::RDONLY) && !self.is_readonly() {
             self.set_flags(SbFlags::RDONLY, SbFlags::RDONLY);
             if self.writers.load(Ordering::SeqCst) > 0 {

@@ -29,9 +29,9 @@ mod show;
 mod topology;
 mod umount;
 
-pub use propagation::{GroupId, Propagation};
 pub(crate) use namespace::{copy_namespace, drop_namespace};
 pub use ops::{do_mount, init_tree};
+pub use propagation::{GroupId, Propagation};
 pub use show::{show_mountinfo, show_mounts, show_mountstats};
 pub use topology::{CopyFlags, MountTopology, UmountHow};
 pub use umount::{UmountFlags, detach_mounts, is_local_mountpoint, pivot_root, umount};

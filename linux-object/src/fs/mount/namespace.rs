@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::topology::lock_mnt_tree;
 use super::{CopyFlags, Mount, MountFlags};
-use crate::error::Result;
 use crate::err;
+use crate::error::Result;
 use crate::fs::FsStruct;
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;

@@ -49,7 +49,9 @@ const MGC_VAL: u32 = 0xc0ed_0000;
 const MGC_MSK: u32 = 0xffff_0000;
 
 fn is_dir(dentry: &crate::fs::Dentry) -> bool {
-    dentry.inode().is_some_and(|inode| inode.file_type() == FileType::Directory)
+    dentry
+        .inode()
+        .is_some_and(|inode| inode.file_type() == FileType::Directory)
 }
 
 /// Whether the caller may change its mount namespace (Linux's `may_mount`).
@@ -114,7 +116,11 @@ pub fn do_mount(
     flags: u32,
     data: &[u8],
 ) -> Result<()> {
-    let flags = if flags & MGC_MSK == MGC_VAL { flags & !MGC_MSK } else { flags };
+    let flags = if flags & MGC_MSK == MGC_VAL {
+        flags & !MGC_MSK
+    } else {
+        flags
+    };
     let flags = MsFlags::from_bits_retain(flags);
     ensure!(!flags.contains(MsFlags::NOUSER), EINVAL);
     may_mount(task)?;
@@ -173,7 +179,11 @@ fn check_locked_flags(mount: &Mount, new: MountFlags) -> Result<()> {
 
 fn check_mount_root(task: &Arc<Task>, target: &Path) -> Result<Arc<MountNamespace>> {
     let ns = current_ns(task)?;
-    ensure!(target.mount.is_in(&ns), EINVAL, "the mount is of another namespace");
+    ensure!(
+        target.mount.is_in(&ns),
+        EINVAL,
+        "the mount is of another namespace"
+    );
     ensure!(target.is_mount_root(), EINVAL, "not a mountpoint");
     Ok(ns)
 }
@@ -203,7 +213,9 @@ fn remount(task: &Arc<Task>, target: &Path, sb_flags: u32, new: MountFlags, data
             "remount: no CAP_SYS_ADMIN in the owner of the file system"
         );
         mount.sb.fs.reconfigure(data)?;
-        mount.sb.reconfigure_flags(SbFlags::from_bits_truncate(sb_flags))?;
+        mount
+            .sb
+            .reconfigure_flags(SbFlags::from_bits_truncate(sb_flags))?;
         // The superblock decides about writing; the mount follows, as in Linux.
         mount.set_flags(MountFlags::USER_SETTABLE, new);
         topology.note_change(Some(ns));
@@ -303,7 +315,11 @@ fn change_type(task: &Arc<Task>, target: &Path, flags: MsFlags) -> Result<()> {
         "not exactly one propagation type, or other flags with it"
     );
     let ns = current_ns(task)?;
-    ensure!(target.mount.is_in(&ns), EINVAL, "the mount is of another namespace");
+    ensure!(
+        target.mount.is_in(&ns),
+        EINVAL,
+        "the mount is of another namespace"
+    );
     task.kernel().vfs.change_mounts(|topology| {
         let tree = if recurse {
             MountTopology::tree(&target.mount)
@@ -348,7 +364,11 @@ pub(super) fn move_mount(task: &Arc<Task>, from: &Path, to: &Path) -> Result<()>
             let detached = topology.ns_of(old).is_some_and(|other| other.is_anonymous());
             ensure!(detached, EINVAL, "the source is not attached");
         }
-        ensure!(!old.flags().contains(MountFlags::LOCKED), EINVAL, "a locked mount");
+        ensure!(
+            !old.flags().contains(MountFlags::LOCKED),
+            EINVAL,
+            "a locked mount"
+        );
         ensure!(from.is_mount_root(), EINVAL, "not a mountpoint");
         ensure!(
             is_dir(&at.dentry) == is_dir(&from.dentry),
@@ -398,7 +418,10 @@ fn new_mount(
 ) -> Result<()> {
     let name = fs_type.ok_or(err!(EINVAL, "no file system type"))?;
     let kernel = task.kernel();
-    let fs_type = kernel.fs_types.find(name).ok_or(err!(ENODEV, "no such file system type"))?;
+    let fs_type = kernel
+        .fs_types
+        .find(name)
+        .ok_or(err!(ENODEV, "no such file system type"))?;
     let cred = task.cred();
     let allowed = if fs_type.userns_mount() {
         cred.ns_capable(&cred.user_ns, Capability::SYS_ADMIN)
@@ -435,7 +458,9 @@ pub(super) fn add_mount(
         let at = topmost(target)?;
         ensure!(at.mount.is_in(&ns), EINVAL, "the target is of another namespace");
         ensure!(
-            !(Arc::ptr_eq(&at.mount.sb, &mount.sb) && at.is_mount_root() && Arc::ptr_eq(&at.dentry, &mount.root)),
+            !(Arc::ptr_eq(&at.mount.sb, &mount.sb)
+                && at.is_mount_root()
+                && Arc::ptr_eq(&at.dentry, &mount.root)),
             EBUSY,
             "the file system is mounted there"
         );
@@ -444,12 +469,7 @@ pub(super) fn add_mount(
 }
 
 /// A namespace whose tree is `root` with `over` on its root directory: the first one.
-pub fn init_tree(
-    kernel: &Arc<Kernel>,
-    ns: &Arc<MountNamespace>,
-    root: Arc<Mount>,
-    over: Arc<Mount>,
-) {
+pub fn init_tree(kernel: &Arc<Kernel>, ns: &Arc<MountNamespace>, root: Arc<Mount>, over: Arc<Mount>) {
     kernel.vfs.change_mounts(|topology| {
         ns.mounts.lock().root = Some(root.clone());
         topology.adopt(alloc::vec![root.clone()], ns);

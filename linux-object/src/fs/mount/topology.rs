@@ -146,7 +146,10 @@ impl MountTopology {
         if let Some(parent) = parent {
             let key = Arc::as_ptr(&dentry).addr();
             let mut children = parent.children.lock();
-            if children.get(&key).is_some_and(|child| child.as_ptr() == Arc::as_ptr(mount)) {
+            if children
+                .get(&key)
+                .is_some_and(|child| child.as_ptr() == Arc::as_ptr(mount))
+            {
                 children.remove(&key);
             }
             drop(children);
@@ -175,7 +178,11 @@ impl MountTopology {
     fn disown(&mut self, mount: &Arc<Mount>) {
         let ns = core::mem::take(&mut mount.links.lock().ns).upgrade();
         if let Some(ns) = ns {
-            let removed = ns.mounts.lock().list.remove(&mount.ns_key.load(Ordering::Relaxed));
+            let removed = ns
+                .mounts
+                .lock()
+                .list
+                .remove(&mount.ns_key.load(Ordering::Relaxed));
             self.garbage.mounts.extend(removed);
             self.note_change(Some(ns));
         }

@@ -30,7 +30,11 @@ pub fn umount(task: &Arc<Task>, target: Path, flags: UmountFlags) -> Result<()> 
     let mount = &target.mount;
     ensure!(target.is_mount_root(), EINVAL, "not a mountpoint");
     ensure!(mount.is_in(&ns), EINVAL, "the mount is of another namespace");
-    ensure!(!mount.flags().contains(MountFlags::LOCKED), EINVAL, "a locked mount");
+    ensure!(
+        !mount.flags().contains(MountFlags::LOCKED),
+        EINVAL,
+        "a locked mount"
+    );
     let cred = task.cred();
     ensure!(
         !flags.contains(UmountFlags::FORCE) || cred.capable(Capability::SYS_ADMIN),
@@ -63,7 +67,11 @@ pub fn umount(task: &Arc<Task>, target: Path, flags: UmountFlags) -> Result<()> 
         return Ok(());
     }
     task.kernel().vfs.change_mounts(|topology| {
-        ensure!(!mount.flags().contains(MountFlags::LOCKED), EINVAL, "a locked mount");
+        ensure!(
+            !mount.flags().contains(MountFlags::LOCKED),
+            EINVAL,
+            "a locked mount"
+        );
         ensure!(mount.is_in(&ns), EINVAL, "the mount is gone");
         if flags.contains(UmountFlags::DETACH) {
             topology.umount_tree(mount, UmountHow::PROPAGATE);
@@ -82,7 +90,9 @@ impl MountTopology {
         if !mount.children().is_empty() || Arc::strong_count(mount) > 2 {
             return true;
         }
-        let Some(at) = mount.mountpoint() else { return false };
+        let Some(at) = mount.mountpoint() else {
+            return false;
+        };
         let mut busy = false;
         for receiver in self.propagation.receivers(at.mount.seq) {
             let Some(parent) = self.mounts.get(&receiver.mount).and_then(Weak::upgrade) else {
@@ -161,7 +171,11 @@ pub fn pivot_root(task: &Arc<Task>, new: &Path, put_old: &Path) -> Result<()> {
             EINVAL,
             "a mount of another namespace"
         );
-        ensure!(!new_mnt.flags().contains(MountFlags::LOCKED), EINVAL, "a locked mount");
+        ensure!(
+            !new_mnt.flags().contains(MountFlags::LOCKED),
+            EINVAL,
+            "a locked mount"
+        );
         ensure!(!new.dentry.is_deleted(), ENOENT);
         ensure!(
             !Arc::ptr_eq(new_mnt, root_mnt) && !Arc::ptr_eq(old_mnt, root_mnt),

@@ -54,7 +54,11 @@ pub struct TmpInode {
 }
 
 impl TmpInode {
-    pub(super) fn new(shared: &Arc<Shared>, spec: &CreateSpec, target: Option<&[u8]>) -> Result<Arc<TmpInode>> {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        spec: &CreateSpec,
+        target: Option<&[u8]>,
+    ) -> Result<Arc<TmpInode>> {
         shared.take_inode()?;
         let content = TmpInode::content(shared, spec, target);
         let content = match content {
@@ -72,7 +76,11 @@ impl TmpInode {
             file_type: spec.file_type,
             attributes: SpinLock::new(Attributes {
                 mode: spec.mode,
-                nlink: if spec.file_type == FileType::Directory { 2 } else { 1 },
+                nlink: if spec.file_type == FileType::Directory {
+                    2
+                } else {
+                    1
+                },
                 uid: spec.uid,
                 gid: spec.gid,
                 atime: now,
@@ -179,7 +187,8 @@ impl TmpInode {
     fn link_count(inode: &Arc<dyn INode>) -> Result<Arc<TmpInode>> {
         // Inodes come back from the VFS as trait objects; only our own pass.
         let any: Arc<dyn Any + Send + Sync> = inode.clone();
-        any.downcast().map_err(|_| err!(EXDEV, "an inode of another file system"))
+        any.downcast()
+            .map_err(|_| err!(EXDEV, "an inode of another file system"))
     }
 }
 
@@ -236,7 +245,13 @@ impl INode for TmpInode {
     }
     fn touch_atime(&self, now: FileTime, relative: bool) {
         let mut attributes = self.attributes.lock();
-        if atime_moves(relative, now, attributes.atime, attributes.mtime, attributes.ctime) {
+        if atime_moves(
+            relative,
+            now,
+            attributes.atime,
+            attributes.mtime,
+            attributes.ctime,
+        ) {
             attributes.atime = now;
         }
     }
@@ -456,7 +471,10 @@ impl INode for TmpInode {
     fn setxattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         let now = self.shared.now();
         let mut attributes = self.attributes.lock();
-        attributes.xattrs.get_or_insert_default().set(name, value, flags)?;
+        attributes
+            .xattrs
+            .get_or_insert_default()
+            .set(name, value, flags)?;
         attributes.ctime = now;
         Ok(())
     }
@@ -471,7 +489,13 @@ impl INode for TmpInode {
         Ok(())
     }
     fn listxattr(&self) -> Result<Vec<u8>> {
-        Ok(self.attributes.lock().xattrs.as_ref().map(|xattrs| xattrs.list()).unwrap_or_default())
+        Ok(self
+            .attributes
+            .lock()
+            .xattrs
+            .as_ref()
+            .map(|xattrs| xattrs.list())
+            .unwrap_or_default())
     }
 }
 

@@ -169,7 +169,11 @@ impl FileSystem for TmpFs {
             limits.max_inodes.load(Ordering::Relaxed),
         );
         let mut info = FsInfo {
-            magic: if self.shared.name == "ramfs" { RAMFS_MAGIC } else { TMPFS_MAGIC },
+            magic: if self.shared.name == "ramfs" {
+                RAMFS_MAGIC
+            } else {
+                TMPFS_MAGIC
+            },
             block_size: PAGE_SIZE as u64,
             name_max: 255,
             ..FsInfo::default()
@@ -242,7 +246,11 @@ impl FileSystem for TmpFs {
             );
             Ok(Some(new))
         };
-        let pages = change(&limits.max_pages, &limits.pages, new.pages(self.default_pages * 2))?;
+        let pages = change(
+            &limits.max_pages,
+            &limits.pages,
+            new.pages(self.default_pages * 2),
+        )?;
         let inodes = change(&limits.max_inodes, &limits.inodes, new.nr_inodes)?;
         if let Some(pages) = pages {
             limits.max_pages.store(pages, Ordering::Relaxed);

@@ -58,13 +58,18 @@ impl Options {
     /// The options as `mount(2)` gets them. Ids are those of `user_ns`.
     pub fn parse(text: &[u8], user_ns: Option<&Arc<UserNamespace>>) -> Result<Options> {
         let mut options = Options::default();
-        for option in text.split(|&byte| byte == b',').filter(|option| !option.is_empty()) {
+        for option in text
+            .split(|&byte| byte == b',')
+            .filter(|option| !option.is_empty())
+        {
             let mut halves = option.splitn(2, |&byte| byte == b'=');
             let key = halves.next().unwrap_or_default();
             let value = halves.next();
             let applied = match (key, value) {
                 (b"size", Some(value)) => options.set_size(value),
-                (b"nr_blocks", Some(value)) => memparse(value).map(|pages| options.size = Some(Size::Pages(pages))),
+                (b"nr_blocks", Some(value)) => {
+                    memparse(value).map(|pages| options.size = Some(Size::Pages(pages)))
+                }
                 (b"nr_inodes", Some(value)) => memparse(value).map(|count| options.nr_inodes = Some(count)),
                 (b"mode", Some(value)) => {
                     number(value, 8).map(|mode| options.mode = Some(mode as u32 & 0o7777))
