@@ -65,6 +65,8 @@ settings! {
     dmesg_restrict = 0,
     /// `fs.file-max`: open file descriptions on the whole machine.
     file_max = i64::MAX,
+    /// `fs.mount-max`: mounts in one mount namespace.
+    mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.
     pipe_max_size = 1048576,
     /// `fs.pipe-user-pages-soft`.

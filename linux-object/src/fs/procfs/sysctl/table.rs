@@ -1,7 +1,6 @@
 //! The settings, one per line.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering::Relaxed;
 
 use super::{MAX_NUMBERS, Sysctl, Value};
 use crate::cred::{Capability, UCount};
@@ -87,8 +86,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/inotify/max_queued_events", 0, INT, |s| &s.inotify_max_queued_events),
     cell("sys/fs/inotify/max_user_instances", 0, INT, |s| &s.inotify_max_user_instances),
     cell("sys/fs/inotify/max_user_watches", 0, INT, |s| &s.inotify_max_user_watches),
-    number("sys/fs/mount-max", (1, INT), |cx| cx.kernel.vfs.mount_max.load(Relaxed) as i64,
-        |cx, max| { cx.kernel.vfs.mount_max.store(max as usize, Relaxed); Ok(()) }),
+    cell("sys/fs/mount-max", 1, INT, |s| &s.mount_max),
     fixed("sys/fs/nr_open", |_| NR_OPEN as i64),
     fixed("sys/fs/overflowgid", |_| OVERFLOW_ID as i64),
     fixed("sys/fs/overflowuid", |_| OVERFLOW_ID as i64),
