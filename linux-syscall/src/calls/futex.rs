@@ -61,7 +61,11 @@ pub fn futex(
     let realtime = op & FUTEX_CLOCK_REALTIME != 0;
     let until = read_timeout(cx, command, realtime, timeout)?;
     ensure!(
-        !realtime || matches!(command, FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2),
+        !realtime
+            || matches!(
+                command,
+                FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2
+            ),
         ENOSYS,
         "futex: FUTEX_CLOCK_REALTIME is for waits with a bit set"
     );
@@ -121,7 +125,11 @@ fn wait(
     };
     if let Some(error) = unequal {
         // Whoever woke us meanwhile counts on it.
-        return if futexes.cancel(&waiter) { Err(error) } else { Ok(0) };
+        return if futexes.cancel(&waiter) {
+            Err(error)
+        } else {
+            Ok(0)
+        };
     }
     let never = Until::Monotonic(Ktime::MAX);
     let woken = || waiter.is_woken().then_some(());
@@ -308,7 +316,12 @@ pub fn exit_robust_list(cx: &Cx<'_>) {
 fn walk_robust_list(cx: &Cx<'_>, head_addr: UserAddr) -> Result<()> {
     let head = UserInPtr::<RobustListHead>::new(head_addr).read(cx)?;
     // The lowest bit of a link tells a priority-inheritance futex.
-    let word = |link: u64| (UserAddr((link & !1).wrapping_add(head.futex_offset as u64)), link & 1 != 0);
+    let word = |link: u64| {
+        (
+            UserAddr((link & !1).wrapping_add(head.futex_offset as u64)),
+            link & 1 != 0,
+        )
+    };
     let mut link = head.list;
     for _ in 0..ROBUST_LIST_LIMIT {
         if link & !1 == head_addr.0 {

@@ -93,7 +93,11 @@ fn can_nice(cred: &Cred, task: &Task, nice: i32) -> bool {
 
 /// `setpriority(2)`.
 pub fn setpriority(cx: &mut Cx<'_>, which: i32, who: i32, prio: i32) -> Result<usize> {
-    ensure!((PRIO_PROCESS..=PRIO_USER).contains(&which), EINVAL, "no such kind of target");
+    ensure!(
+        (PRIO_PROCESS..=PRIO_USER).contains(&which),
+        EINVAL,
+        "no such kind of target"
+    );
     let nice = prio.clamp(*NICE_RANGE.start(), *NICE_RANGE.end());
     let cred = cx.task.cred();
     let mut result = Err(err!(ESRCH, "no such target"));
@@ -146,9 +150,8 @@ fn set_scheduler(cx: &Cx<'_>, task: &Arc<Task>, new: SchedParams) -> Result<()> 
     let raises_rt = real_time
         && (new.policy != old.policy && limit == 0
             || new.rt_priority > old.rt_priority && u64::from(new.rt_priority) > limit);
-    let leaves_idle = old.policy == Policy::Idle
-        && new.policy != Policy::Idle
-        && !can_nice(&cred, task, old.nice.into());
+    let leaves_idle =
+        old.policy == Policy::Idle && new.policy != Policy::Idle && !can_nice(&cred, task, old.nice.into());
     let drops_reset = old.reset_on_fork && !new.reset_on_fork;
     if raises_nice || raises_rt || leaves_idle || drops_reset || !owns(&cred, task) {
         ensure!(
@@ -162,7 +165,11 @@ fn set_scheduler(cx: &Cx<'_>, task: &Arc<Task>, new: SchedParams) -> Result<()> 
 }
 
 fn set_param(cx: &Cx<'_>, pid: i32, policy: Option<i32>, param: UserInPtr<SchedParam>) -> Result<usize> {
-    ensure!(!param.is_null() && pid >= 0, EINVAL, "no parameters, or a negative pid");
+    ensure!(
+        !param.is_null() && pid >= 0,
+        EINVAL,
+        "no parameters, or a negative pid"
+    );
     let param = param.read(cx)?;
     let task = find(cx, pid)?;
     let old = task.sched.params();
@@ -194,7 +201,11 @@ pub fn sched_setparam(cx: &mut Cx<'_>, pid: i32, param: UserInPtr<abi::SchedPara
 
 /// `sched_getparam(2)`.
 pub fn sched_getparam(cx: &mut Cx<'_>, pid: i32, param: UserOutPtr<abi::SchedParam>) -> Result<usize> {
-    ensure!(!param.is_null() && pid >= 0, EINVAL, "no parameters, or a negative pid");
+    ensure!(
+        !param.is_null() && pid >= 0,
+        EINVAL,
+        "no parameters, or a negative pid"
+    );
     let params = find(cx, pid)?.sched.params();
     param.write(
         cx,
@@ -264,19 +275,18 @@ pub fn sched_rr_get_interval(cx: &mut Cx<'_>, pid: i32, tp: UserOutPtr<abi::Time
 }
 
 /// `sched_setaffinity(2)`. CPUs that there are not are ignored; if none is left, `EINVAL`.
-pub fn sched_setaffinity(
-    cx: &mut Cx<'_>,
-    pid: i32,
-    cpusetsize: usize,
-    mask: UserInPtr<u8>,
-) -> Result<usize> {
+pub fn sched_setaffinity(cx: &mut Cx<'_>, pid: i32, cpusetsize: usize, mask: UserInPtr<u8>) -> Result<usize> {
     let mut bytes = [0; 8];
     let len = cpusetsize.min(8);
     cx.hal().copy_from_user(&mut bytes[..len], mask.addr())?;
     let mask = CpuMask(u64::from_le_bytes(bytes));
     let task = find(cx, pid)?;
     let cred = cx.task.cred();
-    ensure!(owns(&cred, &task), EPERM, "another user's process, and no CAP_SYS_NICE");
+    ensure!(
+        owns(&cred, &task),
+        EPERM,
+        "another user's process, and no CAP_SYS_NICE"
+    );
     let mask = mask.and(cx.kernel.sched.cpu_mask());
     ensure!(!mask.is_empty(), EINVAL, "no such CPU");
     cx.kernel.sched.set_affinity(&task, mask);
@@ -293,7 +303,11 @@ pub fn sched_getaffinity(
     // The length is an unsigned int, and its bits are what counts.
     let len = cpusetsize as u32 as usize;
     let nr_cpus = cx.kernel.hal.nr_cpus();
-    ensure!((len as u32).wrapping_mul(8) as usize >= nr_cpus, EINVAL, "too short for all CPUs");
+    ensure!(
+        (len as u32).wrapping_mul(8) as usize >= nr_cpus,
+        EINVAL,
+        "too short for all CPUs"
+    );
     ensure!(len % 8 == 0, EINVAL, "not a multiple of a long");
     let task = find(cx, pid)?;
     let allowed = task.sched.affinity().and(cx.kernel.sched.cpu_mask());
@@ -344,12 +358,7 @@ fn read_attr(cx: &Cx<'_>, at: UserAddr) -> Result<SchedAttr> {
 }
 
 /// `sched_setattr(2)`. Utilisation clamps are not there.
-pub fn sched_setattr(
-    cx: &mut Cx<'_>,
-    pid: i32,
-    attr: UserPtr<abi::SchedAttr>,
-    flags: u32,
-) -> Result<usize> {
+pub fn sched_setattr(cx: &mut Cx<'_>, pid: i32, attr: UserPtr<abi::SchedAttr>, flags: u32) -> Result<usize> {
     ensure!(
         !attr.is_null() && pid >= 0 && flags == 0,
         EINVAL,

@@ -113,7 +113,11 @@ pub fn syslog(cx: &mut Cx<'_>, kind: i32, buf: UserOutPtr<u8>, len: i32) -> Resu
 /// `vhangup(2)`.
 pub fn vhangup(cx: &mut Cx<'_>) -> Result<usize> {
     let cred = cx.task.cred();
-    ensure!(cred.capable(Capability::SYS_TTY_CONFIG), EPERM, "no CAP_SYS_TTY_CONFIG");
+    ensure!(
+        cred.capable(Capability::SYS_TTY_CONFIG),
+        EPERM,
+        "no CAP_SYS_TTY_CONFIG"
+    );
     vhangup_self(cx.task);
     Ok(0)
 }
@@ -171,9 +175,7 @@ fn reboot_pid_ns(cx: &mut Cx<'_>, op: u32) -> Result<usize> {
         _ => bail!(EINVAL, "reboot: not in a pid namespace"),
     };
     let pid_ns = cx.task.pid_ns();
-    pid_ns
-        .reboot_signal
-        .store(signal.nr().into(), Ordering::Relaxed);
+    pid_ns.reboot_signal.store(signal.nr().into(), Ordering::Relaxed);
     if let Some(init) = pid_ns.child_reaper() {
         let _ = send_to_group(&init, SigInfo::kernel(Signal::KILL));
     }
