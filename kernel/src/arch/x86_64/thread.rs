@@ -121,19 +121,19 @@ impl Thread {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_current(&self) -> bool {
         core::ptr::eq(percpu::this().thread.get(), self)
     }
 
     /// Whether this CPU's registers hold the state of this thread.
-    #[inline]
+    #[inline(always)]
     fn is_live(&self) -> bool {
         let cpu = percpu::this();
         core::ptr::eq(cpu.fpu_owner.get(), self) && self.fpu_cpu.get() == cpu.id.get()
     }
 
-    #[inline]
+    #[inline(always)]
     fn own_registers(&self) {
         let cpu = percpu::this();
         cpu.fpu_owner.set(self);
@@ -242,9 +242,15 @@ pub fn boot_thread() -> Arc<dyn MachineThread> {
     thread.clone()
 }
 
+/// The thread behind a handle.
+#[inline(always)]
 fn of(thread: &Arc<dyn MachineThread>) -> &Thread {
-    let thread: Option<&Thread> = thread.as_any().downcast_ref();
-    thread.expect("a thread of this machine")
+    debug_assert!(
+        thread.as_any().is::<Thread>(),
+        "a thread of another machine"
+    );
+    // SAFETY: the kernel has one machine, whose `new_thread` and `boot_thread` make all handles.
+    unsafe { &*Arc::as_ptr(thread).cast::<Thread>() }
 }
 
 /// Leaves `prev`, continues `next`.
