@@ -7,8 +7,7 @@ use linux_object::hal::Hal;
 use crate::arch::pvh::BootData;
 use crate::arch::tsc::{self, Calibration};
 use crate::arch::{
-    acpi::MachineInfo, alternatives, apic, features, gdt, idt, interrupts, ioapic, percpu, smp,
-    thread,
+    acpi::MachineInfo, alternatives, apic, features, gdt, idt, interrupts, ioapic, percpu, smp, thread,
 };
 use crate::drivers::{power, rtc, uart};
 use crate::mm::{boot_memory, phys_to_virt};

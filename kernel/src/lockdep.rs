@@ -62,7 +62,7 @@ impl core::fmt::Display for Held {
             .iter()
             .enumerate()
             .filter(|(rank, _)| self.0 >> rank & 1 != 0);
-        for (i, (_, name)) in names.enumerate() {
+        for (i, (_, (name, _))) in names.enumerate() {
             write!(f, "{}{name}", if i > 0 { ", " } else { "" })?;
         }
         Ok(())

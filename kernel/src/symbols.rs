@@ -46,12 +46,8 @@ pub fn lookup(addr: u64) -> Option<(&'static str, u64)> {
         return None;
     }
     // SAFETY: the table has `len` bytes from the header on (made so by the tool, mapped read-only).
-    let table = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::from_ref(header).cast::<u8>(),
-            header.len as usize,
-        )
-    };
+    let table =
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(header).cast::<u8>(), header.len as usize) };
     let word = |index: usize| -> Option<u32> {
         let at = size_of::<Header>() + 4 * index;
         Some(u32::from_le_bytes(table.get(at..at + 4)?.try_into().ok()?))
@@ -67,10 +63,7 @@ pub fn lookup(addr: u64) -> Option<(&'static str, u64)> {
         }
     }
     let index = low.checked_sub(1)?;
-    let (start, end) = (
-        word(count + index)? as usize,
-        word(count + index + 1)? as usize,
-    );
+    let (start, end) = (word(count + index)? as usize, word(count + index + 1)? as usize);
     let name = core::str::from_utf8(table.get(start..end)?).ok()?;
     Some((name, u64::from(offset - word(index)?)))
 }

@@ -34,6 +34,10 @@ pub trait KObject: Any + Send + Sync {
     fn koid(&self) -> KoID;
     /// Its kind.
     fn kobject_type(&self) -> KObjectType;
+    /// The object as a namespace, if it is one.
+    fn as_namespace(self: Arc<Self>) -> Option<Arc<dyn crate::namespace::Namespace>> {
+        None
+    }
 }
 
 const SHARDS: usize = 16;
@@ -90,8 +94,7 @@ impl KoidTable {
     /// Every living object, in no order. For listings only.
     pub fn for_each(&self, mut f: impl FnMut(&Arc<dyn KObject>)) {
         for shard in &self.shards {
-            let alive: alloc::vec::Vec<_> =
-                shard.lock().values().filter_map(Weak::upgrade).collect();
+            let alive: alloc::vec::Vec<_> = shard.lock().values().filter_map(Weak::upgrade).collect();
             alive.iter().for_each(&mut f);
         }
     }

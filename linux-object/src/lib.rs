@@ -6,16 +6,29 @@
 //! `EAGAIN`, and a [`sync::WaitQueue`] tells when to try again.
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
 extern crate std;
 
+pub mod cmdline;
+pub mod cred;
 pub mod error;
 pub mod fs;
+pub mod futex;
 pub mod hal;
 pub mod ids;
+pub mod kernel;
 pub mod kobject;
+pub mod loader;
+pub mod log_ring;
+pub mod mm;
+pub mod namespace;
+pub mod net;
+pub mod rng;
+pub mod sched;
 pub mod sync;
+pub mod sysctl;
+pub mod task;
 pub mod time;
+pub mod tty;

@@ -1,1 +1,200 @@
-fn main() {}
+//! The host side of the tests: builds C programs and root file systems, boots
+//! them on zcell and on Debian's Linux in QEMU, and judges the result.
+
+mod console;
+mod cpio;
+mod debian;
+mod expectations;
+mod host;
+mod initramfs;
+mod machine;
+mod programs;
+mod project;
+mod suite;
+
+use anyhow::{Context, Result, bail};
+use expectations::Target;
+use machine::Machine;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use suite::{Suite, Tally};
+
+const HELP: &str = "\
+user-tests COMMAND [OPTION=VALUE…]
+
+  image         build the kernel at target/zcell.elf
+  build         compile the C programs
+  initramfs     make the root file system ROOTFS and print its path
+  run           boot an interactive shell: KERNEL ROOTFS SMP MEM APPEND
+  gdb           boot stopped, with gdb attached: the same options
+  qemu-test     run C tests on zcell: T SMP MEM APPEND
+  linux-test    run C tests on Debian's Linux in QEMU: T SMP MEM APPEND
+  native-test   run C tests on this machine: T
+  test          host tests, zcell on each of SMP's CPU counts, Linux: T SMP
+
+T is area, area/file or area/file:case, joined by commas; nothing is all.
+";
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_default();
+    let options = Options::parse(args)?;
+    match name.as_str() {
+        "image" => project::build_image(),
+        "build" => programs::compile(&programs::all()?),
+        "initramfs" => {
+            println!("{}", options.rootfs()?.display());
+            Ok(())
+        }
+        "run" => run(&options),
+        "gdb" => gdb(&options),
+        "qemu-test" => suite::report(&[options.suite(Target::Zcell, "1")?.run()?]),
+        "linux-test" => suite::report(&[options.suite(Target::Linux, "2")?.run()?]),
+        "native-test" => suite::report(&[options.suite(Target::Native, "1")?.run()?]),
+        "test" => test(&options),
+        _ => {
+            print!("{HELP}");
+            bail!("no command {name:?}")
+        }
+    }
+}
+
+/// What the command line says; empty values are as good as none.
+#[derive(Default)]
+struct Options(Vec<(String, String)>);
+
+impl Options {
+    fn parse(args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self::default();
+        for arg in args {
+            let Some((key, value)) = arg.split_once('=') else {
+                bail!("{arg:?} is not OPTION=VALUE");
+            };
+            if !["T", "SMP", "MEM", "APPEND", "ROOTFS", "KERNEL"].contains(&key) {
+                bail!("no option {key:?}");
+            }
+            if !value.is_empty() {
+                options.0.push((key.to_owned(), value.to_owned()));
+            }
+        }
+        Ok(options)
+    }
+
+    fn get<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
+        let found = self.0.iter().rev().find(|(k, _)| k == key);
+        found.map_or(default, |(_, value)| value)
+    }
+
+    fn suite(&self, target: Target, smp: &str) -> Result<Suite> {
+        let filter = self.get("T", "").to_owned();
+        let programs = programs::select(&programs::all()?, &filter)?;
+        if target == Target::Zcell {
+            project::build_image()?;
+        }
+        Ok(Suite {
+            target,
+            verbose: !filter.is_empty() && programs.len() == 1,
+            programs,
+            filter,
+            smp: self.get("SMP", smp).parse().context("SMP")?,
+            mem: self.get("MEM", "1G").to_owned(),
+            append: self.get("APPEND", "").to_owned(),
+        })
+    }
+
+    fn rootfs(&self) -> Result<PathBuf> {
+        match self.get("ROOTFS", "busybox") {
+            "busybox" => initramfs::busybox(),
+            "debian" => debian::initramfs(),
+            "tests" => initramfs::tests(&programs::all()?),
+            path if PathBuf::from(path).is_file() => Ok(PathBuf::from(path)),
+            other => bail!("ROOTFS={other}: neither busybox, debian, tests nor a file"),
+        }
+    }
+
+    fn machine(&self) -> Result<Machine> {
+        let kernel = match self.get("KERNEL", "zcell") {
+            "zcell" => {
+                project::build_image()?;
+                project::image()
+            }
+            "linux" => machine::linux()?,
+            path => PathBuf::from(path),
+        };
+        let mem = match self.get("ROOTFS", "busybox") {
+            "debian" => "2G",
+            _ => "512M",
+        };
+        Ok(Machine {
+            kernel,
+            initrd: self.rootfs()?,
+            append: format!("console=ttyS0 panic=-1 quiet {}", self.get("APPEND", "")),
+            smp: self.get("SMP", "2").parse().context("SMP")?,
+            mem: self.get("MEM", mem).to_owned(),
+            accel: machine::accel()?,
+        })
+    }
+}
+
+/// Hand the terminal over to QEMU.
+fn run(options: &Options) -> Result<()> {
+    let mut qemu = options.machine()?.command();
+    Err(qemu.arg("-nographic").exec()).context("start qemu-system-x86_64")
+}
+
+/// QEMU in the background, its console in a file, gdb in the foreground.
+fn gdb(options: &Options) -> Result<()> {
+    let machine = options.machine()?;
+    let console = project::target("logs/gdb-console.log");
+    project::write(&console, b"")?;
+    println!("console: {}", console.display());
+    let mut qemu = machine
+        .command()
+        .args(["-display", "none", "-monitor", "none", "-S", "-gdb", "tcp::1234"])
+        .arg("-serial")
+        .arg(format!("file:{}", console.display()))
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("start qemu-system-x86_64")?;
+    let result = project::run(
+        Command::new("gdb")
+            .arg(&machine.kernel)
+            .args(["-ex", "target remote :1234"]),
+    );
+    let _ = qemu.kill();
+    qemu.wait()?;
+    result
+}
+
+fn test(options: &Options) -> Result<()> {
+    let mut tallies = vec![host::run()?];
+    let filter = options.get("T", "");
+    let mut boot = |target: Target, smp: &str| {
+        let options = Options(vec![
+            ("T".to_owned(), filter.to_owned()),
+            ("SMP".to_owned(), smp.to_owned()),
+        ]);
+        let result = options.suite(target, smp).and_then(|suite| suite.run());
+        tallies.push(result.unwrap_or_else(|error| {
+            println!("   FAIL {}: {error:#}", target.name());
+            Tally::broken(target.name())
+        }));
+    };
+    for smp in options.get("SMP", "1 4").split_whitespace() {
+        boot(Target::Zcell, smp);
+    }
+    boot(Target::Linux, "2");
+    suite::report(&tallies)
+}

@@ -89,12 +89,7 @@ pub unsafe fn init(boot: &BootData) {
     let initrd = boot.initrd.map_or(0..0, |(start, len)| {
         start & !(page - 1)..(start + len).next_multiple_of(page)
     });
-    let mut reserved = [
-        0..LOW_MEMORY,
-        image.boot.start..image.end_phys(),
-        initrd,
-        0..0,
-    ];
+    let mut reserved = [0..LOW_MEMORY, image.boot.start..image.end_phys(), initrd, 0..0];
 
     let top = ram.iter().map(|r| r.1).max().unwrap_or(0);
     let nr_frames = (top / page) as usize;

@@ -74,12 +74,7 @@ impl KernelStack {
             let frame = frames::alloc_one(Reserve::Keep);
             if let Some(pfn) = frame {
                 frames::meta(pfn).refs.store(1, Relaxed);
-                if kernel_map::map(
-                    at,
-                    u64::from(pfn) << 12,
-                    PAGE_SIZE as u64,
-                    kernel_map::READ_WRITE,
-                ) {
+                if kernel_map::map(at, u64::from(pfn) << 12, PAGE_SIZE as u64, kernel_map::READ_WRITE) {
                     continue;
                 }
                 frames::meta(pfn).refs.store(0, Relaxed);

@@ -15,8 +15,7 @@ use crate::sync::Lock;
 
 /// Object sizes. Up to 1 KiB the loss to rounding is under a quarter; the larger ones divide a page.
 pub const SIZES: [u16; 22] = [
-    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 672, 816, 1024,
-    1360, 2048,
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 672, 816, 1024, 1360, 2048,
 ];
 /// Number of classes that come from slabs.
 pub const CLASSES: usize = 22;
@@ -109,11 +108,7 @@ pub fn take(class: usize, want: usize) -> (usize, usize) {
             used += 1;
             object = next;
         }
-        let first = if object == 0 {
-            FULL
-        } else {
-            (object - base) as u32
-        };
+        let first = if object == 0 { FULL } else { (object - base) as u32 };
         m.owner.store(used << 16 | first, Relaxed);
         if first == FULL {
             pool.unlink(m);
@@ -134,11 +129,7 @@ pub unsafe fn give(class: usize, mut head: usize, count: usize) -> usize {
         head = unsafe { (object as *const usize).read() };
         let pfn = (virt_to_phys(object) / PAGE_SIZE as u64) as u32;
         let m = frames::meta(pfn);
-        debug_assert_eq!(
-            m.refs.load(Relaxed),
-            1 + class as u32,
-            "freed with another size"
-        );
+        debug_assert_eq!(m.refs.load(Relaxed), 1 + class as u32, "freed with another size");
         let state = m.owner.load(Relaxed);
         let (used, first) = ((state >> 16) - 1, state & 0xffff);
         let offset = object % PAGE_SIZE;

@@ -16,11 +16,7 @@ const ROUNDS: u64 = 1000;
 const RW: PageFlags = PageFlags::READ.union(PageFlags::WRITE);
 
 fn report(name: &str, cycles: u64, rounds: u64) {
-    kprintln!(
-        "{name:<44} {:>6}.{}",
-        cycles / rounds,
-        cycles * 10 / rounds % 10
-    );
+    kprintln!("{name:<44} {:>6}.{}", cycles / rounds, cycles * 10 / rounds % 10);
 }
 
 fn time(name: &str, mut f: impl FnMut()) {
@@ -38,9 +34,7 @@ pub fn run(hal: &dyn Hal) {
     time("now", || {
         black_box(hal.now());
     });
-    time("alloc + free 64 bytes", || {
-        drop(black_box(Box::new([0u64; 8])))
-    });
+    time("alloc + free 64 bytes", || drop(black_box(Box::new([0u64; 8]))));
     time("alloc + free 1000 bytes", || {
         // SAFETY: a layout that is not empty, freed at once.
         unsafe {
@@ -93,19 +87,12 @@ fn user(hal: &dyn Hal) {
     let mut buffer = [0u8; 4096];
     for len in [1, 8, 16, 64, 144, 256, 1024, 4096] {
         time(
-            [
-                "copy_from_user 1",
-                "8",
-                "16",
-                "64",
-                "144",
-                "256",
-                "1024",
-                "4096",
-            ][[1, 8, 16, 64, 144, 256, 1024, 4096]
-                .iter()
-                .position(|&l| l == len)
-                .unwrap_or(0)],
+            ["copy_from_user 1", "8", "16", "64", "144", "256", "1024", "4096"][[
+                1, 8, 16, 64, 144, 256, 1024, 4096,
+            ]
+            .iter()
+            .position(|&l| l == len)
+            .unwrap_or(0)],
             || {
                 let _ = black_box(hal.copy_from_user(&mut buffer[..len], UserAddr(DATA)));
             },
@@ -154,11 +141,7 @@ fn space(hal: &dyn Hal) {
             .expect("a table");
         Some(flags)
     });
-    report(
-        "fork: update + get_frame + map, per page",
-        rdtsc() - start,
-        pages,
-    );
+    report("fork: update + get_frame + map, per page", rdtsc() - start, pages);
     for space in [child, parent] {
         let start = rdtsc();
         space.unmap(range.clone(), &mut |_, pte| {

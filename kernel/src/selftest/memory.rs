@@ -14,9 +14,7 @@ pub fn functions(_: &dyn Hal) {
     let mut random = Random::new(1);
     let mut buffer: Vec<u8> = (0..1200).map(|_| random.next() as u8).collect();
     let mut model = buffer.clone();
-    let lens = (0..70).chain([
-        95, 127, 128, 129, 159, 160, 161, 191, 255, 256, 257, 383, 500,
-    ]);
+    let lens = (0..70).chain([95, 127, 128, 129, 159, 160, 161, 191, 255, 256, 257, 383, 500]);
     for len in lens {
         for _ in 0..20 {
             let (from, to) = (random.below(600), random.below(600));
@@ -36,24 +34,14 @@ pub fn functions(_: &dyn Hal) {
 
             let mut other = vec![0; len];
             other.copy_from_slice(&buffer[from..from + len]);
-            assert!(
-                same(&other, &model[from..from + len]),
-                "memcpy {from}, {len}"
-            );
-            assert!(
-                other == buffer[from..from + len]
-                    && other[..].cmp(&buffer[from..from + len]).is_eq()
-            );
+            assert!(same(&other, &model[from..from + len]), "memcpy {from}, {len}");
+            assert!(other == buffer[from..from + len] && other[..].cmp(&buffer[from..from + len]).is_eq());
             if len > 0 {
                 let at = random.below(len);
                 other[at] = other[at].wrapping_add(1 + random.below(254) as u8);
                 let less = other[at] < buffer[from + at];
                 assert!(other != buffer[from..from + len], "bcmp {len} at {at}");
-                assert_eq!(
-                    other[..] < buffer[from..from + len],
-                    less,
-                    "memcmp {len} at {at}"
-                );
+                assert_eq!(other[..] < buffer[from..from + len], less, "memcmp {len} at {at}");
             }
             model[from] = random.next() as u8;
             buffer[from] = model[from];
@@ -149,10 +137,7 @@ pub fn exhaustion(hal: &dyn Hal) {
     while let Ok(frame) = hal.alloc_frame(false) {
         frames.push(frame);
     }
-    let error = hal
-        .alloc_frame(true)
-        .map(|_| ())
-        .expect_err("no frame is left");
+    let error = hal.alloc_frame(true).map(|_| ()).expect_err("no frame is left");
     assert_eq!(error.errno(), linux_object::error::Errno::ENOMEM);
     assert!(hal.new_thread(Box::new(|| ())).is_err());
     assert!(hal.new_address_space().is_err());

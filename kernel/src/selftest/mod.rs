@@ -32,10 +32,7 @@ type Test = (&'static str, fn(&dyn Hal));
 
 const TESTS: &[Test] = &[
     ("memory functions agree with byte loops", memory::functions),
-    (
-        "heap blocks keep their contents and come back",
-        memory::heap,
-    ),
+    ("heap blocks keep their contents and come back", memory::heap),
     ("frames are counted and come back", memory::frames),
     (
         "out of frames is ENOMEM, the heap has a reserve",
@@ -57,20 +54,14 @@ const TESTS: &[Test] = &[
     ("fpu state from a signal frame is checked", user::fpu_frame),
     ("threads switch and end", threads::ping_pong),
     ("stacks are reused and given back", threads::stacks),
-    (
-        "backtrace of a thread that does not run",
-        threads::backtrace,
-    ),
+    ("backtrace of a thread that does not run", threads::backtrace),
     ("the clock is monotonic on all CPUs", time::monotonic),
     ("the timer fires when it should, in idle", time::idle),
     ("the timer interrupts user mode", time::user),
     ("a kick ends idle and user mode", smp::kick),
     ("threads migrate between CPUs", smp::migrate),
     ("heap and frames from all CPUs", smp::memory),
-    (
-        "shootdowns reach user mode and spinning CPUs",
-        smp::shootdown,
-    ),
+    ("shootdowns reach user mode and spinning CPUs", smp::shootdown),
     ("crossing shootdowns do not lock up", smp::crossing),
 ];
 

@@ -64,9 +64,7 @@ pub fn model(hal: &dyn Hal) {
                 };
                 let end = (at + ((pages as u64) << 12)).min(USER_END);
                 let mut seen = Vec::new();
-                space.unmap(UserAddr(at)..UserAddr(end), &mut |at, pte| {
-                    seen.push((at.0, pte))
-                });
+                space.unmap(UserAddr(at)..UserAddr(end), &mut |at, pte| seen.push((at.0, pte)));
                 let expected: Vec<_> = model.range(at..end).map(|(&at, &pte)| (at, pte)).collect();
                 assert_eq!(seen, expected);
                 model.retain(|a, _| !(at..end).contains(a));
@@ -92,10 +90,7 @@ pub fn write_xor_execute(_: &dyn Hal) {
     let image = Image::get();
     let mut checked = 0;
     kernel_map::for_each(&mut |virt, len, writable, executable| {
-        assert!(
-            !(writable && executable),
-            "{virt:#x} can be written and executed"
-        );
+        assert!(!(writable && executable), "{virt:#x} can be written and executed");
         let in_text = image.text.contains(&virt);
         assert_eq!(executable, in_text, "{virt:#x}");
         let rodata = image.rodata.contains(&virt) || image.ksyms.contains(&virt);
@@ -159,8 +154,7 @@ pub fn copies(hal: &dyn Hal) {
     }
     strings(hal, UserAddr(BASE), end);
     let word = UserAddr(BASE + 128);
-    hal.copy_to_user(word, &7u32.to_le_bytes())
-        .expect("user memory");
+    hal.copy_to_user(word, &7u32.to_le_bytes()).expect("user memory");
     assert_eq!(hal.load_user_u32(word).ok(), Some(7));
     assert_eq!(hal.cmpxchg_user_u32(word, 7, 9).ok(), Some(7));
     assert_eq!(hal.cmpxchg_user_u32(word, 7, 11).ok(), Some(9));
@@ -191,14 +185,8 @@ fn strings(hal: &dyn Hal, base: UserAddr, end: UserAddr) {
         hal.copy_to_user(at, &data).expect("user memory");
         let room = random.below(600);
         to.fill(0xee);
-        let (got, ended) = hal
-            .strncpy_from_user(&mut to[..room], at)
-            .expect("user memory");
-        assert_eq!(
-            (got, ended),
-            (len.min(room), len < room),
-            "len {len} room {room}"
-        );
+        let (got, ended) = hal.strncpy_from_user(&mut to[..room], at).expect("user memory");
+        assert_eq!((got, ended), (len.min(room), len < room), "len {len} room {room}");
         assert!(to[..got] == data[..got], "len {len} room {room}");
         assert!(to[room..].iter().all(|&b| b == 0xee));
     }
@@ -213,8 +201,7 @@ fn strings(hal: &dyn Hal, base: UserAddr, end: UserAddr) {
         .expect("user memory");
     assert!(hal.strncpy_from_user(&mut to, UserAddr(end.0 - 6)).is_err());
     assert_eq!(
-        hal.strncpy_from_user(&mut to[..6], UserAddr(end.0 - 6))
-            .ok(),
+        hal.strncpy_from_user(&mut to[..6], UserAddr(end.0 - 6)).ok(),
         Some((6, false))
     );
 }

@@ -123,8 +123,8 @@ pub fn stacks(hal: &dyn Hal) {
     let after = hal.frame_stats();
     assert!(after.kernel_stacks <= 80 * per_stack, "{after:?}");
     let lost = before.free.saturating_sub(after.free);
-    let grown = after.kernel_stacks.saturating_sub(before.kernel_stacks)
-        + after.heap.saturating_sub(before.heap);
+    let grown =
+        after.kernel_stacks.saturating_sub(before.kernel_stacks) + after.heap.saturating_sub(before.heap);
     assert!(lost <= grown + 64, "{before:?} {after:?}");
 }
 

@@ -113,14 +113,10 @@ impl Program {
         let frame = hal.alloc_frame(true).expect("a frame");
         hal.write_frame(frame, 0, code);
         let flags = PageFlags::READ | PageFlags::EXEC;
-        space
-            .map(UserAddr(CODE), Pte { frame, flags })
-            .expect("a table");
+        space.map(UserAddr(CODE), Pte { frame, flags }).expect("a table");
         let frame = hal.alloc_frame(true).expect("a frame");
         let flags = PageFlags::READ | PageFlags::WRITE;
-        space
-            .map(UserAddr(DATA), Pte { frame, flags })
-            .expect("a table");
+        space.map(UserAddr(DATA), Pte { frame, flags }).expect("a table");
         hal.activate(Some(&space));
         hal.boot_thread().reset_user_state();
         let regs = UserRegs {
@@ -208,13 +204,7 @@ pub fn exceptions(hal: &dyn Hal) {
     // A jump to an address that is not canonical faults in user mode.
     program.regs.rip = CODE + 0x80;
     program.regs.rdi = 1 << 63;
-    assert_eq!(
-        program.run(hal),
-        Trap::Exception {
-            vector: 13,
-            error: 0
-        }
-    );
+    assert_eq!(program.run(hal), Trap::Exception { vector: 13, error: 0 });
     program.end(hal);
 }
 
@@ -280,13 +270,7 @@ pub fn odd_returns(hal: &dyn Hal) {
         for fast in [false, true] {
             program.regs.rip = rip;
             program.regs.rcx = if fast { rip } else { 0 };
-            assert_eq!(
-                program.run(hal),
-                Trap::Exception {
-                    vector: 13,
-                    error: 0
-                }
-            );
+            assert_eq!(program.run(hal), Trap::Exception { vector: 13, error: 0 });
             assert_eq!(program.regs.rip, rip);
         }
     }
@@ -316,13 +300,7 @@ pub fn single_step(hal: &dyn Hal) {
     program.regs.rsi = 1;
     program.regs.rflags |= 0x100;
     for _ in 0..10 {
-        assert_eq!(
-            program.run(hal),
-            Trap::Exception {
-                vector: 1,
-                error: 0
-            }
-        );
+        assert_eq!(program.run(hal), Trap::Exception { vector: 1, error: 0 });
         assert!((CODE + 0x90..CODE + 0x98).contains(&program.regs.rip));
     }
     program.end(hal);
@@ -377,11 +355,8 @@ pub fn bases(hal: &dyn Hal) {
         let value = i as u64 + 1;
         hal.copy_to_user(UserAddr(DATA + 8 * value), &value.to_le_bytes())
             .expect("user memory");
-        hal.copy_to_user(
-            UserAddr(DATA + 800 + 8 * value),
-            &(10 * value).to_le_bytes(),
-        )
-        .expect("user memory");
+        hal.copy_to_user(UserAddr(DATA + 800 + 8 * value), &(10 * value).to_le_bytes())
+            .expect("user memory");
         super::threads::current().set_fs_base(DATA + 8 * value);
         super::threads::current().set_gs_base(DATA + 800 + 8 * value);
         for _ in 0..20 {

@@ -52,11 +52,7 @@ pub trait AddressSpace: Any + Send + Sync {
     fn unmap(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte));
     /// Visits every entry in the range in order; what `each` returns replaces the flags
     /// (`None`: left as it is).
-    fn update(
-        &self,
-        range: Range<UserAddr>,
-        each: &mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>,
-    );
+    fn update(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>);
     /// Makes sure that no CPU uses an old entry for the range any more. Waits for other CPUs only
     /// while it serves their requests; call it with the `Mm` lock held.
     fn flush(&self, range: Range<UserAddr>);

@@ -1,10 +1,11 @@
 //! Time, processors, threads, console, power.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 
-use super::AddressSpace;
+use super::{AddressSpace, UserRegs};
 use crate::error::Result;
 use crate::ids::CpuId;
 use crate::time::Ktime;
@@ -35,8 +36,39 @@ pub trait Clock {
     fn vdso_clock(&self) -> Option<VdsoClock>;
 }
 
+/// What `/proc/cpuinfo` tells of a processor.
+#[derive(Clone, Debug, Default)]
+pub struct CpuInfo {
+    /// `GenuineIntel` and the like.
+    pub vendor: String,
+    /// The brand string.
+    pub name: String,
+    /// Family, extended family included.
+    pub family: u32,
+    /// Model, extended model included.
+    pub model: u32,
+    /// Stepping.
+    pub stepping: u32,
+    /// Frequency of the cycle counter in kHz.
+    pub khz: u64,
+    /// APIC id.
+    pub apic_id: u32,
+    /// Highest basic CPUID leaf.
+    pub cpuid_level: u32,
+    /// Features by Linux's names, separated by blanks.
+    pub flags: String,
+    /// Bits of a physical address.
+    pub physical_bits: u32,
+    /// Bits of a virtual address.
+    pub virtual_bits: u32,
+}
+
 /// Processors.
 pub trait Cpu {
+    /// What is known about a CPU.
+    fn cpu_info(&self, _cpu: CpuId) -> CpuInfo {
+        CpuInfo::default()
+    }
     /// The CPU this code runs on. Stable, since kernel code is not preempted.
     fn current_cpu(&self) -> CpuId;
     /// Number of CPUs, all online.
@@ -52,8 +84,10 @@ pub trait Cpu {
     fn relax(&self);
 }
 
-/// What a new thread runs. It must never return: a thread ends by switching away for good.
-pub type Entry = Box<dyn FnOnce() + Send>;
+/// What a new thread runs. When it returns, nothing is left on its stack, and the machine
+/// switches to the returned thread for good; whoever drops the last reference to the ended
+/// thread frees its stack (the scheduler does, on another stack).
+pub type Entry = Box<dyn FnOnce() -> Arc<dyn MachineThread> + Send>;
 
 /// A thread as the machine sees it: a kernel stack with its guard page, saved registers, FPU state,
 /// the user's `fs` and `gs` base.
@@ -83,6 +117,11 @@ pub trait MachineThread: Any + Send + Sync {
     /// Return addresses on the kernel stack of a thread that does not run, innermost first, for
     /// `/proc/PID/stack`. Returns how many were found.
     fn backtrace(&self, out: &mut [u64]) -> usize;
+    /// The registers with which user mode was left, of a thread that does not run, for
+    /// `/proc/PID/syscall`. `None` for a thread that has not been in user mode.
+    fn user_regs(&self) -> Option<UserRegs> {
+        None
+    }
 }
 
 /// Threads and switching between them.

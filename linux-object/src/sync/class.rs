@@ -16,13 +16,13 @@ pub trait LockClass: 'static {
 }
 
 macro_rules! lock_classes {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        lock_classes!(@ 0u8; $($(#[$doc])* $name,)*);
-        /// Every class in order, outermost first.
-        pub const ALL: &[&str] = &[$(stringify!($name)),*];
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        lock_classes!(@ 0u8; $($(#[doc = $doc])+ $name,)*);
+        /// Every class in order, outermost first, with what it protects.
+        pub const ALL: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+))),*];
     };
-    (@ $rank:expr; $(#[$doc:meta])* $name:ident, $($rest:tt)*) => {
-        $(#[$doc])*
+    (@ $rank:expr; $(#[doc = $doc:literal])+ $name:ident, $($rest:tt)*) => {
+        $(#[doc = $doc])+
         #[derive(Debug)]
         pub enum $name {}
         impl LockClass for $name {
@@ -55,6 +55,8 @@ lock_classes! {
     Epoll,
     /// One open file description: position, flags, owner.
     OpenFile,
+    /// The shape of one file system's directory tree (Linux's `s_vfs_rename_mutex`).
+    Rename,
     /// A directory while its entries change.
     Directory,
     /// An inode's own state, a pipe, a socket, an eventfd …
@@ -71,6 +73,8 @@ lock_classes! {
     PageCache,
     /// Futex hash buckets.
     Futex,
+    /// The setting of one timerfd, interval timer or POSIX timer.
+    TimerState,
     /// Timer queues.
     Timer,
     /// Ready lists of epoll and the like, filled by wake-ups.

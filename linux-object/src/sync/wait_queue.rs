@@ -20,7 +20,7 @@ use crate::fs::PollEvents;
 /// Someone who can be told to look again.
 pub trait Waiter: Send + Sync {
     /// Something in `events` may have become true. Returns whether an exclusive wake-up was used.
-    fn wake(&self, events: PollEvents) -> bool;
+    fn wake(self: Arc<Self>, events: PollEvents) -> bool;
 }
 
 /// One place in a queue.
@@ -99,9 +99,7 @@ impl WaitQueue {
             let entries = self.entries.lock();
             entries
                 .iter()
-                .filter(|entry| {
-                    entry.events.intersects(events) || events.intersects(PollEvents::ALWAYS)
-                })
+                .filter(|entry| entry.events.intersects(events) || events.intersects(PollEvents::ALWAYS))
                 .cloned()
                 .collect()
         };

@@ -83,9 +83,7 @@ impl MachineInfo {
             Ok(madt) => self.read_madt(&madt),
             Err(error) => log::warn!("no MADT: {error:?}"),
         }
-        self.hpet = HpetInfo::new(tables)
-            .ok()
-            .map(|hpet| hpet.base_address as u64);
+        self.hpet = HpetInfo::new(tables).ok().map(|hpet| hpet.base_address as u64);
         let Ok(fadt) = tables.find_table::<Fadt>() else {
             return;
         };

@@ -291,9 +291,7 @@ fn free_table(pfn: u32) {
 
 fn check(range: &Range<UserAddr>) -> Range<u64> {
     assert!(
-        range.start.0 <= range.end.0
-            && range.end.0 <= USER_END
-            && (range.start.0 | range.end.0) % 4096 == 0,
+        range.start.0 <= range.end.0 && range.end.0 <= USER_END && (range.start.0 | range.end.0) % 4096 == 0,
         "not a range of user pages: {range:?}"
     );
     range.start.0..range.end.0
@@ -332,11 +330,7 @@ impl AddressSpace for PageTables {
         }
     }
 
-    fn update(
-        &self,
-        range: Range<UserAddr>,
-        each: &mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>,
-    ) {
+    fn update(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>) {
         let range = check(&range);
         if !range.is_empty() {
             Self::update_in(4, self.root, 0, &range, each);

@@ -62,11 +62,7 @@ fn read(register: u32) -> u32 {
 pub fn init() {
     if !features::get().x2apic {
         let (frame, _) = ApicBase::read();
-        let base = kernel_map::map_physical::<u8>(
-            frame.start_address().as_u64(),
-            4096,
-            kernel_map::DEVICE,
-        );
+        let base = kernel_map::map_physical::<u8>(frame.start_address().as_u64(), 4096, kernel_map::DEVICE);
         BASE.store(base.addr(), Relaxed);
     }
     init_cpu();

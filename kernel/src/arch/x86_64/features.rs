@@ -118,8 +118,7 @@ pub unsafe fn init() {
         let mut wanted = XCr0Flags::X87 | XCr0Flags::SSE;
         let avx512 = XCr0Flags::OPMASK | XCr0Flags::ZMM_HI256 | XCr0Flags::HI16_ZMM;
         let supported = XCr0Flags::from_bits_truncate(
-            u64::from(raw_cpuid::cpuid!(0xd, 0).eax)
-                | u64::from(raw_cpuid::cpuid!(0xd, 0).edx) << 32,
+            u64::from(raw_cpuid::cpuid!(0xd, 0).eax) | u64::from(raw_cpuid::cpuid!(0xd, 0).edx) << 32,
         );
         f.avx &= supported.contains(XCr0Flags::AVX);
         if f.avx {
@@ -148,8 +147,7 @@ pub unsafe fn init() {
 /// Switches the features on, on this CPU.
 pub fn enable() {
     let f = get();
-    let mut cr4 =
-        Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     cr4.set(Cr4Flags::PAGE_GLOBAL, f.pge);
     cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, f.smep);
     cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, f.smap);

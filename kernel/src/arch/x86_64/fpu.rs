@@ -113,8 +113,7 @@ impl FpuArea {
         if from.len() < LEGACY {
             return Err(err!(EINVAL, "FPU state too short"));
         }
-        let word =
-            |at: usize| u32::from_le_bytes([from[at], from[at + 1], from[at + 2], from[at + 3]]);
+        let word = |at: usize| u32::from_le_bytes([from[at], from[at + 1], from[at + 2], from[at + 3]]);
         if word(MXCSR) & !mxcsr_mask() != 0 {
             return Err(err!(EINVAL, "reserved bits in MXCSR"));
         }
@@ -131,10 +130,7 @@ impl FpuArea {
         unsafe {
             core::ptr::copy_nonoverlapping(from.as_ptr(), self.0.as_ptr(), len);
             if !whole {
-                self.0
-                    .as_ptr()
-                    .add(LEGACY)
-                    .write_bytes(0, HEADER_END - LEGACY);
+                self.0.as_ptr().add(LEGACY).write_bytes(0, HEADER_END - LEGACY);
                 self.0.as_ptr().add(XSTATE_BV).write(3);
             }
         }

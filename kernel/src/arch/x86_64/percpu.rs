@@ -120,8 +120,7 @@ impl PerCpu {
 }
 
 static BOOT_CPU: PerCpu = PerCpu::new();
-static CPUS: [AtomicPtr<PerCpu>; MAX_CPUS] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
+static CPUS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
 static NR_CPUS: AtomicUsize = AtomicUsize::new(0);
 
 /// This CPU's state.
@@ -170,9 +169,7 @@ pub fn new_cpu(id: usize, apic_id: u32) -> &'static PerCpu {
     let cpu: &'static mut core::mem::MaybeUninit<PerCpu> = Box::leak(Box::new_uninit());
     // SAFETY: all-zero is `PerCpu::new()` but for the fields set below; the memory is ours.
     let cpu = unsafe {
-        cpu.as_mut_ptr()
-            .cast::<u8>()
-            .write_bytes(0, size_of::<PerCpu>());
+        cpu.as_mut_ptr().cast::<u8>().write_bytes(0, size_of::<PerCpu>());
         let cpu = cpu.as_mut_ptr();
         (&raw mut (*cpu).boot_thread).write(RefCell::new(None));
         (&raw mut (*cpu).space_owner).write(RefCell::new(None));

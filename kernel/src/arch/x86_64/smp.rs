@@ -5,9 +5,7 @@
 //!
 //! [`PerCpu`]: super::percpu::PerCpu
 
-use core::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::acpi::MachineInfo;
 use super::features::{self, rdtsc_ordered};
@@ -159,9 +157,7 @@ pub fn init_cpu(cpu: &'static PerCpu) {
     user::init();
     if features::get().rdtscp {
         // SAFETY: IA32_TSC_AUX, which `rdtscp` and `rdpid` return.
-        unsafe {
-            x86_64::registers::model_specific::Msr::new(0xc000_0103).write(u64::from(cpu.id.get()))
-        };
+        unsafe { x86_64::registers::model_specific::Msr::new(0xc000_0103).write(u64::from(cpu.id.get())) };
     }
 }
 

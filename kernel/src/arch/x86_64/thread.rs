@@ -257,10 +257,7 @@ fn of(thread: &Arc<dyn MachineThread>) -> &Thread {
 pub fn switch(prev: &Arc<dyn MachineThread>, next: &Arc<dyn MachineThread>) {
     crate::lockdep::assert_none_held("switch");
     let (prev, next) = (of(prev), of(next));
-    debug_assert!(
-        prev.is_current(),
-        "switch away from a thread that does not run"
-    );
+    debug_assert!(prev.is_current(), "switch away from a thread that does not run");
     if core::ptr::eq(prev, next) {
         return;
     }

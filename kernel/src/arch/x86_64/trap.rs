@@ -85,9 +85,8 @@ fn page_fault(frame: &mut TrapFrame) {
     {
         // The handler may sleep, and vector registers may hold a part of the copy.
         thread::keep_fpu();
-        let fault = upcall::get().map(|upcalls| {
-            upcalls.user_fault(UserAddr(addr), access_of(frame.error), frame.error & 1 != 0)
-        });
+        let fault = upcall::get()
+            .map(|upcalls| upcalls.user_fault(UserAddr(addr), access_of(frame.error), frame.error & 1 != 0));
         if !matches!(fault, Some(Ok(()))) {
             frame.rip = fixup;
         }

@@ -105,9 +105,7 @@ impl Reference {
                 let ticks = to.wrapping_sub(from) & 0xffff_ffff;
                 (u128::from(ticks) * u128::from(period_fs) / 1_000_000) as u64
             }
-            Reference::PmTimer { .. } => {
-                (to.wrapping_sub(from) & 0xff_ffff) * NS_PER_SEC / PM_TIMER_HZ
-            }
+            Reference::PmTimer { .. } => (to.wrapping_sub(from) & 0xff_ffff) * NS_PER_SEC / PM_TIMER_HZ,
             Reference::Pit => (to.wrapping_sub(from) & 0xffff) * NS_PER_SEC / PIT_HZ,
         }
     }
@@ -124,14 +122,7 @@ impl Reference {
             let took = after - before;
             if best.as_ref().is_none_or(|&(t, _)| took < t) {
                 let tsc = before + took / 2;
-                best = Some((
-                    took,
-                    Sample {
-                        tsc,
-                        reference,
-                        apic,
-                    },
-                ));
+                best = Some((took, Sample { tsc, reference, apic }));
             }
         }
         best.expect("sampled").1
@@ -167,9 +158,7 @@ impl Calibration {
     pub unsafe fn finish(self) {
         let (end, ns) = loop {
             let end = self.reference.sample();
-            let ns = self
-                .reference
-                .elapsed_ns(self.start.reference, end.reference);
+            let ns = self.reference.elapsed_ns(self.start.reference, end.reference);
             if ns >= MEASURE_NS {
                 break (end, ns);
             }
@@ -204,11 +193,7 @@ impl Calibration {
 fn round(hz: u128) -> u64 {
     let hz = hz as u64;
     let mhz = (hz + 500_000) / 1_000_000 * 1_000_000;
-    if hz.abs_diff(mhz) < hz / 50_000 {
-        mhz
-    } else {
-        hz
-    }
+    if hz.abs_diff(mhz) < hz / 50_000 { mhz } else { hz }
 }
 
 /// The rate as the CPU or the hypervisor states it.
@@ -236,9 +221,7 @@ pub fn now() -> Ktime {
 pub fn at(time: Ktime) -> u64 {
     let p = PARAMS.get();
     let cycles = u128::from(time.0) * u128::from(p.hz) / u128::from(NS_PER_SEC);
-    u64::try_from(cycles)
-        .unwrap_or(u64::MAX)
-        .saturating_add(p.base)
+    u64::try_from(cycles).unwrap_or(u64::MAX).saturating_add(p.base)
 }
 
 /// APIC timer ticks in a span, at most what its counter holds.

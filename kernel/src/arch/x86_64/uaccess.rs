@@ -29,11 +29,7 @@ fn check(at: UserAddr, len: usize) -> Result<()> {
 
 #[inline]
 fn done(failed: u64) -> Result<()> {
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(err!(EFAULT))
-    }
+    if failed == 0 { Ok(()) } else { Err(err!(EFAULT)) }
 }
 
 /// Copies in.
@@ -79,10 +75,7 @@ fn in_frame(frame: Frame, offset: usize, len: usize) -> *mut u8 {
         offset <= PAGE_SIZE && len <= PAGE_SIZE - offset,
         "beyond the frame"
     );
-    assert!(
-        (frame.0 as usize) < crate::mm::frames::count(),
-        "no such frame"
-    );
+    assert!((frame.0 as usize) < crate::mm::frames::count(), "no such frame");
     // SAFETY: within the frame, which is in the direct map.
     unsafe { frame_to_virt(frame.0).add(offset) }
 }

@@ -1,0 +1,60 @@
+# zcell: `make` prints this help, `make run` boots a shell, `make test` proves it.
+#
+# Everything of substance is in scripts/setup (what the machine needs) and in the
+# host tool user-tests (build, pack, boot, judge).
+
+SHELL   = /bin/bash
+
+T       =
+SMP     =
+MEM     =
+APPEND  =
+ROOTFS  =
+KERNEL  =
+
+tool    = cargo run --quiet --package user-tests --
+options = 'T=$(T)' 'SMP=$(SMP)' 'MEM=$(MEM)' 'APPEND=$(APPEND)' 'ROOTFS=$(ROOTFS)' 'KERNEL=$(KERNEL)'
+bare    = --package zcell --target x86_64-unknown-none
+host    = --workspace --exclude zcell --all-features
+
+.PHONY: help setup run test check image qemu-test native-test linux-test bench gdb clean
+
+help:
+	@echo 'make run          boot to a shell     ROOTFS=busybox|debian SMP=2 MEM=512M APPEND=…'
+	@echo '                                      KERNEL=linux: the same on Debian'"'"'s Linux'
+	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 4"'
+	@echo 'make check        formatting, lints, documentation, generated files'
+	@echo 'make image        the bootable kernel, target/zcell.elf'
+	@echo
+	@echo 'make qemu-test    C tests on zcell    T=area|area/file|area/file:case SMP=1'
+	@echo 'make linux-test   C tests on Linux    the same, in the same QEMU'
+	@echo 'make native-test  C tests on this machine, in namespaces of their own'
+	@echo 'make gdb          boot stopped, gdb attached'
+	@echo 'make clean        remove what was built (not what was downloaded)'
+
+setup:
+	@scripts/setup
+
+run gdb qemu-test linux-test native-test test bench: setup
+	@$(tool) $@ $(options)
+
+image: setup
+	@$(tool) image
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy --quiet $(host) --all-targets -- --deny warnings
+	cargo clippy --quiet $(bare) -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet $(host) --no-deps
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet $(bare) --no-deps
+	@echo 'lock order of ARCHITECTURE.md as declared'
+	@cargo run --quiet --package linux-object --example lock_order | \
+		diff -u - <(sed -n '/<!-- lock-order -->/,/<!-- .lock-order -->/{/^|/p}' ARCHITECTURE.md)
+	@if [ -e linux-syscall/examples/coverage.rs ]; then \
+		echo 'COVERAGE.md as generated'; \
+		cargo run --quiet --package linux-syscall --example coverage | diff -u COVERAGE.md -; \
+	fi
+
+clean:
+	rm -rf target/debug target/release target/x86_64-unknown-none target/doc target/tmp \
+		target/user-tests target/logs target/zcell.elf target/accel

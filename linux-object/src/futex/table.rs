@@ -1,0 +1,235 @@
+//! The hash table of waiters.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+use smallvec::SmallVec;
+
+use crate::sched::StateMask;
+use crate::sync::{SpinGuard, SpinLock, class};
+use crate::task::Task;
+
+/// Names a futex word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FutexKey {
+    /// What the offset is in: an address space (KoID or address of the `Mm`), or a shared object.
+    pub origin: u64,
+    /// Address, or offset in the shared object. The lowest bit is free: it tells shared (1) from
+    /// private (0).
+    pub offset: u64,
+}
+
+impl FutexKey {
+    /// A word of one address space.
+    pub fn private(mm: u64, addr: u64) -> FutexKey {
+        FutexKey {
+            origin: mm,
+            offset: addr,
+        }
+    }
+    /// A word of an object that several address spaces may map.
+    pub fn shared(object: u64, offset: u64) -> FutexKey {
+        FutexKey {
+            origin: object,
+            offset: offset | 1,
+        }
+    }
+    fn hash(&self) -> usize {
+        let mixed = (self.origin ^ self.offset.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 56) as usize % BUCKETS
+    }
+}
+
+/// One wait of one task.
+pub struct FutexWaiter {
+    task: Arc<Task>,
+    bitset: u32,
+    woken: AtomicBool,
+    /// Index of the bucket it is in, changed by a requeue under both locks.
+    bucket: AtomicUsize,
+}
+
+impl FutexWaiter {
+    /// A wait that is not in a queue yet.
+    pub fn new(task: Arc<Task>, bitset: u32) -> Arc<FutexWaiter> {
+        Arc::new(FutexWaiter {
+            task,
+            bitset,
+            woken: AtomicBool::new(false),
+            bucket: AtomicUsize::new(0),
+        })
+    }
+    /// Whether a waker took it out of its queue.
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+}
+
+struct Entry {
+    key: FutexKey,
+    waiter: Arc<FutexWaiter>,
+}
+
+#[derive(Default)]
+struct Bucket {
+    entries: VecDeque<Entry>,
+}
+
+type BucketGuard<'a> = SpinGuard<'a, Bucket, class::Futex>;
+
+const BUCKETS: usize = 256;
+
+/// All futex waiters of a kernel.
+pub struct FutexTable {
+    buckets: [SpinLock<Bucket, class::Futex>; BUCKETS],
+    lens: [AtomicUsize; BUCKETS],
+}
+
+impl Default for FutexTable {
+    fn default() -> Self {
+        FutexTable::new()
+    }
+}
+
+impl FutexTable {
+    /// Nobody waits.
+    pub fn new() -> FutexTable {
+        FutexTable {
+            buckets: core::array::from_fn(|_| SpinLock::default()),
+            lens: core::array::from_fn(|_| AtomicUsize::new(0)),
+        }
+    }
+
+    fn changed(&self, at: usize, bucket: &BucketGuard<'_>) {
+        self.lens[at].store(bucket.entries.len(), Ordering::SeqCst);
+    }
+
+    /// Puts a waiter into the queue of `key`. The caller loads the word afterwards.
+    pub fn enqueue(&self, key: FutexKey, waiter: &Arc<FutexWaiter>) {
+        let at = key.hash();
+        let mut bucket = self.buckets[at].lock();
+        waiter.bucket.store(at, Ordering::Relaxed);
+        bucket.entries.push_back(Entry {
+            key,
+            waiter: waiter.clone(),
+        });
+        self.changed(at, &bucket);
+        drop(bucket);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Takes a waiter back. Returns whether it was still in its queue (false: it was woken).
+    pub fn cancel(&self, waiter: &Arc<FutexWaiter>) -> bool {
+        loop {
+            let at = waiter.bucket.load(Ordering::Acquire);
+            let mut bucket = self.buckets[at].lock();
+            if waiter.bucket.load(Ordering::Acquire) != at {
+                continue;
+            }
+            let found = bucket
+                .entries
+                .iter()
+                .position(|entry| Arc::ptr_eq(&entry.waiter, waiter));
+            let removed = found.and_then(|place| bucket.entries.remove(place));
+            self.changed(at, &bucket);
+            drop(bucket);
+            return removed.is_some();
+        }
+    }
+
+    fn take(bucket: &mut Bucket, key: FutexKey, bitset: u32, from: &mut usize) -> Option<Arc<FutexWaiter>> {
+        while let Some(entry) = bucket.entries.get(*from) {
+            if entry.key == key && entry.waiter.bitset & bitset != 0 {
+                return bucket.entries.remove(*from).map(|entry| entry.waiter);
+            }
+            *from += 1;
+        }
+        None
+    }
+
+    /// Wakes up to `nr` waiters of `key` whose bitset meets `bitset`. Returns how many.
+    pub fn wake(&self, key: FutexKey, nr: usize, bitset: u32) -> usize {
+        fence(Ordering::SeqCst);
+        let at = key.hash();
+        if self.lens[at].load(Ordering::SeqCst) == 0 {
+            return 0;
+        }
+        let mut woken = 0;
+        let mut from = 0;
+        // In portions, so that nothing is woken or dropped with the bucket locked.
+        loop {
+            let mut told: SmallVec<[Arc<FutexWaiter>; 8]> = SmallVec::new();
+            let mut bucket = self.buckets[at].lock();
+            while woken < nr && told.len() < told.inline_size() {
+                let Some(waiter) = Self::take(&mut bucket, key, bitset, &mut from) else {
+                    break;
+                };
+                woken += 1;
+                told.push(waiter);
+            }
+            self.changed(at, &bucket);
+            drop(bucket);
+            told.iter().for_each(|waiter| Self::wake_waiter(waiter));
+            if told.len() < told.inline_size() || woken == nr {
+                return woken;
+            }
+            from = 0;
+        }
+    }
+
+    fn wake_waiter(waiter: &FutexWaiter) {
+        waiter.woken.store(true, Ordering::SeqCst);
+        let task = &waiter.task;
+        task.kernel().sched.wake_up(task, StateMask::NORMAL);
+    }
+
+    /// Wakes up to `nr_wake` waiters of `from` and moves up to `nr_move` others to `to`
+    /// (`FUTEX_REQUEUE`). Returns woken and moved.
+    pub fn requeue(&self, from: FutexKey, to: FutexKey, nr_wake: usize, nr_move: usize) -> (usize, usize) {
+        fence(Ordering::SeqCst);
+        let woken = self.wake(from, nr_wake, u32::MAX);
+        if from == to {
+            return (woken, 0);
+        }
+        let (source, target) = (from.hash(), to.hash());
+        let mut moved = 0;
+        let mut place = 0;
+        if source == target {
+            let mut bucket = self.buckets[source].lock();
+            for entry in bucket.entries.iter_mut() {
+                if moved < nr_move && entry.key == from {
+                    entry.key = to;
+                    moved += 1;
+                }
+            }
+            return (woken, moved);
+        }
+        let (mut a, mut b);
+        let (source_bucket, target_bucket) = if source < target {
+            a = self.buckets[source].lock();
+            b = self.buckets[target].lock_nested();
+            (&mut a, &mut b)
+        } else {
+            b = self.buckets[target].lock();
+            a = self.buckets[source].lock_nested();
+            (&mut a, &mut b)
+        };
+        while moved < nr_move {
+            let Some(waiter) = Self::take(source_bucket, from, u32::MAX, &mut place) else {
+                break;
+            };
+            waiter.bucket.store(target, Ordering::Release);
+            target_bucket.entries.push_back(Entry { key: to, waiter });
+            moved += 1;
+        }
+        self.changed(source, source_bucket);
+        self.changed(target, target_bucket);
+        (woken, moved)
+    }
+
+    /// Number of waiters.
+    pub fn nr_waiters(&self) -> usize {
+        self.lens.iter().map(|len| len.load(Ordering::Relaxed)).sum()
+    }
+}

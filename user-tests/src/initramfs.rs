@@ -1,0 +1,89 @@
+//! The root file systems that guests boot.
+
+use crate::cpio::Archive;
+use crate::programs::{self, Program};
+use crate::project;
+use anyhow::{Context, Result};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Directories every root has, parents first.
+const DIRS: &[&str] = &[
+    "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "usr/bin", "usr/sbin", "var",
+    "var/log", "var/tmp",
+];
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// A root that runs the given tests: their programs, init, busybox.
+pub fn tests(tests: &[Program]) -> Result<PathBuf> {
+    let init = programs::init()?;
+    programs::compile(tests)?;
+    programs::compile(std::slice::from_ref(&init))?;
+    let mut archive = skeleton()?;
+    archive.dir("tests", 0o755);
+    let mut list = String::new();
+    let mut area = "";
+    for test in tests {
+        let in_area = test.name.split('/').next().unwrap_or_default();
+        if in_area != area {
+            archive.dir(&format!("tests/{in_area}"), 0o755);
+            area = in_area;
+        }
+        let path = format!("tests/{}", test.name);
+        archive.file(&path, 0o755, &project::read(&test.binary())?);
+        writeln!(list, "{} {}", test.name, test.timeout)?;
+    }
+    archive.file("tests/list", 0o644, list.as_bytes());
+    archive.file("init", 0o755, &project::read(&init.binary())?);
+    busybox_links(&mut archive)?;
+    let path = project::target("user-tests/tests.cpio");
+    project::write(&path, &archive.finish())?;
+    Ok(path)
+}
+
+/// A root of Debian's static busybox, with a shell on the serial line.
+pub fn busybox() -> Result<PathBuf> {
+    let mut archive = skeleton()?;
+    archive.file("init", 0o755, include_bytes!("../rootfs/busybox-init"));
+    archive.file("etc/profile", 0o644, include_bytes!("../rootfs/busybox-profile"));
+    busybox_links(&mut archive)?;
+    let path = project::target("user-tests/busybox.cpio");
+    project::write(&path, &archive.finish())?;
+    Ok(path)
+}
+
+fn skeleton() -> Result<Archive> {
+    let mut archive = Archive::default();
+    for dir in DIRS {
+        archive.dir(dir, 0o755);
+    }
+    archive.dir("tmp", 0o1777);
+    // Linux opens this for its first process, before anything is mounted.
+    archive.char_device("dev/console", 0o600, 5, 1);
+    archive.char_device("dev/null", 0o666, 1, 3);
+    archive.file(
+        "etc/passwd",
+        0o644,
+        b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    );
+    archive.file("etc/group", 0o644, b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
+    archive.file("etc/hostname", 0o644, b"zcell\n");
+    archive.file("bin/busybox", 0o755, &project::read(BUSYBOX.as_ref())?);
+    Ok(archive)
+}
+
+fn busybox_links(archive: &mut Archive) -> Result<()> {
+    let list =
+        project::output(Command::new(BUSYBOX).arg("--list-full")).context("list the applets of busybox")?;
+    for link in list.lines().filter(|l| *l != "bin/busybox") {
+        if DIRS.iter().any(|dir| {
+            link.strip_prefix(dir)
+                .is_some_and(|l| l.starts_with('/') && !l[1..].contains('/'))
+        }) {
+            archive.symlink(link, BUSYBOX);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Where the project's files are, and how its commands are run.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The root of the source tree.
+pub fn root() -> PathBuf {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_dir.parent().unwrap_or(crate_dir).to_path_buf()
+}
+
+/// A path below `target/`.
+pub fn target(path: &str) -> PathBuf {
+    root().join("target").join(path)
+}
+
+/// The bootable kernel image.
+pub fn image() -> PathBuf {
+    target("zcell.elf")
+}
+
+/// Read a file, naming it in the error.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// Write a file and the directories above it, naming it in the error.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::write(path, content).with_context(|| format!("write {}", path.display()))
+}
+
+/// Run a command to its end; a failure is an error that names the command.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("start {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{:?} failed: {status}", command.get_program());
+    }
+    Ok(())
+}
+
+/// Run a command and take its standard output.
+pub fn output(command: &mut Command) -> Result<String> {
+    let out = command
+        .output()
+        .with_context(|| format!("start {:?}", command.get_program()))?;
+    if !out.status.success() {
+        bail!(
+            "{:?} failed: {}\n{}",
+            command.get_program(),
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// Build the kernel and leave it at [`image`].
+pub fn build_image() -> Result<()> {
+    run(Command::new("cargo").current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package=zcell",
+        "--target=x86_64-unknown-none",
+    ]))
+    .context("the kernel does not build")?;
+    let built = target("x86_64-unknown-none/release/zcell");
+    std::fs::copy(&built, image()).with_context(|| format!("copy {}", built.display()))?;
+    Ok(())
+}
