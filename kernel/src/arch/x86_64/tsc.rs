@@ -209,6 +209,11 @@ fn known_tsc_hz() -> Option<u64> {
     cpuid.get_tsc_info()?.tsc_frequency()
 }
 
+/// Cycles per second.
+pub fn hz() -> u64 {
+    PARAMS.get().hz
+}
+
 /// Time since boot.
 #[inline]
 pub fn now() -> Ktime {
