@@ -57,7 +57,10 @@ pub(super) fn cmdline(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let mut title = SeqBuf::new();
     remote(&mm, start, start + PAGE_SIZE as u64, &mut title)?;
     let title = title.as_bytes();
-    let len = title.iter().position(|&byte| byte == 0).map_or(title.len(), |zero| zero + 1);
+    let len = title
+        .iter()
+        .position(|&byte| byte == 0)
+        .map_or(title.len(), |zero| zero + 1);
     out.bytes(&title[..len])
 }
 
