@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Acquire};
 
 use linux_object::err;
 use linux_object::error::Result;
-use linux_object::hal::{Entry, MachineThread};
+use linux_object::hal::{Entry, MachineThread, UserRegs};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
 
@@ -41,6 +41,8 @@ pub struct Thread {
     fpu_cpu: Cell<u32>,
     fs_base: Cell<u64>,
     gs_base: Cell<u64>,
+    /// Where user mode left its registers, on the thread's own stack; null before.
+    regs: Cell<*mut UserRegs>,
 }
 
 // SAFETY: the cells are used by the thread itself, or by others while it does not run (the contract of
@@ -90,6 +92,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
+            regs: Cell::new(core::ptr::null_mut()),
         });
         // SAFETY: the top of a mapped stack that nobody uses yet.
         unsafe {
@@ -118,6 +121,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
+            regs: Cell::new(core::ptr::null_mut()),
         })
     }
 
@@ -258,6 +262,8 @@ pub fn switch(prev: &Arc<dyn MachineThread>, next: &Arc<dyn MachineThread>) {
     prev.save_user_state();
     let cpu = percpu::this();
     cpu.thread.set(next);
+    // Entering user mode sets it; until then it is the thread's last place.
+    prev.regs.set(cpu.regs.replace(next.regs.get()));
     // SAFETY: both threads are kept alive by the references; `next` has a saved stack pointer, as it
     // was switched away from or made by `new`; `on_cpu` keeps two CPUs off one stack.
     unsafe {
@@ -349,6 +355,16 @@ impl MachineThread for Thread {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn user_regs(&self) -> Option<UserRegs> {
+        let regs = self.regs.get();
+        if self.on_cpu.load(Acquire) || regs.is_null() {
+            return None;
+        }
+        // SAFETY: points into the thread's stack, which lives as long as the thread does. Should it
+        // start to run now, the words are stale or mixed, but plain numbers.
+        Some(unsafe { regs.read_volatile() })
     }
 
     fn backtrace(&self, out: &mut [u64]) -> usize {

@@ -223,6 +223,11 @@ pub fn at(time: Ktime) -> u64 {
     u64::try_from(cycles).unwrap_or(u64::MAX).saturating_add(p.base)
 }
 
+/// Cycles per second.
+pub fn hz() -> u64 {
+    PARAMS.get().hz
+}
+
 /// APIC timer ticks in a span, at most what its counter holds.
 pub fn apic_ticks(ns: u64) -> u32 {
     let ticks = u128::from(ns) * u128::from(PARAMS.get().apic_hz) / u128::from(NS_PER_SEC);
