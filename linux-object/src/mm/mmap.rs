@@ -705,7 +705,13 @@ pub(super) fn user_range(range: &Range<u64>) -> Range<UserAddr> {
 #[cfg(test)]
 impl Mm {
     /// Maps pages of a cache that no file stands for.
-    pub(super) fn map_cache_for_test(&self, addr: u64, cache: &Arc<PageCache>, pages: u64, shared: bool) -> u64 {
+    pub(super) fn map_cache_for_test(
+        &self,
+        addr: u64,
+        cache: &Arc<PageCache>,
+        pages: u64,
+        shared: bool,
+    ) -> u64 {
         let source = VmSource::Cache(cache.clone());
         let file = VmFile::new(self.weak(), source, None, "test", shared).unwrap();
         let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::MAYREAD | VmFlags::MAYWRITE;
@@ -719,7 +725,9 @@ impl Mm {
         };
         let mut trash = Trash::default();
         let mut state = self.core.lock();
-        state.add_area(&self.core, &super::memory::Unlimited, vma, &mut trash).unwrap();
+        state
+            .add_area(&self.core, &super::memory::Unlimited, vma, &mut trash)
+            .unwrap();
         drop(state);
         addr
     }

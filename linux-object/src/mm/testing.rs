@@ -189,7 +189,9 @@ impl AddressSpace for TestSpace {
         let whole = range.start.0 == 0 && range.end.0 == USER_END;
         let gone: Vec<_> = {
             let mut entries = self.entries.lock().unwrap();
-            entries.extract_if(range.start.0..range.end.0, |_, _| true).collect()
+            entries
+                .extract_if(range.start.0..range.end.0, |_, _| true)
+                .collect()
         };
         for (at, pte) in gone {
             if !whole {
@@ -201,7 +203,10 @@ impl AddressSpace for TestSpace {
     fn update(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>) {
         let present: Vec<_> = {
             let entries = self.entries.lock().unwrap();
-            entries.range(range.start.0..range.end.0).map(|(&at, &pte)| (at, pte)).collect()
+            entries
+                .range(range.start.0..range.end.0)
+                .map(|(&at, &pte)| (at, pte))
+                .collect()
         };
         for (at, pte) in present {
             if let Some(flags) = each(UserAddr(at), pte) {
@@ -215,7 +220,9 @@ impl AddressSpace for TestSpace {
     fn flush(&self, range: Range<UserAddr>) {
         let mut pages = self.hal.pages.lock().unwrap();
         let id = self.id;
-        pages.stale.retain(|&(space, at), _| space != id || !(range.start.0..range.end.0).contains(&at));
+        pages
+            .stale
+            .retain(|&(space, at), _| space != id || !(range.start.0..range.end.0).contains(&at));
     }
     fn table_pages(&self) -> usize {
         self.tables.lock().unwrap().len()

@@ -44,7 +44,11 @@ fn access(hal: &TestHal, mm: &Mm, addr: u64, write: Option<u8>) -> Result<u8, Fa
     let within = (addr % PAGE) as usize;
     for _ in 0..4 {
         let pte = mm.space().query(page);
-        let needed = if write.is_some() { PageFlags::WRITE } else { PageFlags::READ };
+        let needed = if write.is_some() {
+            PageFlags::WRITE
+        } else {
+            PageFlags::READ
+        };
         if let Some(pte) = pte
             && pte.flags.contains(needed)
         {
@@ -55,7 +59,11 @@ fn access(hal: &TestHal, mm: &Mm, addr: u64, write: Option<u8>) -> Result<u8, Fa
             }
             return Ok(byte[0]);
         }
-        let access = if write.is_some() { Access::Write } else { Access::Read };
+        let access = if write.is_some() {
+            Access::Write
+        } else {
+            Access::Read
+        };
         mm.handle_fault(&Limits::default(), UserAddr(addr), access)?;
     }
     panic!("a fault was served but the access still fails at {addr:#x}");
@@ -91,7 +99,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (self.0 >> 33) % below
     }
 }
@@ -116,15 +127,26 @@ fn compare(mm: &Mm, model: &Process) {
     let mut seen = 0;
     for vma in &vmas {
         for at in (vma.start..vma.end).step_by(PAGE_SIZE) {
-            let page = model.pages.get(&at).unwrap_or_else(|| panic!("{at:#x} is mapped"));
-            assert_eq!(VmFlags::from_prot(page.prot), vma.flags & VmFlags::ACCESS, "{at:#x}");
+            let page = model
+                .pages
+                .get(&at)
+                .unwrap_or_else(|| panic!("{at:#x} is mapped"));
+            assert_eq!(
+                VmFlags::from_prot(page.prot),
+                vma.flags & VmFlags::ACCESS,
+                "{at:#x}"
+            );
             assert_eq!(matches!(page.content, Content::Shared(_)), vma.is_shared());
             seen += 1;
         }
     }
     assert_eq!(seen, model.pages.len(), "a page is not mapped");
     assert_eq!(mm.counts().total, seen as u64);
-    let data = vmas.iter().filter(|vma| vma.flags.is_data()).map(|vma| vma.pages()).sum::<u64>();
+    let data = vmas
+        .iter()
+        .filter(|vma| vma.flags.is_data())
+        .map(|vma| vma.pages())
+        .sum::<u64>();
     assert_eq!(mm.counts().data, data);
     let mut resident = 0;
     let everything = UserAddr(0)..UserAddr(crate::ids::USER_END);
@@ -136,12 +158,7 @@ fn compare(mm: &Mm, model: &Process) {
     assert_eq!(mm.rss(), resident);
 }
 
-fn step(
-    random: &mut Random,
-    hal: &TestHal,
-    processes: &mut Vec<(Arc<Mm>, Process)>,
-    objects: &mut Vec<u8>,
-) {
+fn step(random: &mut Random, hal: &TestHal, processes: &mut Vec<(Arc<Mm>, Process)>, objects: &mut Vec<u8>) {
     let n = random.next(processes.len() as u64) as usize;
     let (at, pages) = range(random);
     let len = pages * PAGE;
@@ -152,7 +169,11 @@ fn step(
             let (mm, model) = &mut processes[n];
             let prot = some_prot(random);
             let shared = random.next(4) == 0;
-            let kind = if shared { MapFlags::SHARED } else { MapFlags::PRIVATE };
+            let kind = if shared {
+                MapFlags::SHARED
+            } else {
+                MapFlags::PRIVATE
+            };
             let flags = kind | MapFlags::ANONYMOUS | MapFlags::FIXED;
             map(mm, at, len, prot, flags).unwrap();
             for addr in addrs {
@@ -193,7 +214,10 @@ fn step(
         7 => {
             let (mm, model) = &mut processes[n];
             let result = mm.madvise(at, len, 4);
-            assert_eq!(result.is_ok(), addrs.iter().all(|addr| model.pages.contains_key(addr)));
+            assert_eq!(
+                result.is_ok(),
+                addrs.iter().all(|addr| model.pages.contains_key(addr))
+            );
             for addr in addrs {
                 if let Some(page) = model.pages.get_mut(&addr)
                     && let Content::Private(old) = &mut page.content
@@ -208,7 +232,9 @@ fn step(
             let shared = |page: &ModelPage| matches!(page.content, Content::Shared(_));
             let _ = mm.madvise(at, len, advice);
             for addr in addrs {
-                let Some(page) = model.pages.get_mut(&addr) else { continue };
+                let Some(page) = model.pages.get_mut(&addr) else {
+                    continue;
+                };
                 match advice {
                     10 => page.dontfork = true,
                     11 => page.dontfork = false,
@@ -239,11 +265,18 @@ fn step(
             let to = BASE + (PAGES + 8 + random.next(PAGES)) * PAGE;
             let alike = |a: &ModelPage, b: &ModelPage| {
                 let (Content::Shared(x), Content::Shared(y)) = (&a.content, &b.content) else {
-                    return a.prot == b.prot && matches!((&a.content, &b.content), (Content::Private(_), Content::Private(_)));
+                    return a.prot == b.prot
+                        && matches!(
+                            (&a.content, &b.content),
+                            (Content::Private(_), Content::Private(_))
+                        );
                 };
                 a.prot == b.prot && x + 1 == *y
             };
-            let area = mm.vmas().into_iter().find(|vma| vma.start <= at && at + len <= vma.end);
+            let area = mm
+                .vmas()
+                .into_iter()
+                .find(|vma| vma.start <= at && at + len <= vma.end);
             let result = mm.mremap(&Limits::default(), at, len, len, 3, to);
             assert_eq!(result.is_ok(), area.is_some(), "{result:?}");
             if !model.pages.contains_key(&at) {
@@ -254,7 +287,11 @@ fn step(
                 model.pages.remove(&(to + page * PAGE));
             }
             if result.is_ok() {
-                assert!(addrs.windows(2).all(|pair| alike(&model.pages[&pair[0]], &model.pages[&pair[1]])));
+                assert!(
+                    addrs
+                        .windows(2)
+                        .all(|pair| alike(&model.pages[&pair[0]], &model.pages[&pair[1]]))
+                );
                 for addr in addrs {
                     let page = model.pages.remove(&addr).unwrap();
                     model.pages.insert(to + (addr - at), page);
@@ -287,7 +324,11 @@ fn step(
                 assert_eq!(result, Err(Fault::Segv(si_code::SEGV_MAPERR)));
                 return;
             };
-            let allowed = if write { page.prot.contains(Prot::WRITE) } else { !page.prot.is_empty() };
+            let allowed = if write {
+                page.prot.contains(Prot::WRITE)
+            } else {
+                !page.prot.is_empty()
+            };
             if !allowed {
                 assert_eq!(result, Err(Fault::Segv(si_code::SEGV_ACCERR)));
                 return;
@@ -368,7 +409,9 @@ fn only_the_last_owner_writes_in_place() {
 #[test]
 fn placement() {
     let (_, _, mm) = setup();
-    mm.set_layout(|layout| (layout.mmap_base, layout.mmap_legacy_base) = (BASE + 64 * PAGE, BASE + 80 * PAGE));
+    mm.set_layout(|layout| {
+        (layout.mmap_base, layout.mmap_legacy_base) = (BASE + 64 * PAGE, BASE + 80 * PAGE)
+    });
     let top = map(&mm, 0, 4 * PAGE, rw(), anon()).unwrap();
     assert_eq!(top, BASE + 60 * PAGE);
     assert_eq!(map(&mm, 0, 2 * PAGE, rw(), anon()).unwrap(), top - 2 * PAGE);
@@ -378,14 +421,20 @@ fn placement() {
     assert_eq!(taken.unwrap_err(), Errno::EEXIST);
     let low = map(&mm, 0, PAGE, rw(), anon() | MapFlags::_32BIT).unwrap();
     assert!((0x4000_0000..0x8000_0000).contains(&low));
-    assert_eq!(map(&mm, 4096, PAGE, rw(), anon() | MapFlags::FIXED).unwrap_err(), Errno::EPERM);
+    assert_eq!(
+        map(&mm, 4096, PAGE, rw(), anon() | MapFlags::FIXED).unwrap_err(),
+        Errno::EPERM
+    );
     assert_eq!(map(&mm, 4096, PAGE, rw(), anon()).unwrap(), 65536);
     // Too large for below the base: it goes above the other one.
     let large = map(&mm, 0, 1 << 40, Prot::empty(), anon() | MapFlags::NORESERVE).unwrap();
     assert!(large >= BASE + 80 * PAGE);
     assert_eq!(map(&mm, 0, 0, rw(), anon()).unwrap_err(), Errno::EINVAL);
     assert_eq!(map(&mm, 0, u64::MAX, rw(), anon()).unwrap_err(), Errno::ENOMEM);
-    assert_eq!(map(&mm, 0, PAGE, rw(), MapFlags::ANONYMOUS).unwrap_err(), Errno::EINVAL);
+    assert_eq!(
+        map(&mm, 0, PAGE, rw(), MapFlags::ANONYMOUS).unwrap_err(),
+        Errno::EINVAL
+    );
 }
 
 #[test]
@@ -448,7 +497,10 @@ fn limits() {
     assert_eq!(mm.counts().locked, 1);
     // An obvious overcommit.
     let all = (1 << 16) * PAGE;
-    assert_eq!(mm.mmap(&Limits::default(), &request(all + 1)).unwrap_err(), Errno::ENOMEM);
+    assert_eq!(
+        mm.mmap(&Limits::default(), &request(all + 1)).unwrap_err(),
+        Errno::ENOMEM
+    );
     let mut unreserved = request(all + 1);
     unreserved.flags |= MapFlags::NORESERVE;
     assert!(mm.mmap(&Limits::default(), &unreserved).is_ok());
@@ -471,7 +523,11 @@ fn the_heap_moves() {
     assert_eq!(mm.brk(&who, BASE + 3 * PAGE), BASE + 3 * PAGE);
     assert_eq!(mm.vmas().len(), 1);
     map(&mm, BASE + 5 * PAGE, PAGE, rw(), anon() | MapFlags::FIXED).unwrap();
-    assert_eq!(mm.brk(&who, BASE + 5 * PAGE), BASE + 3 * PAGE, "one page stays free");
+    assert_eq!(
+        mm.brk(&who, BASE + 5 * PAGE),
+        BASE + 3 * PAGE,
+        "one page stays free"
+    );
     assert_eq!(mm.brk(&who, BASE + 4 * PAGE), BASE + 4 * PAGE);
     assert_eq!(mm.brk(&who, BASE), BASE);
     assert!(access(&hal, &mm, BASE, None).is_err());
@@ -502,7 +558,11 @@ fn truncation_reaches_every_mapping() {
         assert_eq!(access(&hal, mm, shared + 2 * PAGE, None), bus);
         assert_eq!(access(&hal, mm, private + 2 * PAGE, None), bus, "copies go, too");
         assert_eq!(access(&hal, mm, private + 3 * PAGE, None), bus);
-        assert_eq!(access(&hal, mm, shared + PAGE + 5, None), Ok(0), "the tail is zero");
+        assert_eq!(
+            access(&hal, mm, shared + PAGE + 5, None),
+            Ok(0),
+            "the tail is zero"
+        );
     }
     assert_eq!(cache.nr_pages(), 2);
     cache.truncate(3 * PAGE).unwrap();
@@ -543,7 +603,9 @@ fn page_cache_is_a_sparse_file() {
                 model.resize(at, 0);
             }
             4 => {
-                cache.allocate(at as u64..(at + len) as u64, len % 2 == 0).unwrap();
+                cache
+                    .allocate(at as u64..(at + len) as u64, len % 2 == 0)
+                    .unwrap();
                 if len % 2 == 1 {
                     model.resize(model.len().max(at + len), 0);
                 }
