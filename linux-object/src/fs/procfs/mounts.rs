@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 
 use super::base::PidCx;
 use super::inode::Event;
+use crate::err;
 use crate::error::Result;
-use crate::fs::{Path, mount};
 use crate::fs::seq_file::SeqBuf;
+use crate::fs::{Path, mount};
 use crate::namespace::MountNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
-use crate::err;
 
 fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
     let parts = task.parts.lock();
