@@ -193,6 +193,7 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
     task.files().close_on_exec(task);
     let name = filename.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     task.set_comm(name);
+    crate::strace::follow(task);
     task.thread.reset_user_state();
     *cx.regs = UserRegs {
         rip: loaded.entry,
