@@ -66,7 +66,10 @@ impl SignalFd {
         let group = task.group();
         let relay = {
             let mut relays = self.relays.lock();
-            if relays.iter().any(|(known, _)| core::ptr::eq(known.as_ptr(), &**group)) {
+            if relays
+                .iter()
+                .any(|(known, _)| core::ptr::eq(known.as_ptr(), &**group))
+            {
                 return;
             }
             relays.retain(|(known, _)| known.strong_count() > 0);

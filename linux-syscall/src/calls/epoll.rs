@@ -65,18 +65,25 @@ fn wait(
         bail!(EINVAL, "the descriptor is no epoll instance");
     };
     let mut collect = || {
-        let mut emit =
-            |n: usize, ready: u32, data: u64| events.at(n).write(cx, &abi::EpollEvent { events: ready, data });
+        let mut emit = |n: usize, ready: u32, data: u64| {
+            events.at(n).write(cx, &abi::EpollEvent { events: ready, data })
+        };
         epoll.collect(cx.task, maxevents as usize, &mut emit)
     };
     if deadline == Ktime::ZERO {
         return collect();
     }
     let on = [WaitOn::events(epoll.waiters(), PollEvents::READABLE).exclusive()];
-    let waited = wait_until(cx.task, &on, deadline, WaitKind::Interruptible, || match collect() {
-        Ok(0) => None,
-        done => Some(done),
-    });
+    let waited = wait_until(
+        cx.task,
+        &on,
+        deadline,
+        WaitKind::Interruptible,
+        || match collect() {
+            Ok(0) => None,
+            done => Some(done),
+        },
+    );
     match waited {
         Ok(done) => done,
         Err(WaitError::TimedOut) => Ok(0),

@@ -288,7 +288,11 @@ pub fn pselect6(
     let mask = sigmask.read_opt(cx)?.unwrap_or_default();
     let span = timeout.read_opt(cx)?.map(timespec).transpose()?;
     let deadline = deadline_of(cx, span);
-    set_user_sigmask(cx, UserInPtr::new(linux_object::ids::UserAddr(mask.mask)), mask.size as usize)?;
+    set_user_sigmask(
+        cx,
+        UserInPtr::new(linux_object::ids::UserAddr(mask.mask)),
+        mask.size as usize,
+    )?;
     let done = do_select(cx, nfds, [readfds, writefds, exceptfds], deadline);
     finish(cx, done, deadline, |left| write_timespec(cx, timeout, left))
 }
