@@ -3,12 +3,12 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use linux_object::ensure;
 use linux_object::error::{Errno, Error, Result};
 use linux_object::fs::{OpenFile, PollEvents, send_sigpipe};
 use linux_object::ids::{Fd, UserAddr};
 use linux_object::net::{MsgFlags, RecvMsg, SendMsg, SockAddr, Socket, SocketType, socket_of};
 use linux_object::time::Ktime;
-use linux_object::ensure;
 
 use super::super::poll::timespec;
 use super::control::{self, Control};
@@ -104,7 +104,16 @@ fn recv<T>(
                 out_flags,
                 ..
             } = msg;
-            Ok((n, RecvAll { addr, rights, creds, out_flags }, to))
+            Ok((
+                n,
+                RecvAll {
+                    addr,
+                    rights,
+                    creds,
+                    out_flags,
+                },
+                to,
+            ))
         };
         let (n, got, to) = match retry(cx, socket, PollEvents::READABLE, nonblock, until, attempt) {
             Ok(got) => got,
@@ -189,15 +198,15 @@ fn send_hdr(cx: &Cx<'_>, file: &Arc<OpenFile>, hdr: &abi::MsgHdr, flags: u32) ->
     let to = if hdr.name != 0 && hdr.namelen != 0 {
         ensure!(hdr.namelen as i32 >= 0, EINVAL, "a negative length");
         // Longer ones are cut, as in Linux.
-        Some(read_addr(cx, UserInPtr::new(UserAddr(hdr.name)), hdr.namelen.min(128))?)
+        Some(read_addr(
+            cx,
+            UserInPtr::new(UserAddr(hdr.name)),
+            hdr.namelen.min(128),
+        )?)
     } else {
         None
     };
-    ensure!(
-        hdr.iovlen <= UIO_MAXIOV as u64,
-        EMSGSIZE,
-        "more than 1024 ranges"
-    );
+    ensure!(hdr.iovlen <= UIO_MAXIOV as u64, EMSGSIZE, "more than 1024 ranges");
     let data = UserIo::from_iovec(cx, UserInPtr::new(UserAddr(hdr.iov)), hdr.iovlen as usize)?;
     ensure!(
         hdr.controllen <= OPTMEM_MAX,
@@ -230,11 +239,7 @@ fn recv_hdr(
 ) -> Result<usize> {
     let mut hdr = at.read(cx)?;
     ensure!(hdr.namelen as i32 >= 0, EINVAL, "a negative length");
-    ensure!(
-        hdr.iovlen <= UIO_MAXIOV as u64,
-        EMSGSIZE,
-        "more than 1024 ranges"
-    );
+    ensure!(hdr.iovlen <= UIO_MAXIOV as u64, EMSGSIZE, "more than 1024 ranges");
     let data = UserIo::from_iovec(cx, UserInPtr::new(UserAddr(hdr.iov)), hdr.iovlen as usize)?;
     let flags = MsgFlags::from_bits_retain(flags);
     let until = match until {
@@ -291,8 +296,10 @@ pub fn recvmmsg(
     for n in 0..vlen as usize {
         let at = msgvec.at(n);
         let hdr = UserPtr::<abi::MsgHdr>::new(at.addr());
-        let done = recv_hdr(cx, &file, hdr, flags & !MsgFlags::WAITFORONE.bits(), None)
-            .and_then(|len| cx.hal().copy_to_user(at.addr().offset(56), &(len as u32).to_ne_bytes()));
+        let done = recv_hdr(cx, &file, hdr, flags & !MsgFlags::WAITFORONE.bits(), None).and_then(|len| {
+            cx.hal()
+                .copy_to_user(at.addr().offset(56), &(len as u32).to_ne_bytes())
+        });
         if let Err(error) = done {
             failed = Some(error);
             break;
@@ -338,7 +345,10 @@ pub fn sendmmsg(
         let sent = UserInPtr::<abi::MsgHdr>::new(at.addr())
             .read(cx)
             .and_then(|hdr| send_hdr(cx, &file, &hdr, flags))
-            .and_then(|len| cx.hal().copy_to_user(at.addr().offset(56), &(len as u32).to_ne_bytes()));
+            .and_then(|len| {
+                cx.hal()
+                    .copy_to_user(at.addr().offset(56), &(len as u32).to_ne_bytes())
+            });
         match sent {
             Ok(()) => count += 1,
             Err(error) if count == 0 => return Err(error),

@@ -71,10 +71,16 @@ fn retry<T>(
         return attempt();
     }
     let on = [WaitOn::events(socket.wait_queue(), events)];
-    let waited = wait_until(cx.task, &on, deadline, WaitKind::Interruptible, || match attempt() {
-        Err(error) if error.errno() == EAGAIN => None,
-        done => Some(done),
-    });
+    let waited = wait_until(
+        cx.task,
+        &on,
+        deadline,
+        WaitKind::Interruptible,
+        || match attempt() {
+            Err(error) if error.errno() == EAGAIN => None,
+            done => Some(done),
+        },
+    );
     waited.unwrap_or_else(|error| Err(wait_error(error, deadline)))
 }
 
@@ -165,9 +171,14 @@ pub fn connect(cx: &mut Cx<'_>, sockfd: Fd, addr: UserInPtr<u8>, addrlen: u32) -
     let addr = read_addr(cx, addr, addrlen)?;
     let socket = &**socket_of(&file)?;
     let until = deadline(cx, socket, true);
-    retry(cx, socket, PollEvents::WRITABLE, file.nonblocking(), until, || {
-        socket.connect(cx.task, &addr)
-    })?;
+    retry(
+        cx,
+        socket,
+        PollEvents::WRITABLE,
+        file.nonblocking(),
+        until,
+        || socket.connect(cx.task, &addr),
+    )?;
     Ok(0)
 }
 
@@ -188,9 +199,14 @@ pub fn accept4(
     let file = socket_file(cx, sockfd)?;
     let socket = &**socket_of(&file)?;
     let until = deadline(cx, socket, false);
-    let new = retry(cx, socket, PollEvents::READABLE, file.nonblocking(), until, || {
-        socket.accept(cx.task)
-    })?;
+    let new = retry(
+        cx,
+        socket,
+        PollEvents::READABLE,
+        file.nonblocking(),
+        until,
+        || socket.accept(cx.task),
+    )?;
     let new_file = new_file(cx, new.clone(), flags)?;
     if !addr.is_null() {
         let Ok(name) = new.name(true) else {

@@ -3,7 +3,7 @@
 use linux_object::ensure;
 use linux_object::error::Result;
 use linux_object::ids::Fd;
-use linux_object::net::{SOL_SOCKET, sol_socket, socket_of};
+use linux_object::net::{SOL_SOCKET, socket_of, sol_socket};
 
 use super::socket_file;
 use crate::context::Cx;
