@@ -286,8 +286,9 @@ impl UserMemory for Machine {
     }
     fn copy_to_user(&self, to: UserAddr, from: &[u8]) -> Result<()> {
         self.pages(to, from.len(), true, |frame, offset, at, len| {
-            self.frames
-                .change(frame, offset, len, |data| data.copy_from_slice(&from[at..at + len]));
+            self.frames.change(frame, offset, len, |data| {
+                data.copy_from_slice(&from[at..at + len])
+            });
         })
     }
     fn strncpy_from_user(&self, to: &mut [u8], from: UserAddr) -> Result<(usize, bool)> {
