@@ -6,15 +6,15 @@ use core::sync::atomic::Ordering;
 use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{
-    AddressSpace, Clock, Console, Cpu, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Power, Switch,
-    Trap, UserMemory, UserRegs, VdsoClock,
+    AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, MachineThread,
+    Power, Switch, Trap, UserMemory, UserRegs, VdsoClock,
 };
 use linux_object::ids::{CpuId, Frame, UserAddr};
 use linux_object::time::Ktime;
 
 use crate::arch::{
-    self, activate, address_space::PageTables, apic, interrupts, page, percpu, thread, timer, tsc, uaccess,
-    user,
+    self, activate, address_space::PageTables, apic, cpu_info, interrupts, page, percpu, thread, timer, tsc,
+    uaccess, user,
 };
 use crate::drivers::{entropy, power, uart};
 use crate::init;
@@ -47,6 +47,9 @@ impl Clock for Machine {
 }
 
 impl Cpu for Machine {
+    fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
+        cpu_info::read(cpu.0 as usize)
+    }
     #[inline]
     fn current_cpu(&self) -> CpuId {
         CpuId(percpu::this().id.get())

@@ -32,8 +32,6 @@ use crate::tty::Ttys;
 pub struct BootInfo {
     /// The kernel command line.
     pub cmdline: String,
-    /// The initial RAM file system: newc archives, each plain or gzip.
-    pub initrd: Option<&'static [u8]>,
 }
 
 /// A running kernel.
@@ -141,6 +139,6 @@ impl Kernel {
 
     /// Bytes came in on the console. Called without locks.
     pub fn console_input(&self, bytes: &[u8]) {
-        self.ttys.console.receive(bytes);
+        self.ttys.console.receive(bytes, self.time.now());
     }
 }

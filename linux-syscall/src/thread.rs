@@ -29,6 +29,7 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
         task,
         regs: &mut regs,
     };
+    strace::follow(task);
     calls::clone::schedule_tail(&mut cx);
     loop {
         exit_to_user(&mut cx);

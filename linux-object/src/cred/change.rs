@@ -100,7 +100,7 @@ impl Task {
             || !old.covers(&new);
         if other {
             if let Some(mm) = self.try_mm() {
-                mm.set_dumpable(self.kernel().sysctl.suid_dumpable.get());
+                mm.set_dumpable(self.kernel().sysctl.suid_dumpable.get_u64());
             }
             self.pdeath_signal.store(0, Ordering::Relaxed);
         }

@@ -19,9 +19,21 @@ use crate::namespace::MountNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
 
 /// The registered file system types, in order of registration.
-#[derive(Default)]
 pub struct FsTypes {
     types: SpinLock<Vec<Arc<dyn FileSystemType>>, class::Leaf>,
+}
+
+impl Default for FsTypes {
+    /// The types that need nothing but the kernel itself.
+    fn default() -> Self {
+        let types: [Arc<dyn FileSystemType>; 2] = [
+            Arc::new(super::sysfs::SysFsType::default()),
+            Arc::new(super::procfs::ProcFsType),
+        ];
+        FsTypes {
+            types: SpinLock::new(types.to_vec()),
+        }
+    }
 }
 
 impl FsTypes {

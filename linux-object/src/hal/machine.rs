@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 
-use super::AddressSpace;
+use super::{AddressSpace, UserRegs};
 use crate::error::Result;
 use crate::ids::CpuId;
 use crate::time::Ktime;
@@ -80,8 +80,17 @@ pub trait Cpu {
     fn idle(&self);
     /// Handles interrupts that are pending (for long loops). No lock may be held.
     fn poll_interrupts(&self);
+    /// The kernel function around an address: its name and the offset in it.
+    fn symbol(&self, _address: u64) -> Option<(&'static str, u64)> {
+        None
+    }
     /// Runs in every turn of a spinning loop.
     fn relax(&self);
+    /// What user code may use: edx of `cpuid` leaf 1 (`AT_HWCAP`), and `AT_HWCAP2` (bit 1:
+    /// `rdfsbase` and its kin are enabled).
+    fn hwcap(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// What a new thread runs. When it returns, nothing is left on its stack, and the machine
@@ -117,6 +126,11 @@ pub trait MachineThread: Any + Send + Sync {
     /// Return addresses on the kernel stack of a thread that does not run, innermost first, for
     /// `/proc/PID/stack`. Returns how many were found.
     fn backtrace(&self, out: &mut [u64]) -> usize;
+    /// The registers with which user mode was left, of a thread that does not run, for
+    /// `/proc/PID/syscall`. `None` for a thread that has not been in user mode.
+    fn user_regs(&self) -> Option<UserRegs> {
+        None
+    }
 }
 
 /// Threads and switching between them.

@@ -98,6 +98,8 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
     pub set_child_tid: AtomicU64,
+    /// `set_robust_list(2)`: the list of futexes that it holds.
+    pub robust_list: AtomicU64,
     /// Wait status of this thread, once it has exited.
     pub exit_code: AtomicI32,
     /// It is in `do_exit` or behind it.
@@ -142,6 +144,7 @@ impl Task {
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
             exited: AtomicBool::new(false),

@@ -8,7 +8,7 @@ use linux_object::error::{Error, Result};
 use linux_object::fs::NR_OPEN;
 use linux_object::ids::{PAGE_SIZE, PidNr};
 use linux_object::task::{Resource, Rlimit, Task, Usage};
-use linux_object::time::cpu_timer::update_tick;
+use linux_object::time::update_tick;
 use linux_object::{bail, ensure, err};
 
 use crate::abi;

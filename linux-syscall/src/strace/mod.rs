@@ -47,7 +47,7 @@ pub fn follow(task: &Arc<Task>) {
 }
 
 fn comm(task: &Task) -> String {
-    let comm = task.parts.lock().comm;
+    let comm = task.comm();
     let len = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
     String::from_utf8_lossy(&comm[..len]).into_owned()
 }
@@ -212,7 +212,12 @@ fn quote(bytes: &[u8], whole: bool, line: &mut String) {
     line.push_str(if whole { "\"" } else { "\"..." });
 }
 
+/// To the log, and to the console whatever its level: who asked for the trace wants to see it.
 fn emit(cx: &Cx<'_>, line: &str) {
+    const DEBUG: u8 = 7;
+    let log = &cx.kernel.log;
+    log.append(cx.kernel.time.now(), DEBUG, 0, line.as_bytes());
+    log.wake();
     cx.hal().console_write(line.as_bytes());
 }
 

@@ -8,6 +8,7 @@ pub mod address_space;
 pub mod alternatives;
 pub mod apic;
 mod boot;
+pub mod cpu_info;
 pub mod features;
 pub mod fpu;
 pub mod gdt;

@@ -113,7 +113,8 @@ impl Reference {
     /// The reference and the TSC at the same moment: the reading that took the shortest of several.
     fn sample(&self) -> Sample {
         let mut best = None;
-        for _ in 0..5 {
+        // The first rounds are slow: cold caches, or code that an emulator has to translate.
+        for _ in 0..core::hint::black_box(20) {
             let before = rdtsc_ordered();
             let reference = self.read();
             let apic = apic::timer_count();
@@ -206,6 +207,11 @@ fn known_tsc_hz() -> Option<u64> {
         return Some(u64::from(khz) * 1000);
     }
     cpuid.get_tsc_info()?.tsc_frequency()
+}
+
+/// Cycles per second.
+pub fn hz() -> u64 {
+    PARAMS.get().hz
 }
 
 /// Time since boot.

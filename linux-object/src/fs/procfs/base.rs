@@ -122,6 +122,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("timens_offsets", 0o644, Process, Kind::Setting(Some(id_maps::show_timens_offsets), id_maps::store_timens_offsets)),
     entry("comm", 0o644, Process, Kind::Setting(Some(text::comm), settings::store_comm)),
     entry("comm", 0o666, Thread, Kind::Setting(Some(text::comm), settings::store_comm)),
+    entry("syscall", 0o400, Both, Kind::Text(text::syscall)),
     text("cmdline", Both, text::cmdline),
     text("stat", Both, array::stat),
     text("statm", Both, array::statm),

@@ -10,9 +10,9 @@ use crate::cred::Capability;
 use crate::ensure;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::ids::UserAddr;
+use crate::ids::{PAGE_SIZE, UserAddr};
 use crate::mm::Mm;
-use crate::task::Resource;
+use crate::task::{Resource, TaskState};
 
 /// `comm`.
 pub(super) fn comm(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
@@ -41,29 +41,27 @@ fn remote(mm: &Arc<Mm>, from: u64, to: u64, out: &mut SeqBuf) -> Result<()> {
 const MAX_STRINGS: u64 = 8 << 20;
 
 /// `cmdline`: the arguments, each ended by a zero byte. A program that has overwritten the last of them
-/// (`setproctitle`) is shown up to the next zero byte, in the environment too.
+/// (`setproctitle`) is shown up to the first zero byte.
 pub(super) fn cmdline(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let Some(mm) = cx.task.try_mm() else { return Ok(()) };
     let layout = mm.layout();
-    let (start, end, env_end) = (layout.arg_start, layout.arg_end, layout.env_end);
+    let (start, end) = (layout.arg_start, layout.arg_end);
     if start == 0 || end <= start || end - start > MAX_STRINGS {
         return Ok(());
     }
     let mut last = [0];
-    let ended = matches!(mm.read_remote(UserAddr(end - 1), &mut last), Ok(1)) && last[0] == 0;
-    if ended || layout.env_start != end || env_end < end || env_end - start > MAX_STRINGS {
+    let overwritten = matches!(mm.read_remote(UserAddr(end - 1), &mut last), Ok(1)) && last[0] != 0;
+    if !overwritten {
         return remote(&mm, start, end, out);
     }
-    let mut whole = SeqBuf::new();
-    remote(&mm, start, env_end, &mut whole)?;
-    let text = whole.as_bytes();
-    let args = (end - start) as usize;
-    let len = text
+    let mut title = SeqBuf::new();
+    remote(&mm, start, start + PAGE_SIZE as u64, &mut title)?;
+    let title = title.as_bytes();
+    let len = title
         .iter()
-        .skip(args.saturating_sub(1))
         .position(|&byte| byte == 0)
-        .map_or(text.len(), |at| args.saturating_sub(1) + at);
-    out.bytes(&text[..len])
+        .map_or(title.len(), |zero| zero + 1);
+    out.bytes(&title[..len])
 }
 
 /// `environ`.
@@ -144,26 +142,76 @@ pub(super) fn limits(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     Ok(())
 }
 
-/// `wchan`: where the task waits. There are no symbols here, so 0 as without `kallsyms`.
-pub(super) fn wchan(_cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+/// Return addresses on the kernel stack of a task that does not run, innermost first.
+fn frames(cx: &PidCx<'_>, frames: &mut [u64; 64]) -> usize {
+    if cx.task.sched.on_cpu() {
+        return 0;
+    }
+    cx.task.thread.backtrace(frames).min(frames.len())
+}
+
+/// A path of the compiler without blanks, its last two parts: `pipe::read`.
+fn short(symbol: &str) -> &str {
+    let end = symbol.find(['<', ' ']).unwrap_or(symbol.len());
+    let symbol = &symbol[..end];
+    let start = symbol.rmatch_indices("::").nth(1).map_or(0, |(at, _)| at + 2);
+    &symbol[start..]
+}
+
+/// Parts of the kernel in which every waiting task is.
+const WAITING: [&str; 4] = ["sched", "switch", "wait_until", "wait_queue"];
+
+/// `wchan`: the function that waits, 0 for a task that runs, or for a reader who may not know.
+pub(super) fn wchan(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let mut addresses = [0; 64];
+    if cx.may_look() && cx.task.sched.state() != TaskState::Running {
+        let count = frames(cx, &mut addresses);
+        let names = addresses[..count]
+            .iter()
+            .filter_map(|&address| cx.kernel.hal.symbol(address));
+        let waits = names
+            .map(|(name, _)| name)
+            .find(|name| !WAITING.iter().any(|part| name.contains(part)));
+        if let Some(name) = waits {
+            return write!(out, "{}", short(name));
+        }
+    }
     out.byte(b'0')
 }
 
-/// `stack`: return addresses of the kernel, for the administrator.
+/// `stack`: where the task is in the kernel, for the administrator.
 pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     ensure!(
         cx.cred.capable(Capability::SYS_ADMIN),
         EACCES,
         "proc: stack needs CAP_SYS_ADMIN"
     );
-    if cx.task.sched.on_cpu() {
-        return Ok(());
+    let mut addresses = [0; 64];
+    let count = frames(cx, &mut addresses);
+    for &address in &addresses[..count] {
+        match cx.kernel.hal.symbol(address) {
+            Some((name, offset)) => writeln!(out, "[<0>] {name}+{offset:#x}")?,
+            None => writeln!(out, "[<0>] {address:#x}")?,
+        }
     }
-    let mut frames = [0; 64];
-    let count = cx.task.thread.backtrace(&mut frames).min(frames.len());
-    frames[..count]
-        .iter()
-        .try_for_each(|frame| writeln!(out, "[<0>] {frame:#x}"))
+    Ok(())
+}
+
+/// `syscall`: number, arguments, stack and instruction pointer of the call that the task waits in.
+pub(super) fn syscall(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    may_attach(cx)?;
+    if cx.task.sched.state() == TaskState::Running || cx.task.sched.on_cpu() {
+        return writeln!(out, "running");
+    }
+    match cx.task.thread.user_regs() {
+        Some(regs) if regs.orig_rax != u64::MAX => writeln!(
+            out,
+            "{} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x}",
+            regs.orig_rax, regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, regs.rsp, regs.rip
+        ),
+        Some(regs) => writeln!(out, "-1 {:#x} {:#x}", regs.rsp, regs.rip),
+        None => writeln!(out, "-1 0x0 0x0"),
+    }
 }
 
 /// `schedstat`: time on a CPU, time waiting for one (not kept), times run.
@@ -186,4 +234,16 @@ pub(super) fn children(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn functions_have_short_names() {
+        assert_eq!(short("linux_syscall::calls::pipe::read"), "pipe::read");
+        assert_eq!(short("main"), "main");
+        assert_eq!(short("a::b::read<u8>"), "b::read");
+    }
 }
