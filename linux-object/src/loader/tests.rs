@@ -8,9 +8,7 @@ use super::*;
 use crate::cred::Cred;
 use crate::error::{Errno, Result};
 use crate::fs::io::{IoDst, KernelSrc};
-use crate::fs::{
-    FileType, INode, InodeCommon, Metadata, OpenFile, OpenFlags, pseudo_file,
-};
+use crate::fs::{FileType, INode, InodeCommon, Metadata, OpenFile, OpenFlags, pseudo_file};
 use crate::hal::Frames;
 use crate::ids::{PAGE_SIZE, UserAddr};
 use crate::kernel::{BootInfo, Kernel};
@@ -60,7 +58,14 @@ impl World {
 
     fn file(&self, content: &[u8]) -> Arc<OpenFile> {
         let cred = Arc::new(self.cred.clone());
-        let like = pseudo_file(&self.kernel, FileType::Fifo, Arc::new(NoOps), OpenFlags::empty(), cred.clone()).unwrap();
+        let like = pseudo_file(
+            &self.kernel,
+            FileType::Fifo,
+            Arc::new(NoOps),
+            OpenFlags::empty(),
+            cred.clone(),
+        )
+        .unwrap();
         let cache = PageCache::new(&self.kernel);
         cache.write_at(0, &mut KernelSrc::new(content)).unwrap();
         let inode = Arc::new(Regular {
@@ -68,7 +73,13 @@ impl World {
             like: like.inode.clone(),
             cache,
         });
-        Arc::new(OpenFile::new(like.path.clone(), inode, None, OpenFlags::empty(), cred))
+        Arc::new(OpenFile::new(
+            like.path.clone(),
+            inode,
+            None,
+            OpenFlags::empty(),
+            cred,
+        ))
     }
 
     fn load(&self, file: &[u8], argv: &[&[u8]], interpreter: Option<&[u8]>) -> Result<Loaded> {
@@ -157,7 +168,10 @@ fn word(mm: &Mm, addr: u64) -> u64 {
 }
 
 fn text(mm: &Mm, addr: u64) -> Vec<u8> {
-    (addr..).map(|at| read(mm, at, 1)[0]).take_while(|&byte| byte != 0).collect()
+    (addr..)
+        .map(|at| read(mm, at, 1)[0])
+        .take_while(|&byte| byte != 0)
+        .collect()
 }
 
 #[test]
@@ -207,7 +221,10 @@ fn static_program_with_its_stack() {
     assert_eq!(aux[&51], 1472);
 
     let vmas = mm.vmas();
-    let stack = vmas.iter().find(|vma| vma.flags.contains(VmFlags::GROWSDOWN)).unwrap();
+    let stack = vmas
+        .iter()
+        .find(|vma| vma.flags.contains(VmFlags::GROWSDOWN))
+        .unwrap();
     assert!(!stack.flags.contains(VmFlags::EXEC));
     let named = |name| vmas.iter().any(|vma| vma.special_name(&layout) == Some(name));
     assert!(named("[stack]") && named("[vdso]") && named("[vvar]"));
@@ -220,10 +237,15 @@ fn nothing_is_lost_and_writers_are_kept_out() {
     let before = world.hal.used();
     let file = world.file(&static_program());
     let exe = crate::mm::ExeFile::new(file.clone()).unwrap();
-    assert_eq!(file.inode.common().get_write_access().unwrap_err(), Errno::ETXTBSY);
+    assert_eq!(
+        file.inode.common().get_write_access().unwrap_err(),
+        Errno::ETXTBSY
+    );
     drop(exe);
     file.inode.common().get_write_access().unwrap();
-    let busy = Program::open(file.clone(), b"x", strings(&[b"x"]), false, |_| Err(crate::err!(ENOENT)));
+    let busy = Program::open(file.clone(), b"x", strings(&[b"x"]), false, |_| {
+        Err(crate::err!(ENOENT))
+    });
     assert_eq!(busy.err().unwrap(), Errno::ETXTBSY);
     drop(file);
     drop(world.load(&static_program(), &[b"x"], None).unwrap());
@@ -246,25 +268,43 @@ fn dynamic_program() {
     assert!((0x5555_5555_4000..0x6555_5555_4000).contains(&entry));
     assert!(base > 0x7000_0000_0000, "among the mappings");
     assert_eq!(get(3), entry - 0x200 + 64);
-    assert_eq!(world.load(&file, &[b"x"], Some(b"not a program, but long enough to be one, if it only began so........")).err().unwrap(), Errno::ELIBBAD);
+    assert_eq!(
+        world
+            .load(
+                &file,
+                &[b"x"],
+                Some(b"not a program, but long enough to be one, if it only began so........")
+            )
+            .err()
+            .unwrap(),
+        Errno::ELIBBAD
+    );
     assert_eq!(world.load(&file, &[b"x"], None).err().unwrap(), Errno::ENOENT);
     // Without the zero byte at its end, the path is no path.
     segments[0].4 = 7;
     let mut file = program(3, 0x200, &segments, 0x1000);
     file[0x800..0x808].copy_from_slice(b"/lib/ld\0");
-    assert_eq!(world.load(&file, &[b"x"], Some(&loader)).err().unwrap(), Errno::ENOEXEC);
+    assert_eq!(
+        world.load(&file, &[b"x"], Some(&loader)).err().unwrap(),
+        Errno::ENOEXEC
+    );
 }
 
 #[test]
 fn scripts() {
     let world = World::new();
     let script = b"#! /bin/sh  -e x\nexit\n";
-    let loaded = world.load(script, &[b"old", b"arg"], Some(&static_program())).unwrap();
+    let loaded = world
+        .load(script, &[b"old", b"arg"], Some(&static_program()))
+        .unwrap();
     let (mm, sp) = (&loaded.mm, loaded.sp);
     assert_eq!(word(mm, sp), 4);
     let argv: Vec<_> = (1..5).map(|n| text(mm, word(mm, sp + 8 * n))).collect();
     assert_eq!(argv, [b"/bin/sh".as_slice(), b"-e x", b"/bin/prog", b"arg"]);
-    assert_eq!(world.load(script, &[b"x"], Some(script)).err().unwrap(), Errno::ELOOP);
+    assert_eq!(
+        world.load(script, &[b"x"], Some(script)).err().unwrap(),
+        Errno::ELOOP
+    );
     assert_eq!(world.load(b"", &[b"x"], None).err().unwrap(), Errno::ENOEXEC);
     assert_eq!(world.load(b"#!\n", &[b"x"], None).err().unwrap(), Errno::ENOEXEC);
 }
@@ -277,7 +317,9 @@ fn damaged_programs_are_refused() {
     for round in 0..3000 {
         let mut file = good.clone();
         for _ in 0..1 + round % 3 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let at = (seed >> 33) as usize % (64 + 3 * 56);
             file[at] = (seed >> 55) as u8;
         }
