@@ -300,7 +300,11 @@ pub fn sigreturn(cx: &mut Cx<'_>) -> Result<usize> {
 }
 
 fn restore_frame(cx: &mut Cx<'_>, at: u64) -> Result<()> {
-    ensure!(at < USER_END, EFAULT, "rt_sigreturn: the frame is not in user space");
+    ensure!(
+        at < USER_END,
+        EFAULT,
+        "rt_sigreturn: the frame is not in user space"
+    );
     let frame: RtSigFrame = UserInPtr::new(UserAddr(at)).read(cx)?;
     cx.task.set_blocked(SignalSet(frame.uc.sigmask));
     let saved = &frame.uc.mcontext;

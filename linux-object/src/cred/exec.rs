@@ -138,7 +138,10 @@ fn may_suid(task: &Task, path: &Path) -> bool {
         return false;
     };
     !path.mount.flags().contains(MountFlags::NOSUID)
-        && path.mount.ns().is_some_and(|ns| Arc::ptr_eq(&ns, &nsproxy.mnt_ns))
+        && path
+            .mount
+            .ns()
+            .is_some_and(|ns| Arc::ptr_eq(&ns, &nsproxy.mnt_ns))
         && path.mount.sb.user_ns.contains(&task.user_ns())
 }
 
@@ -210,7 +213,8 @@ pub fn transform(old: &Cred, file: &FilePrivileges, unsafety: Unsafe) -> Result<
         new.cap_ambient
     };
     new.securebits.remove(SecureBits::KEEP_CAPS);
-    let secure = is_setid || !is_root(new.uid) && (effective || !(new.cap_permitted - new.cap_ambient).is_empty());
+    let secure =
+        is_setid || !is_root(new.uid) && (effective || !(new.cap_permitted - new.cap_ambient).is_empty());
     Ok(ExecCreds {
         privileged: new.euid != new.uid || new.egid != new.gid,
         cred: new,
@@ -273,7 +277,10 @@ mod tests {
         let mut old = cred(0);
         old.cap_bounding.remove(Capabilities::SYS_ADMIN);
         let out = transform(&old, &FilePrivileges::default(), Unsafe::default()).unwrap();
-        assert_eq!(out.cred.cap_permitted, Capabilities::all() - Capabilities::SYS_ADMIN);
+        assert_eq!(
+            out.cred.cap_permitted,
+            Capabilities::all() - Capabilities::SYS_ADMIN
+        );
         assert_eq!(out.cred.cap_effective, out.cred.cap_permitted);
         assert!(!out.secure);
     }
@@ -285,7 +292,10 @@ mod tests {
             ..Default::default()
         };
         let out = transform(&cred(5), &file, Unsafe::default()).unwrap();
-        assert_eq!((out.cred.uid, out.cred.euid, out.cred.suid), (Kuid(5), Kuid(0), Kuid(0)));
+        assert_eq!(
+            (out.cred.uid, out.cred.euid, out.cred.suid),
+            (Kuid(5), Kuid(0), Kuid(0))
+        );
         assert_eq!(out.cred.cap_effective, Capabilities::all());
         assert!(out.secure && out.privileged);
         let nnp = Unsafe {
@@ -314,7 +324,13 @@ mod tests {
         let file = caps(Capabilities::SYS_TIME, Capabilities::empty(), true);
         assert!(transform(&old, &file, Unsafe::default()).is_err());
         let file = caps(Capabilities::SYS_TIME, Capabilities::empty(), false);
-        assert!(transform(&old, &file, Unsafe::default()).unwrap().cred.cap_permitted.is_empty());
+        assert!(
+            transform(&old, &file, Unsafe::default())
+                .unwrap()
+                .cred
+                .cap_permitted
+                .is_empty()
+        );
     }
 
     #[test]
@@ -326,13 +342,24 @@ mod tests {
         let out = transform(&old, &FilePrivileges::default(), Unsafe::default()).unwrap();
         assert_eq!(out.cred.cap_effective, Capabilities::CHOWN);
         assert!(!out.secure);
-        let out = transform(&old, &caps(Capabilities::empty(), Capabilities::empty(), false), Unsafe::default()).unwrap();
+        let out = transform(
+            &old,
+            &caps(Capabilities::empty(), Capabilities::empty(), false),
+            Unsafe::default(),
+        )
+        .unwrap();
         assert!(out.cred.cap_permitted.is_empty() && out.cred.cap_ambient.is_empty());
         let file = FilePrivileges {
             set_gid: Some(Kgid(9)),
             ..Default::default()
         };
-        assert!(transform(&old, &file, Unsafe::default()).unwrap().cred.cap_ambient.is_empty());
+        assert!(
+            transform(&old, &file, Unsafe::default())
+                .unwrap()
+                .cred
+                .cap_ambient
+                .is_empty()
+        );
     }
 
     #[test]
@@ -345,7 +372,12 @@ mod tests {
 
     #[test]
     fn parses_all_versions() {
-        let bytes = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<alloc::vec::Vec<u8>>();
+        let bytes = |words: &[u32]| {
+            words
+                .iter()
+                .flat_map(|word| word.to_le_bytes())
+                .collect::<alloc::vec::Vec<u8>>()
+        };
         let v2 = parse_file_caps(&bytes(&[0x0200_0001, 1 << 12, 0, 0, 0])).unwrap();
         assert_eq!(v2.permitted, Capabilities::NET_ADMIN);
         assert!(v2.effective);

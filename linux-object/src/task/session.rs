@@ -99,7 +99,11 @@ pub fn set_sid(task: &Arc<Task>) -> Result<Arc<Pid>> {
     let sid = group.tgid.clone();
     let session = Session::new(sid.clone());
     let mut tree = task.kernel().tasks.lock();
-    ensure!(!group.is_session_leader(), EPERM, "setsid: leads a session already");
+    ensure!(
+        !group.is_session_leader(),
+        EPERM,
+        "setsid: leads a session already"
+    );
     // A process group of this number may be left from a child that led it.
     ensure!(!sid.has_pgrp(), EPERM, "setsid: a process group has this number");
     let (old_pgrp, old_session) = {
@@ -135,7 +139,11 @@ pub fn set_pgid(task: &Arc<Task>, target: &Arc<ThreadGroup>, pgid: PidNr) -> Res
             "setpgid: the child has called execve"
         );
     } else {
-        ensure!(Arc::ptr_eq(target, me), ESRCH, "setpgid: neither the caller nor a child of it");
+        ensure!(
+            Arc::ptr_eq(target, me),
+            ESRCH,
+            "setpgid: neither the caller nor a child of it"
+        );
     }
     ensure!(!target.is_session_leader(), EPERM, "setpgid: a session leader");
     let ns = task.pid_ns();
@@ -143,7 +151,8 @@ pub fn set_pgid(task: &Arc<Task>, target: &Arc<ThreadGroup>, pgid: PidNr) -> Res
         target.tgid.clone()
     } else {
         let members = ns.find(pgid).map(|pid| (pid.pgrp_members(), pid));
-        let Some((member, pgrp)) = members.and_then(|(members, pid)| Some((members.first()?.clone(), pid))) else {
+        let Some((member, pgrp)) = members.and_then(|(members, pid)| Some((members.first()?.clone(), pid)))
+        else {
             bail!(EPERM, "setpgid: no such process group");
         };
         ensure!(

@@ -144,7 +144,11 @@ pub fn clone3(cx: &mut Cx<'_>, cl_args: UserInPtr<u8>, size: usize) -> Result<us
         "clone3: an exit signal for a thread or sibling"
     );
     let stack = if args.stack == 0 {
-        ensure!(args.stack_size == 0, EINVAL, "clone3: a stack size without a stack");
+        ensure!(
+            args.stack_size == 0,
+            EINVAL,
+            "clone3: a stack size without a stack"
+        );
         0
     } else {
         ensure!(args.stack_size != 0, EINVAL, "clone3: a stack without its size");
@@ -175,7 +179,11 @@ pub fn clone3(cx: &mut Cx<'_>, cl_args: UserInPtr<u8>, size: usize) -> Result<us
 fn read_clone_args(cx: &Cx<'_>, cl_args: UserInPtr<u8>, size: usize) -> Result<abi::CloneArgs> {
     use zerocopy::IntoBytes;
     const VER0: usize = 64;
-    ensure!(size <= PAGE_SIZE, E2BIG, "clone3: the structure is larger than a page");
+    ensure!(
+        size <= PAGE_SIZE,
+        E2BIG,
+        "clone3: the structure is larger than a page"
+    );
     ensure!(size >= VER0, EINVAL, "clone3: the structure is too small");
     let known = size_of::<abi::CloneArgs>();
     let bytes = cl_args.read_bytes(cx, size)?;
@@ -208,7 +216,9 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
     if stack != 0 {
         regs.rsp = stack;
     }
-    let prepared = prepare(cx.task, &args, || Scheduler::new_thread(cx.kernel, user_thread(regs)))?;
+    let prepared = prepare(cx.task, &args, || {
+        Scheduler::new_thread(cx.kernel, user_thread(regs))
+    })?;
 
     // The descriptor is made, but nobody can use it before the child is there.
     let files = cx.task.files();

@@ -141,7 +141,11 @@ pub fn setregid(cx: &mut Cx<'_>, rgid: u32, egid: u32) -> Result<usize> {
 /// `setresuid(2)`.
 pub fn setresuid(cx: &mut Cx<'_>, ruid: u32, euid: u32, suid: u32) -> Result<usize> {
     let old = cx.task.cred();
-    let ids = [kuid_opt(&old, ruid)?, kuid_opt(&old, euid)?, kuid_opt(&old, suid)?];
+    let ids = [
+        kuid_opt(&old, ruid)?,
+        kuid_opt(&old, euid)?,
+        kuid_opt(&old, suid)?,
+    ];
     let current = [old.uid, old.euid, old.suid];
     ensure!(
         ids.iter().flatten().all(|id| current.contains(id)) || may_setuid(&old),
@@ -159,7 +163,11 @@ pub fn setresuid(cx: &mut Cx<'_>, ruid: u32, euid: u32, suid: u32) -> Result<usi
 /// `setresgid(2)`.
 pub fn setresgid(cx: &mut Cx<'_>, rgid: u32, egid: u32, sgid: u32) -> Result<usize> {
     let old = cx.task.cred();
-    let ids = [kgid_opt(&old, rgid)?, kgid_opt(&old, egid)?, kgid_opt(&old, sgid)?];
+    let ids = [
+        kgid_opt(&old, rgid)?,
+        kgid_opt(&old, egid)?,
+        kgid_opt(&old, sgid)?,
+    ];
     let current = [old.gid, old.egid, old.sgid];
     ensure!(
         ids.iter().flatten().all(|id| current.contains(id)) || may_setgid(&old),
@@ -365,8 +373,16 @@ pub fn capset(
         EPERM,
         "capset: inheritable ones outside the bounding set"
     );
-    ensure!(old.cap_permitted.contains(permitted), EPERM, "capset: more permitted ones");
-    ensure!(permitted.contains(effective), EPERM, "capset: effective ones that are not permitted");
+    ensure!(
+        old.cap_permitted.contains(permitted),
+        EPERM,
+        "capset: more permitted ones"
+    );
+    ensure!(
+        permitted.contains(effective),
+        EPERM,
+        "capset: effective ones that are not permitted"
+    );
     let mut new = (*old).clone();
     new.cap_effective = effective;
     new.cap_permitted = permitted;

@@ -6,9 +6,7 @@ use linux_object::error::Result;
 use linux_object::hal::Console;
 use linux_object::ids::UserAddr;
 use linux_object::task::ThreadFlags;
-use linux_object::task::exit::{
-    disassociate_ctty, exit_notify, pid_ns_is_drained, zap_pid_ns,
-};
+use linux_object::task::exit::{disassociate_ctty, exit_notify, pid_ns_is_drained, zap_pid_ns};
 use linux_object::task::wait::{WaitOptions, WaitTarget, wait_once};
 use linux_object::time::Ktime;
 
@@ -118,7 +116,12 @@ fn init_died(cx: &Cx<'_>, code: i32) -> ! {
     let text = alloc::format!("Kernel panic - not syncing: Attempted to kill init! exitcode=0x{code:08x}\n");
     let console: &dyn Console = &*cx.kernel.hal;
     console.console_write(text.as_bytes());
-    match cx.kernel.cmdline.value("panic").and_then(|value| value.parse::<i64>().ok()) {
+    match cx
+        .kernel
+        .cmdline
+        .value("panic")
+        .and_then(|value| value.parse::<i64>().ok())
+    {
         Some(0) | None => cx.kernel.hal.halt(),
         Some(_) => cx.kernel.hal.restart(),
     }

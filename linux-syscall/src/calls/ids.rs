@@ -62,12 +62,18 @@ fn process(cx: &Cx<'_>, pid: i32) -> Result<Arc<ThreadGroup>> {
 /// `setpgid(2)`.
 pub fn setpgid(cx: &mut Cx<'_>, pid: i32, pgid: i32) -> Result<usize> {
     let me = cx.task.group();
-    let pid = if pid == 0 { me.tgid.nr_in(cx.task.pid_ns()).0 } else { pid };
+    let pid = if pid == 0 {
+        me.tgid.nr_in(cx.task.pid_ns()).0
+    } else {
+        pid
+    };
     let pgid = if pgid == 0 { pid } else { pgid };
     ensure!(pgid >= 0, EINVAL, "setpgid: a negative process group");
     let ns = cx.task.pid_ns();
     let named = cx.kernel.tasks.find_pid(ns, PidNr(pid));
-    let task = named.and_then(|pid| pid.task()).ok_or(err!(ESRCH, "no such process"))?;
+    let task = named
+        .and_then(|pid| pid.task())
+        .ok_or(err!(ESRCH, "no such process"))?;
     ensure!(task.is_leader(), EINVAL, "setpgid: not a process");
     session::set_pgid(cx.task, task.group(), PidNr(pgid))?;
     Ok(0)

@@ -8,7 +8,9 @@ use linux_object::error::Result;
 use linux_object::fs::nsfs::namespace_of;
 use linux_object::fs::procfs::access::{PtraceMode, ptrace_may_access};
 use linux_object::ids::Fd;
-use linux_object::namespace::{MACHINE, Name, Namespace, NsKind, NsSet, RELEASE, SYSNAME, UserNamespace, VERSION};
+use linux_object::namespace::{
+    MACHINE, Name, Namespace, NsKind, NsSet, RELEASE, SYSNAME, UserNamespace, VERSION,
+};
 use linux_object::task::PidFd;
 use linux_object::task::clone::CloneFlags;
 use linux_object::{bail, ensure, err};
@@ -44,7 +46,10 @@ pub fn uname(cx: &mut Cx<'_>, buf: UserOutPtr<abi::UtsName>) -> Result<usize> {
 /// Version 6.x as 2.6.(60+x), with what follows the numbers.
 fn release_26() -> alloc::string::String {
     let rest = RELEASE.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let minor = RELEASE.split('.').nth(1).and_then(|text| text.parse::<u32>().ok());
+    let minor = RELEASE
+        .split('.')
+        .nth(1)
+        .and_then(|text| text.parse::<u32>().ok());
     alloc::format!("2.6.{}{rest}", minor.unwrap_or(0) + 60)
 }
 
@@ -55,7 +60,11 @@ fn set_name(cx: &Cx<'_>, name: UserInPtr<u8>, len: i32, host: bool) -> Result<us
         EPERM,
         "sethostname: no CAP_SYS_ADMIN in the owner of the UTS namespace"
     );
-    ensure!((0..=NEW_UTS_LEN).contains(&len), EINVAL, "sethostname: 0 to 64 bytes");
+    ensure!(
+        (0..=NEW_UTS_LEN).contains(&len),
+        EINVAL,
+        "sethostname: 0 to 64 bytes"
+    );
     let name = Name::new(&name.read_bytes(cx, len as usize)?);
     ns.update(|names| {
         if host {
@@ -120,7 +129,8 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
     }
     let fs = task.fs();
     // A new mount namespace moves root and working directory: that is done on a copy.
-    let new_fs = if flags.contains(F::NEWNS) || flags.contains(F::FS) && fs.users.load(Ordering::Acquire) > 1 {
+    let new_fs = if flags.contains(F::NEWNS) || flags.contains(F::FS) && fs.users.load(Ordering::Acquire) > 1
+    {
         Some(fs.fork())
     } else {
         None
@@ -188,7 +198,11 @@ pub fn setns(cx: &mut Cx<'_>, fd: Fd, nstype: u64) -> Result<usize> {
         let mut namespaces: alloc::vec::Vec<Arc<dyn Namespace>> = alloc::vec::Vec::new();
         for kind in NsKind::ALL {
             if nstype & kind.clone_flag() != 0 {
-                namespaces.push(target.namespace(kind).ok_or(err!(ESRCH, "the process has ended"))?);
+                namespaces.push(
+                    target
+                        .namespace(kind)
+                        .ok_or(err!(ESRCH, "the process has ended"))?,
+                );
             }
         }
         let mut set = NsSet::new(cx.task, CloneFlags::from_bits_retain(nstype));

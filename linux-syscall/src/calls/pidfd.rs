@@ -39,7 +39,11 @@ pub fn pidfd_open(cx: &mut Cx<'_>, pid: i32, flags: u32) -> Result<usize> {
     ensure!(pid > 0, EINVAL, "pidfd_open: not a pid");
     let pid = cx.kernel.tasks.find_pid(cx.task.pid_ns(), PidNr(pid));
     let pid = pid.ok_or(err!(ESRCH, "no such process"))?;
-    ensure!(pid.group().is_some(), EINVAL, "pidfd_open: a thread, not a process");
+    ensure!(
+        pid.group().is_some(),
+        EINVAL,
+        "pidfd_open: a thread, not a process"
+    );
     let file = pidfd_file(cx, pid, OpenFlags::from_bits_retain(flags))?;
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
     Ok(cx.task.files().install(file, true, 0, limit)?.0 as usize)
@@ -63,10 +67,13 @@ pub fn pidfd_send_signal(
     let given = match info.read_opt(cx)? {
         None => None,
         Some(info) => {
-            ensure!(info.signo == sig, EINVAL, "pidfd_send_signal: another signal in the record");
             ensure!(
-                Arc::ptr_eq(&pid, &cx.task.group().tgid)
-                    || info.code < 0 && info.code != si_code::SI_TKILL,
+                info.signo == sig,
+                EINVAL,
+                "pidfd_send_signal: another signal in the record"
+            );
+            ensure!(
+                Arc::ptr_eq(&pid, &cx.task.group().tgid) || info.code < 0 && info.code != si_code::SI_TKILL,
                 EPERM,
                 "pidfd_send_signal: a record that only the kernel may send"
             );

@@ -76,7 +76,11 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
     let unused = |args: &[u64]| args.iter().all(|arg| *arg == 0);
     match option {
         PR_SET_PDEATHSIG => {
-            ensure!(arg2 <= u64::from(Signal::MAX), EINVAL, "PR_SET_PDEATHSIG: no such signal");
+            ensure!(
+                arg2 <= u64::from(Signal::MAX),
+                EINVAL,
+                "PR_SET_PDEATHSIG: no such signal"
+            );
             task.pdeath_signal.store(arg2 as u8, Ordering::Relaxed);
         }
         PR_GET_PDEATHSIG => return put(task.pdeath_signal.load(Ordering::Relaxed).into()),
@@ -103,7 +107,9 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
         PR_SET_TIMING => ensure!(arg2 == 0, EINVAL, "PR_SET_TIMING: only statistical"),
         PR_SET_NAME => {
             let mut name = [0; 15];
-            let (len, _) = cx.hal().strncpy_from_user(&mut name, UserCStr(UserAddr(arg2)).0)?;
+            let (len, _) = cx
+                .hal()
+                .strncpy_from_user(&mut name, UserCStr(UserAddr(arg2)).0)?;
             task.set_comm(&name[..len]);
         }
         PR_GET_NAME => {
@@ -125,7 +131,11 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
         }
         PR_GET_TSC => return put(PR_TSC_ENABLE),
         // The counter is always readable; taking it away is not offered.
-        PR_SET_TSC => ensure!(arg2 == PR_TSC_ENABLE as u64, EINVAL, "PR_SET_TSC: rdtsc stays enabled"),
+        PR_SET_TSC => ensure!(
+            arg2 == PR_TSC_ENABLE as u64,
+            EINVAL,
+            "PR_SET_TSC: rdtsc stays enabled"
+        ),
         PR_GET_SECUREBITS => return Ok(task.cred().securebits.bits() as usize),
         PR_SET_SECUREBITS => set_securebits(cx, arg2)?,
         PR_SET_TIMERSLACK => {
@@ -158,7 +168,11 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
             task.no_new_privs.store(true, Ordering::Relaxed);
         }
         PR_GET_NO_NEW_PRIVS => {
-            ensure!(unused(&[arg2, arg3, arg4, arg5]), EINVAL, "PR_GET_NO_NEW_PRIVS: unused arguments");
+            ensure!(
+                unused(&[arg2, arg3, arg4, arg5]),
+                EINVAL,
+                "PR_GET_NO_NEW_PRIVS: unused arguments"
+            );
             return Ok(task.no_new_privs.load(Ordering::Relaxed).into());
         }
         PR_GET_TID_ADDRESS => {
@@ -166,11 +180,19 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
             UserOutPtr::<u64>::new(UserAddr(arg2)).write(cx, &at)?;
         }
         PR_SET_THP_DISABLE => {
-            ensure!(unused(&[arg3, arg4, arg5]), EINVAL, "PR_SET_THP_DISABLE: unused arguments");
+            ensure!(
+                unused(&[arg3, arg4, arg5]),
+                EINVAL,
+                "PR_SET_THP_DISABLE: unused arguments"
+            );
             task.group().thp_disabled.store(arg2 != 0, Ordering::Relaxed);
         }
         PR_GET_THP_DISABLE => {
-            ensure!(unused(&[arg2, arg3, arg4, arg5]), EINVAL, "PR_GET_THP_DISABLE: unused arguments");
+            ensure!(
+                unused(&[arg2, arg3, arg4, arg5]),
+                EINVAL,
+                "PR_GET_THP_DISABLE: unused arguments"
+            );
             return Ok(task.group().thp_disabled.load(Ordering::Relaxed).into());
         }
         PR_CAP_AMBIENT => return cap_ambient(cx, arg2, arg3, arg4, arg5),
@@ -210,7 +232,11 @@ fn set_securebits(cx: &Cx<'_>, bits: u64) -> Result<()> {
 fn cap_ambient(cx: &Cx<'_>, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> Result<usize> {
     let mut new = (*cx.task.cred()).clone();
     if arg2 == PR_CAP_AMBIENT_CLEAR_ALL {
-        ensure!(arg3 | arg4 | arg5 == 0, EINVAL, "PR_CAP_AMBIENT: unused arguments");
+        ensure!(
+            arg3 | arg4 | arg5 == 0,
+            EINVAL,
+            "PR_CAP_AMBIENT: unused arguments"
+        );
         new.cap_ambient = Capabilities::empty();
         cx.task.commit_creds(new);
         return Ok(0);

@@ -13,7 +13,7 @@ use crate::abi;
 use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr};
 use crate::wait_until::{WaitKind, wait_until};
-use crate::{restart, signal_frame, siginfo};
+use crate::{restart, siginfo, signal_frame};
 
 /// Bytes in the kernel's `sigset_t`.
 const SIGSET_SIZE: usize = 8;
@@ -71,7 +71,11 @@ pub fn rt_sigaction(
     oldact: UserOutPtr<abi::SigAction>,
     sigsetsize: usize,
 ) -> Result<usize> {
-    ensure!(sigsetsize == SIGSET_SIZE, EINVAL, "rt_sigaction: not the size of a sigset_t");
+    ensure!(
+        sigsetsize == SIGSET_SIZE,
+        EINVAL,
+        "rt_sigaction: not the size of a sigset_t"
+    );
     let act = act.read_opt(cx)?;
     let Some(signal) = signal_arg(signum)? else {
         bail!(EINVAL, "no such signal");
@@ -120,7 +124,11 @@ pub fn rt_sigprocmask(
     oldset: UserOutPtr<u64>,
     sigsetsize: usize,
 ) -> Result<usize> {
-    ensure!(sigsetsize == SIGSET_SIZE, EINVAL, "rt_sigprocmask: not the size of a sigset_t");
+    ensure!(
+        sigsetsize == SIGSET_SIZE,
+        EINVAL,
+        "rt_sigprocmask: not the size of a sigset_t"
+    );
     let old = cx.task.sig.blocked();
     if let Some(set) = set.read_opt(cx)? {
         let set = SignalSet(set);
@@ -153,7 +161,11 @@ pub fn pause(cx: &mut Cx<'_>) -> Result<usize> {
 
 /// `rt_sigsuspend(2)`.
 pub fn rt_sigsuspend(cx: &mut Cx<'_>, mask: UserInPtr<u64>, sigsetsize: usize) -> Result<usize> {
-    ensure!(sigsetsize == SIGSET_SIZE, EINVAL, "rt_sigsuspend: not the size of a sigset_t");
+    ensure!(
+        sigsetsize == SIGSET_SIZE,
+        EINVAL,
+        "rt_sigsuspend: not the size of a sigset_t"
+    );
     cx.task.set_user_sigmask(SignalSet(mask.read(cx)?));
     wait_for_signal(cx);
     bail!(ERESTARTNOHAND)
@@ -166,7 +178,9 @@ pub fn kill(cx: &mut Cx<'_>, pid: i32, sig: i32) -> Result<usize> {
     let ns = cx.task.pid_ns();
     match pid {
         1.. => {
-            let task = tasks.find_task(ns, PidNr(pid)).ok_or(err!(ESRCH, "no such process"))?;
+            let task = tasks
+                .find_task(ns, PidNr(pid))
+                .ok_or(err!(ESRCH, "no such process"))?;
             user_kill(cx.task, task.group(), signal_arg(sig)?, info)?;
         }
         i32::MIN => bail!(ESRCH, "kill: not a process group"),
@@ -188,7 +202,9 @@ pub fn kill(cx: &mut Cx<'_>, pid: i32, sig: i32) -> Result<usize> {
 /// `tkill(2)`.
 pub fn tkill(cx: &mut Cx<'_>, tid: i32, sig: i32) -> Result<usize> {
     ensure!(tid > 0, EINVAL, "tkill: not a thread");
-    send_specific(cx, None, tid, sig, |signal| from_kill(cx, signal, si_code::SI_TKILL))
+    send_specific(cx, None, tid, sig, |signal| {
+        from_kill(cx, signal, si_code::SI_TKILL)
+    })
 }
 
 /// `tgkill(2)`.
@@ -207,7 +223,11 @@ fn send_specific(
     info: impl FnOnce(Signal) -> SigInfo,
 ) -> Result<usize> {
     let ns = cx.task.pid_ns();
-    let task = cx.kernel.tasks.find_task(ns, PidNr(tid)).ok_or(err!(ESRCH, "no such thread"))?;
+    let task = cx
+        .kernel
+        .tasks
+        .find_task(ns, PidNr(tid))
+        .ok_or(err!(ESRCH, "no such thread"))?;
     if let Some(tgid) = tgid {
         ensure!(
             task.group().tgid.nr_in(ns) == PidNr(tgid),
@@ -230,12 +250,7 @@ fn check_queue_info(info: abi::SigInfo, to: i32, own: PidNr) -> Result<abi::SigI
 }
 
 /// `rt_sigqueueinfo(2)`.
-pub fn rt_sigqueueinfo(
-    cx: &mut Cx<'_>,
-    tgid: i32,
-    sig: i32,
-    info: UserInPtr<abi::SigInfo>,
-) -> Result<usize> {
+pub fn rt_sigqueueinfo(cx: &mut Cx<'_>, tgid: i32, sig: i32, info: UserInPtr<abi::SigInfo>) -> Result<usize> {
     let info = check_queue_info(info.read(cx)?, tgid, cx.task.tid())?;
     let task = cx.kernel.tasks.find_task(cx.task.pid_ns(), PidNr(tgid));
     let task = task.ok_or(err!(ESRCH, "no such process"))?;
@@ -261,7 +276,11 @@ pub fn rt_tgsigqueueinfo(
 
 /// `rt_sigpending(2)`.
 pub fn rt_sigpending(cx: &mut Cx<'_>, set: UserOutPtr<u64>, sigsetsize: usize) -> Result<usize> {
-    ensure!(sigsetsize <= SIGSET_SIZE, EINVAL, "rt_sigpending: more than a sigset_t");
+    ensure!(
+        sigsetsize <= SIGSET_SIZE,
+        EINVAL,
+        "rt_sigpending: more than a sigset_t"
+    );
     let pending = cx.task.pending_signals().intersection(cx.task.sig.blocked());
     cx.hal()
         .copy_to_user(set.addr(), &pending.0.to_le_bytes()[..sigsetsize])?;
@@ -276,7 +295,11 @@ pub fn rt_sigtimedwait(
     timeout: UserInPtr<abi::Timespec>,
     sigsetsize: usize,
 ) -> Result<usize> {
-    ensure!(sigsetsize == SIGSET_SIZE, EINVAL, "rt_sigtimedwait: not the size of a sigset_t");
+    ensure!(
+        sigsetsize == SIGSET_SIZE,
+        EINVAL,
+        "rt_sigtimedwait: not the size of a sigset_t"
+    );
     let set = SignalSet(set.read(cx)?).without(SignalSet::UNBLOCKABLE);
     let deadline = match timeout.read_opt(cx)? {
         None => Ktime::MAX,
