@@ -35,7 +35,7 @@ impl<T> BootCell<T> {
     }
 
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self) -> &T {
         // SAFETY: `set` runs only before anything keeps a reference (its contract).
         unsafe { &*self.0.get() }

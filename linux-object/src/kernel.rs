@@ -32,8 +32,6 @@ use crate::tty::Ttys;
 pub struct BootInfo {
     /// The kernel command line.
     pub cmdline: String,
-    /// The initial RAM file system: newc archives, each plain or gzip.
-    pub initrd: Option<&'static [u8]>,
 }
 
 /// A running kernel.

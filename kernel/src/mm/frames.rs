@@ -71,7 +71,7 @@ pub static KERNEL_STACKS: AtomicUsize = AtomicUsize::new(0);
 pub static HEAP: AtomicUsize = AtomicUsize::new(0);
 
 /// The metadata of a frame.
-#[inline]
+#[inline(always)]
 pub fn meta(pfn: u32) -> &'static FrameMeta {
     &META.get()[pfn as usize]
 }
@@ -169,7 +169,7 @@ impl FrameCache {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&self) -> Option<u32> {
         let len = self.len.get();
         if len == 0 {
@@ -248,7 +248,7 @@ pub fn count_usable(frames: usize) {
 }
 
 /// One frame, `refs` and `owner` 0, contents arbitrary.
-#[inline]
+#[inline(always)]
 pub fn alloc_one(reserve: Reserve) -> Option<u32> {
     let cache = &percpu::this().frames;
     match cache.pop() {

@@ -99,7 +99,7 @@ impl List {
 }
 
 /// The class for a layout; `None`: whole pages.
-#[inline]
+#[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
     let size = if layout.align() <= 16 {
         layout.size()

@@ -26,19 +26,19 @@ pub const KERNEL_BASE: usize = 0xffff_ffff_8000_0000;
 pub const PAGE_SIZE: usize = linux_object::ids::PAGE_SIZE;
 
 /// The address at which the kernel sees a physical address.
-#[inline]
+#[inline(always)]
 pub fn phys_to_virt<T>(phys: u64) -> *mut T {
     (phys as usize + PHYS_OFFSET) as *mut T
 }
 
 /// The address at which the kernel sees a page frame.
-#[inline]
+#[inline(always)]
 pub fn frame_to_virt(pfn: u32) -> *mut u8 {
     phys_to_virt(u64::from(pfn) << linux_object::ids::PAGE_SHIFT)
 }
 
 /// The physical address behind an address of the direct map or the image.
-#[inline]
+#[inline(always)]
 pub fn virt_to_phys(virt: usize) -> u64 {
     let base = if virt >= KERNEL_BASE {
         KERNEL_BASE

@@ -54,37 +54,41 @@ type Shared = Arc<dyn MachineThread>;
 static READY: Lock<VecDeque<Shared>> = Lock::new(VecDeque::new());
 static CURRENT: [Lock<Option<Shared>>; 32] = [const { Lock::new(None) }; 32];
 static IDLE: [Lock<Option<Shared>>; 32] = [const { Lock::new(None) }; 32];
+static ENDED: Lock<VecDeque<Shared>> = Lock::new(VecDeque::new());
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// Puts the running thread into the shared queue and takes another. The thread is in the queue before it
-/// has left its stack: the next CPU has to wait for it.
-fn reschedule(hal: &dyn Hal, requeue: bool) {
+/// The next thread for this CPU, and the one that runs.
+fn choose() -> (Shared, Shared) {
     let cpu = this_cpu();
     let next = READY.lock().pop_front();
-    let idle = IDLE[cpu].lock().clone().expect("an idle thread");
-    let next = next.unwrap_or_else(|| idle.clone());
+    let idle = || IDLE[cpu].lock().clone().expect("an idle thread");
+    let next = next.unwrap_or_else(idle);
     let prev = CURRENT[cpu]
         .lock()
         .replace(next.clone())
         .expect("a running thread");
-    if requeue && !Arc::ptr_eq(&prev, &idle) {
+    (prev, next)
+}
+
+/// Puts the running thread into the shared queue and takes another. The thread is in the queue before it
+/// has left its stack: the next CPU has to wait for it.
+fn reschedule(hal: &dyn Hal) {
+    let (prev, next) = choose();
+    let idle = IDLE[this_cpu()].lock().clone();
+    if !idle.is_some_and(|idle| Arc::ptr_eq(&prev, &idle)) {
         READY.lock().push_back(prev.clone());
     }
-    drop(idle);
-    if Arc::ptr_eq(&prev, &next) {
-        return;
-    }
-    if !requeue {
-        // The thread never comes back to drop its references; they are leaked.
-        let (prev, next) = (
-            core::mem::ManuallyDrop::new(prev),
-            core::mem::ManuallyDrop::new(next),
-        );
-        LEFT.fetch_sub(1, Relaxed);
+    if !Arc::ptr_eq(&prev, &next) {
         hal.switch(&prev, &next);
-        unreachable!("a thread that ended came back");
     }
-    hal.switch(&prev, &next);
+}
+
+/// Ends the running thread. Its last reference goes with `ENDED`, on another stack.
+fn end() -> Shared {
+    let (prev, next) = choose();
+    ENDED.lock().push_back(prev);
+    LEFT.fetch_sub(1, Relaxed);
+    next
 }
 
 /// Threads hop between CPUs through one queue, with vector registers and stack contents.
@@ -112,7 +116,7 @@ pub fn migrate(hal: &dyn Hal) {
                     program.regs.rdi
                 );
                 hal.activate(None);
-                reschedule(hal, true);
+                reschedule(hal);
                 hal.activate(Some(&program.space));
                 if this_cpu() != last {
                     MOVES.fetch_add(1, Relaxed);
@@ -120,7 +124,7 @@ pub fn migrate(hal: &dyn Hal) {
                 }
             }
             program.end(hal);
-            reschedule(hal, false);
+            end()
         }));
         READY.lock().push_back(thread.expect("a thread"));
     }
@@ -130,12 +134,14 @@ pub fn migrate(hal: &dyn Hal) {
         *IDLE[cpu].lock() = Some(boot.clone());
         *CURRENT[cpu].lock() = Some(boot);
         while LEFT.load(Relaxed) > 0 {
-            reschedule(hal, true);
+            reschedule(hal);
             hal.relax();
         }
         *IDLE[cpu].lock() = None;
         *CURRENT[cpu].lock() = None;
     });
+    let ended = core::mem::take(&mut *ENDED.lock());
+    drop(ended);
     assert!(percpu::count() == 1 || MOVES.load(Relaxed) > 0);
 }
 

@@ -43,27 +43,14 @@ pub fn take_turn(hal: &dyn Hal) {
     hal.switch(&prev, &next);
 }
 
-/// Ends the running thread.
-fn end(hal: &dyn Hal) {
+/// Ends the running thread; the next one runs.
+fn end() -> Arc<dyn MachineThread> {
     LEFT.fetch_sub(1, Relaxed);
-    let (prev, next) = {
-        let mut s = SCHEDULER.lock();
-        let next = s.ready.pop_front().expect("the boot thread");
-        let prev = s.current.replace(next.clone()).expect("a running thread");
-        s.ended.push(prev);
-        // Both are kept by the scheduler; nothing is dropped on this stack any more.
-        (
-            core::mem::ManuallyDrop::new(s.ended[s.ended.len() - 1].clone()),
-            core::mem::ManuallyDrop::new(next),
-        )
-    };
-    // The extra references are given back without drop glue on the other side of the switch.
-    // SAFETY: `ended` and `current` hold one reference each while the switch happens.
-    unsafe {
-        Arc::decrement_strong_count(Arc::as_ptr(&prev));
-        Arc::decrement_strong_count(Arc::as_ptr(&next));
-    }
-    hal.switch(&prev, &next);
+    let mut s = SCHEDULER.lock();
+    let next = s.ready.pop_front().expect("the boot thread");
+    let prev = s.current.replace(next.clone()).expect("a running thread");
+    s.ended.push(prev);
+    next
 }
 
 /// Runs `count` threads of `body` to their end.
@@ -77,7 +64,7 @@ pub fn run(hal: &dyn Hal, count: usize, body: impl Fn(usize) + Send + Sync + Cop
         let thread = hal
             .new_thread(Box::new(move || {
                 body(i);
-                end(&crate::hal::Machine);
+                end()
             }))
             .expect("a thread");
         SCHEDULER.lock().ready.push_back(thread);

@@ -19,8 +19,12 @@ use super::{kernel_map, percpu};
 pub fn activate(space: Option<&Arc<dyn AddressSpace>>) {
     let cpu = percpu::this();
     let tables = space.map(|space| {
-        let tables: Option<&PageTables> = space.as_any().downcast_ref();
-        tables.expect("page tables of this machine")
+        debug_assert!(
+            space.as_any().is::<PageTables>(),
+            "page tables of another machine"
+        );
+        // SAFETY: the kernel has one machine, whose `new_address_space` makes all handles.
+        unsafe { &*Arc::as_ptr(space).cast::<PageTables>() }
     });
     let new = tables.map_or(core::ptr::null(), core::ptr::from_ref);
     let old = cpu.space.get();

@@ -48,20 +48,20 @@ unsafe impl Sync for PageTables {}
 // SAFETY: nothing in it belongs to a thread or CPU.
 unsafe impl Send for PageTables {}
 
-#[inline]
+#[inline(always)]
 fn table(pfn: u32) -> &'static Table {
     // SAFETY: `pfn` is a table of a live tree, an initialised frame in the direct map that is only
     // accessed through atomics until it is freed.
     unsafe { &*frame_to_virt(pfn).cast::<Table>() }
 }
 
-#[inline]
+#[inline(always)]
 fn child(entry: u64) -> u32 {
     ((entry & pte::FRAME_MASK) >> 12) as u32
 }
 
 /// Shift of the address bits that index a table of this level (1: leaf).
-#[inline]
+#[inline(always)]
 const fn shift(level: u32) -> u32 {
     3 + 9 * level
 }
@@ -75,7 +75,7 @@ fn set_occupancy(m: &FrameMeta, map: u64) {
     m.prev.store((map >> 32) as u32, Relaxed);
 }
 
-#[inline]
+#[inline(always)]
 fn occupy(m: &FrameMeta, index: usize) {
     let group = index / 8;
     let word = if group < 32 { &m.next } else { &m.prev };
@@ -131,7 +131,7 @@ impl PageTables {
     }
 
     /// The leaf table for an address.
-    #[inline]
+    #[inline(always)]
     fn leaf(&self, at: u64) -> Option<u32> {
         if self.leaf_key.get() == at >> 21 {
             return Some(self.leaf.get());

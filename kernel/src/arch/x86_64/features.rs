@@ -73,7 +73,7 @@ static FEATURES: BootCell<Features> = BootCell::new(Features {
 });
 
 /// The features in use.
-#[inline]
+#[inline(always)]
 pub fn get() -> &'static Features {
     FEATURES.get()
 }
@@ -176,7 +176,7 @@ pub fn enable() {
 }
 
 /// The cycle counter.
-#[inline]
+#[inline(always)]
 pub fn rdtsc() -> u64 {
     // SAFETY: reads a register.
     unsafe { core::arch::x86_64::_rdtsc() }

@@ -5,7 +5,8 @@
 
 use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
-use core::arch::x86_64::{_fxrstor64, _fxsave64, _xrstor64, _xsave64, _xsaveopt64};
+use core::arch::asm;
+use core::arch::x86_64::{_fxrstor64, _fxsave64};
 use core::ptr::NonNull;
 
 use linux_object::err;
@@ -57,13 +58,14 @@ impl FpuArea {
 
     /// Stores the registers' state, all of it.
     pub fn save_all(&self) {
-        let f = features::get();
+        let (area, f) = (self.0.as_ptr(), features::get());
+        let (low, high) = (f.xcr0 as u32, (f.xcr0 >> 32) as u32);
         // SAFETY: aligned memory of the size that XCR0 asks for.
         unsafe {
             if f.xsave {
-                _xsave64(self.0.as_ptr(), f.xcr0);
+                asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
             } else {
-                _fxsave64(self.0.as_ptr());
+                _fxsave64(area);
             }
         }
     }
@@ -71,25 +73,28 @@ impl FpuArea {
     /// Stores what changed since this area was last loaded on this CPU.
     #[inline]
     pub fn save(&self) {
-        let f = features::get();
-        if f.xsaveopt {
-            // SAFETY: aligned memory of the size that XCR0 asks for.
-            unsafe { _xsaveopt64(self.0.as_ptr(), f.xcr0) }
-        } else {
-            self.save_all();
+        let (area, f) = (self.0.as_ptr(), features::get());
+        if !f.xsaveopt {
+            return self.save_all();
+        }
+        let (low, high) = (f.xcr0 as u32, (f.xcr0 >> 32) as u32);
+        // SAFETY: aligned memory of the size that XCR0 asks for.
+        unsafe {
+            asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
         }
     }
 
     /// Loads the registers.
     #[inline]
     pub fn load(&self) {
-        let f = features::get();
+        let (area, f) = (self.0.as_ptr(), features::get());
+        let (low, high) = (f.xcr0 as u32, (f.xcr0 >> 32) as u32);
         // SAFETY: the area holds a valid state: it was initialised, saved, or checked by `set`.
         unsafe {
             if f.xsave {
-                _xrstor64(self.0.as_ptr(), f.xcr0);
+                asm!("xrstor64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
             } else {
-                _fxrstor64(self.0.as_ptr());
+                _fxrstor64(area);
             }
         }
     }

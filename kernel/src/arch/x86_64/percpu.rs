@@ -124,7 +124,7 @@ static CPUS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::
 static NR_CPUS: AtomicUsize = AtomicUsize::new(0);
 
 /// This CPU's state.
-#[inline]
+#[inline(always)]
 pub fn this() -> &'static PerCpu {
     let this: *const PerCpu;
     // SAFETY: in kernel mode the GS base is this CPU's `PerCpu`, whose first word is its address.

@@ -1,8 +1,8 @@
 //! Page-table entries (Intel SDM vol. 3, 4.5).
 //!
-//! Bits that the CPU ignores hold what `PageFlags` says beyond the hardware: that an entry exists
-//! although it is not present (a page without any access), that it is readable in its own right,
-//! special or anonymous.
+//! The bits that the CPU ignores hold what `PageFlags` says beyond the hardware, in the places that the
+//! flags have in `PageFlags`, from bit 52 on: an entry can exist although it is not present (a page
+//! without any access), be special, anonymous, and so on. Accessed and dirty are the hardware's own.
 
 use linux_object::hal::{PageFlags, Pte};
 use linux_object::ids::Frame;
@@ -30,9 +30,8 @@ pub const NO_EXEC: u64 = 1 << 63;
 
 /// Software: the entry exists.
 const MAPPED: u64 = 1 << 9;
-const SPECIAL: u64 = 1 << 10;
-const ANON: u64 = 1 << 11;
-const READ: u64 = 1 << 52;
+/// Where the flags are that the hardware does not keep.
+const SOFTWARE_SHIFT: u32 = 52;
 
 /// Where the frame number is.
 pub const FRAME_MASK: u64 = 0x000f_ffff_ffff_f000;
@@ -40,54 +39,54 @@ pub const FRAME_MASK: u64 = 0x000f_ffff_ffff_f000;
 pub const TABLE: u64 = PRESENT | WRITE | USER | ACCESSED;
 
 /// The hardware entry.
-#[inline]
+#[inline(always)]
 pub fn encode(pte: Pte) -> u64 {
     u64::from(pte.frame.0) << 12 | encode_flags(pte.flags)
 }
 
-#[inline]
-fn bit(flags: PageFlags, flag: PageFlags, bit: u64) -> u64 {
-    // Without a branch: all constants but `flags` are known.
-    let shift_from = flag.bits().trailing_zeros();
-    let shift_to = bit.trailing_zeros();
-    ((u64::from(flags.bits()) >> shift_from) & 1) << shift_to
-}
+/// Where the hardware's bits are, relative to those in `PageFlags`.
+const ACCESSED_SHIFT: u32 = 1;
+const DIRTY_SHIFT: u32 = 3;
+const NO_EXEC_SHIFT: u32 = 61;
+
+const _: () = {
+    assert!((PageFlags::ACCESSED.bits() as u64) << ACCESSED_SHIFT == ACCESSED);
+    assert!((PageFlags::DIRTY.bits() as u64) << DIRTY_SHIFT == DIRTY);
+    assert!((PageFlags::EXEC.bits() as u64) << NO_EXEC_SHIFT == NO_EXEC);
+    assert!(PageFlags::WRITE.bits() as u64 == WRITE);
+    assert!(PageFlags::all().bits() < 1 << 7);
+};
+
+const ACCESS: u32 = PageFlags::READ.bits() | PageFlags::WRITE.bits() | PageFlags::EXEC.bits();
+const NOTED: u32 = PageFlags::ACCESSED.bits() | PageFlags::DIRTY.bits();
+const KEPT: u32 = PageFlags::all().bits() & !NOTED;
 
 /// The hardware bits for flags.
-#[inline]
+#[inline(always)]
 pub fn encode_flags(flags: PageFlags) -> u64 {
-    let any = PageFlags::READ.bits() | PageFlags::WRITE.bits() | PageFlags::EXEC.bits();
+    let bits = u64::from(flags.bits());
+    let exec = u64::from(PageFlags::EXEC.bits());
     MAPPED
         | USER
-        | u64::from(flags.bits() & any != 0)
-        | bit(flags, PageFlags::READ, READ)
-        | bit(flags, PageFlags::WRITE, WRITE)
-        | (bit(flags, PageFlags::EXEC, NO_EXEC) ^ NO_EXEC)
-        | bit(flags, PageFlags::DIRTY, DIRTY)
-        | bit(flags, PageFlags::ACCESSED, ACCESSED)
-        | bit(flags, PageFlags::SPECIAL, SPECIAL)
-        | bit(flags, PageFlags::ANON, ANON)
+        | u64::from(flags.bits() & ACCESS != 0)
+        | bits & WRITE
+        | (!bits & exec) << NO_EXEC_SHIFT
+        | bits << ACCESSED_SHIFT & ACCESSED
+        | bits << DIRTY_SHIFT & DIRTY
+        | (bits & u64::from(KEPT)) << SOFTWARE_SHIFT
 }
 
 /// The flags of an entry.
-#[inline]
+#[inline(always)]
 fn decode_flags(entry: u64) -> PageFlags {
-    let pick = |bit: u64, flag: PageFlags| {
-        (((entry >> bit.trailing_zeros()) & 1) as u32) << flag.bits().trailing_zeros()
-    };
-    PageFlags::from_bits_retain(
-        pick(READ, PageFlags::READ)
-            | pick(WRITE, PageFlags::WRITE)
-            | (pick(NO_EXEC, PageFlags::EXEC) ^ PageFlags::EXEC.bits())
-            | pick(DIRTY, PageFlags::DIRTY)
-            | pick(ACCESSED, PageFlags::ACCESSED)
-            | pick(SPECIAL, PageFlags::SPECIAL)
-            | pick(ANON, PageFlags::ANON),
-    )
+    let kept = (entry >> SOFTWARE_SHIFT) as u32 & KEPT;
+    let accessed = (entry >> ACCESSED_SHIFT) as u32 & PageFlags::ACCESSED.bits();
+    let dirty = (entry >> DIRTY_SHIFT) as u32 & PageFlags::DIRTY.bits();
+    PageFlags::from_bits_retain(kept | accessed | dirty)
 }
 
 /// The entry's meaning; it is not zero.
-#[inline]
+#[inline(always)]
 pub fn decode(entry: u64) -> Pte {
     Pte {
         frame: Frame(((entry & FRAME_MASK) >> 12) as u32),

@@ -41,8 +41,8 @@ pub struct Thread {
     fpu_cpu: Cell<u32>,
     fs_base: Cell<u64>,
     gs_base: Cell<u64>,
-    /// Where user mode left its registers, on the thread's own stack; null before.
-    regs: Cell<*mut UserRegs>,
+    /// The registers of the last trap from user mode, on this thread's stack; 0: none.
+    user_regs: Cell<usize>,
 }
 
 // SAFETY: the cells are used by the thread itself, or by others while it does not run (the contract of
@@ -92,7 +92,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
-            regs: Cell::new(core::ptr::null_mut()),
+            user_regs: Cell::new(0),
         });
         // SAFETY: the top of a mapped stack that nobody uses yet.
         unsafe {
@@ -121,23 +121,23 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
-            regs: Cell::new(core::ptr::null_mut()),
+            user_regs: Cell::new(0),
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_current(&self) -> bool {
         core::ptr::eq(percpu::this().thread.get(), self)
     }
 
     /// Whether this CPU's registers hold the state of this thread.
-    #[inline]
+    #[inline(always)]
     fn is_live(&self) -> bool {
         let cpu = percpu::this();
         core::ptr::eq(cpu.fpu_owner.get(), self) && self.fpu_cpu.get() == cpu.id.get()
     }
 
-    #[inline]
+    #[inline(always)]
     fn own_registers(&self) {
         let cpu = percpu::this();
         cpu.fpu_owner.set(self);
@@ -161,6 +161,22 @@ impl Thread {
             self.load_bases();
             self.own_registers();
         }
+    }
+
+    /// Remembers where the user's registers are, if the last trap on this CPU was this thread's.
+    #[inline]
+    fn note_user_regs(&self) {
+        let regs = percpu::this().regs.get() as usize;
+        if self.on_stack(regs) {
+            self.user_regs.set(regs);
+        }
+    }
+
+    #[inline]
+    fn on_stack(&self, addr: usize) -> bool {
+        self.stack
+            .as_ref()
+            .is_some_and(|stack| stack.range().contains(&addr))
     }
 
     /// User code may have changed the bases itself.
@@ -212,8 +228,16 @@ impl Drop for Thread {
 extern "C" fn thread_main(thread: &Thread) -> ! {
     thread.load_user_state();
     let entry = thread.entry.take().expect("a thread starts once");
-    entry();
-    panic!("a thread returned");
+    let next = entry();
+    let next_thread = Arc::as_ptr(&next).cast::<Thread>();
+    // A reference held here would never be given back. The scheduler, which chose `next` to run on
+    // this CPU, keeps it alive.
+    assert!(Arc::strong_count(&next) > 1, "nobody keeps the next thread");
+    drop(next);
+    crate::lockdep::assert_none_held("the end of a thread");
+    // SAFETY: kept alive as said; this thread is alive until it is off its stack (`Thread::drop` waits).
+    unsafe { leave(thread, &*next_thread) };
+    unreachable!("a thread that ended came back");
 }
 
 #[unsafe(no_mangle)]
@@ -246,9 +270,33 @@ pub fn boot_thread() -> Arc<dyn MachineThread> {
     thread.clone()
 }
 
+/// The thread behind a handle.
+#[inline(always)]
 fn of(thread: &Arc<dyn MachineThread>) -> &Thread {
-    let thread: Option<&Thread> = thread.as_any().downcast_ref();
-    thread.expect("a thread of this machine")
+    debug_assert!(thread.as_any().is::<Thread>(), "a thread of another machine");
+    // SAFETY: the kernel has one machine, whose `new_thread` and `boot_thread` make all handles.
+    unsafe { &*Arc::as_ptr(thread).cast::<Thread>() }
+}
+
+/// Continues `next`; returns when someone continues `prev`.
+///
+/// # Safety
+/// Both live until they are left; `prev` runs here, and its user state has been saved.
+#[inline(always)]
+unsafe fn leave(prev: &Thread, next: &Thread) {
+    let cpu = percpu::this();
+    cpu.thread.set(next);
+    // SAFETY: `next` has a saved stack pointer, as it was switched away from or made by `new`;
+    // `on_cpu` keeps two CPUs off one stack.
+    unsafe {
+        switch_stacks(
+            prev.rsp.get(),
+            &prev.on_cpu,
+            next.rsp.get(),
+            &next.on_cpu,
+            cpu.switch_stack_top(),
+        );
+    }
 }
 
 /// Leaves `prev`, continues `next`.
@@ -260,21 +308,9 @@ pub fn switch(prev: &Arc<dyn MachineThread>, next: &Arc<dyn MachineThread>) {
         return;
     }
     prev.save_user_state();
-    let cpu = percpu::this();
-    cpu.thread.set(next);
-    // Entering user mode sets it; until then it is the thread's last place.
-    prev.regs.set(cpu.regs.replace(next.regs.get()));
-    // SAFETY: both threads are kept alive by the references; `next` has a saved stack pointer, as it
-    // was switched away from or made by `new`; `on_cpu` keeps two CPUs off one stack.
-    unsafe {
-        switch_stacks(
-            prev.rsp.get(),
-            &prev.on_cpu,
-            next.rsp.get(),
-            &next.on_cpu,
-            cpu.switch_stack_top(),
-        );
-    }
+    prev.note_user_regs();
+    // SAFETY: both threads are kept alive by the references.
+    unsafe { leave(prev, next) };
     // Some time later, perhaps on another CPU.
     prev.load_user_state();
 }
@@ -357,16 +393,6 @@ impl MachineThread for Thread {
         self
     }
 
-    fn user_regs(&self) -> Option<UserRegs> {
-        let regs = self.regs.get();
-        if self.on_cpu.load(Acquire) || regs.is_null() {
-            return None;
-        }
-        // SAFETY: points into the thread's stack, which lives as long as the thread does. Should it
-        // start to run now, the words are stale or mixed, but plain numbers.
-        Some(unsafe { regs.read_volatile() })
-    }
-
     fn backtrace(&self, out: &mut [u64]) -> usize {
         let Some(stack) = &self.stack else {
             return 0;
@@ -378,6 +404,16 @@ impl MachineThread for Thread {
         // walk below survives, since it stays within the stack.
         let rsp = unsafe { self.rsp.get().read_volatile() };
         crate::backtrace::walk_saved(rsp as usize, stack.range(), out)
+    }
+
+    fn user_regs(&self) -> Option<UserRegs> {
+        let at = self.user_regs.get();
+        if self.on_cpu.load(Acquire) || !self.on_stack(at) {
+            return None;
+        }
+        // SAFETY: within the thread's stack, and `run_user` was given it as its registers. If the
+        // thread starts to run now, or has left its user loop, the words are stale but readable.
+        Some(unsafe { (at as *const UserRegs).read_volatile() })
     }
 }
 

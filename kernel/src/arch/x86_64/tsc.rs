@@ -113,7 +113,8 @@ impl Reference {
     /// The reference and the TSC at the same moment: the reading that took the shortest of several.
     fn sample(&self) -> Sample {
         let mut best = None;
-        for _ in 0..5 {
+        // The first rounds are slow: cold caches, or code that an emulator has to translate.
+        for _ in 0..core::hint::black_box(20) {
             let before = rdtsc_ordered();
             let reference = self.read();
             let apic = apic::timer_count();
@@ -208,6 +209,11 @@ fn known_tsc_hz() -> Option<u64> {
     cpuid.get_tsc_info()?.tsc_frequency()
 }
 
+/// Cycles per second.
+pub fn hz() -> u64 {
+    PARAMS.get().hz
+}
+
 /// Time since boot.
 #[inline]
 pub fn now() -> Ktime {
@@ -221,11 +227,6 @@ pub fn at(time: Ktime) -> u64 {
     let p = PARAMS.get();
     let cycles = u128::from(time.0) * u128::from(p.hz) / u128::from(NS_PER_SEC);
     u64::try_from(cycles).unwrap_or(u64::MAX).saturating_add(p.base)
-}
-
-/// Cycles per second.
-pub fn hz() -> u64 {
-    PARAMS.get().hz
 }
 
 /// APIC timer ticks in a span, at most what its counter holds.
