@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod restart;
 pub mod siginfo;
 pub mod signal_frame;
+pub mod start;
 pub mod strace;
 pub mod table;
 pub mod thread;
