@@ -18,6 +18,7 @@ pub mod restart;
 pub mod rw;
 pub mod siginfo;
 pub mod signal_frame;
+pub mod start;
 pub mod strace;
 pub mod table;
 pub mod thread;
