@@ -39,7 +39,9 @@ pub fn retry<T>(
 ) -> Result<Result<T, WaitError>> {
     match attempt() {
         Err(error) if is_again(error) && !nowait && !file.nonblocking() => {
-            let Some(queue) = ops.wait_queue() else { return Err(error) };
+            let Some(queue) = ops.wait_queue() else {
+                return Err(error);
+            };
             let events = if write {
                 PollEvents::WRITABLE
             } else {
@@ -90,7 +92,13 @@ fn with_position<T>(
 }
 
 /// `read(2)` at the position, or at `at`.
-pub fn read(cx: &Cx<'_>, file: &Arc<OpenFile>, mut to: UserIo<'_>, at: Option<u64>, nowait: bool) -> Result<usize> {
+pub fn read(
+    cx: &Cx<'_>,
+    file: &Arc<OpenFile>,
+    mut to: UserIo<'_>,
+    at: Option<u64>,
+    nowait: bool,
+) -> Result<usize> {
     ensure!(file.flags().readable(), EBADF, "not open for reading");
     let read = match &file.ops {
         None => {
@@ -273,7 +281,9 @@ fn write_ops(
         let result = retry(cx, file, ops, true, nowait, || {
             rest = from.clone();
             let at = at.map(|at| at + total as u64);
-            with_position(file, ops, at, |offset| ops.write(file, cx.task, offset, &mut rest))
+            with_position(file, ops, at, |offset| {
+                ops.write(file, cx.task, offset, &mut rest)
+            })
         });
         match result {
             Ok(Ok(written)) => {
@@ -299,7 +309,9 @@ pub fn wait_opened(cx: &Cx<'_>, file: &Arc<OpenFile>) -> Result<()> {
     }
     match ops.opened(file) {
         Err(error) if is_again(error) => {
-            let Some(queue) = ops.wait_queue() else { return Err(error) };
+            let Some(queue) = ops.wait_queue() else {
+                return Err(error);
+            };
             let waited = wait_until(
                 cx.task,
                 &[WaitOn::any(queue)],

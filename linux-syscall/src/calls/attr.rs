@@ -38,10 +38,18 @@ pub fn fchmod(cx: &mut Cx<'_>, fd: Fd, mode: u32) -> Result<usize> {
 fn do_chown(cx: &Cx<'_>, path: &Path, owner: u32, group: u32) -> Result<usize> {
     let user_ns = cx.task.user_ns();
     let uid = (owner != u32::MAX)
-        .then(|| user_ns.make_kuid(Uid(owner)).ok_or(err!(EINVAL, "chown: an unmapped id")))
+        .then(|| {
+            user_ns
+                .make_kuid(Uid(owner))
+                .ok_or(err!(EINVAL, "chown: an unmapped id"))
+        })
         .transpose()?;
     let gid = (group != u32::MAX)
-        .then(|| user_ns.make_kgid(Gid(group)).ok_or(err!(EINVAL, "chown: an unmapped id")))
+        .then(|| {
+            user_ns
+                .make_kgid(Gid(group))
+                .ok_or(err!(EINVAL, "chown: an unmapped id"))
+        })
         .transpose()?;
     attr::chown(cx.task, path, uid, gid)?;
     Ok(0)
@@ -108,7 +116,11 @@ fn set_times(
 }
 
 fn at_micros(time: abi::Timeval) -> Result<NewTime> {
-    ensure!((0..1_000_000).contains(&time.usec), EINVAL, "utimes: bad microseconds");
+    ensure!(
+        (0..1_000_000).contains(&time.usec),
+        EINVAL,
+        "utimes: bad microseconds"
+    );
     Ok(NewTime::Set(FileTime(
         i128::from(time.sec) * NANOS + i128::from(time.usec) * 1000,
     )))

@@ -77,12 +77,20 @@ pub fn dup3(cx: &mut Cx<'_>, oldfd: Fd, newfd: Fd, flags: u32) -> Result<usize> 
 pub fn close_range(cx: &mut Cx<'_>, first: u32, last: u32, flags: u32) -> Result<usize> {
     const UNSHARE: u32 = 2;
     const CLOEXEC: u32 = 4;
-    ensure!(flags & !(UNSHARE | CLOEXEC) == 0, EINVAL, "close_range: unknown flags");
+    ensure!(
+        flags & !(UNSHARE | CLOEXEC) == 0,
+        EINVAL,
+        "close_range: unknown flags"
+    );
     ensure!(first <= last, EINVAL, "close_range: first after last");
     let mut files = cx.task.files();
     if flags & UNSHARE != 0 && files.users.load(core::sync::atomic::Ordering::Acquire) > 1 {
         // What would be closed at the end of the table need not be copied.
-        let below = if flags & CLOEXEC == 0 && last == u32::MAX { first } else { u32::MAX };
+        let below = if flags & CLOEXEC == 0 && last == u32::MAX {
+            first
+        } else {
+            u32::MAX
+        };
         let own = files.fork_below(below)?;
         let shared = cx.task.parts.lock().files.replace(own.clone());
         if let Some(shared) = shared {
@@ -151,7 +159,11 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
     let files = cx.task.files();
     let file = files.get(fd)?;
     let path_ok = [F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL];
-    ensure!(!file.is_path() || path_ok.contains(&cmd), EBADF, "opened with O_PATH");
+    ensure!(
+        !file.is_path() || path_ok.contains(&cmd),
+        EBADF,
+        "opened with O_PATH"
+    );
     match cmd {
         F_DUPFD | F_DUPFD_CLOEXEC => {
             let min = u64::from(arg as u32);
@@ -218,7 +230,11 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
         F_GETPIPE_SZ => Ok(pipe_of(&file).ok_or(err!(EBADF, "not a pipe"))?.size()),
         F_ADD_SEALS => {
             let cache = seal_cache(&file)?;
-            ensure!(file.flags().writable(), EPERM, "F_ADD_SEALS: not open for writing");
+            ensure!(
+                file.flags().writable(),
+                EPERM,
+                "F_ADD_SEALS: not open for writing"
+            );
             let seals = u32::try_from(arg).ok().and_then(Seals::from_bits);
             cache.add_seals(seals.ok_or(err!(EINVAL, "F_ADD_SEALS: unknown seals"))?)?;
             Ok(0)

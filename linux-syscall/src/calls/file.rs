@@ -22,7 +22,13 @@ fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize) -> Result<usize> {
     let file = file(cx, fd)?;
-    rw::read(cx, &file, UserIo::new(cx, buf.addr(), checked(count)?), None, false)
+    rw::read(
+        cx,
+        &file,
+        UserIo::new(cx, buf.addr(), checked(count)?),
+        None,
+        false,
+    )
 }
 
 /// `write(2)`.
@@ -182,9 +188,17 @@ pub fn lseek(cx: &mut Cx<'_>, fd: Fd, offset: i64, whence: u32) -> Result<usize>
     }
     let inode = &file.inode;
     let dir = inode.file_type() == FileType::Directory;
-    ensure!(!dir || whence <= SEEK_CUR, EINVAL, "lseek: a directory has no end");
+    ensure!(
+        !dir || whence <= SEEK_CUR,
+        EINVAL,
+        "lseek: a directory has no end"
+    );
     // Asked before the position is locked: a procfs inode looks at tasks.
-    let size = if whence >= SEEK_END { inode.metadata().size } else { 0 };
+    let size = if whence >= SEEK_END {
+        inode.metadata().size
+    } else {
+        0
+    };
     let mut position = file.position.lock();
     let new = match whence {
         SEEK_SET => Some(offset),
@@ -366,7 +380,11 @@ pub fn fallocate(cx: &mut Cx<'_>, fd: Fd, mode: u32, offset: i64, len: i64) -> R
         EPERM,
         "the file is append-only"
     );
-    ensure!(!flags.contains(InodeFlags::IMMUTABLE), EPERM, "the file is immutable");
+    ensure!(
+        !flags.contains(InodeFlags::IMMUTABLE),
+        EPERM,
+        "the file is immutable"
+    );
     match file.inode.file_type() {
         FileType::Fifo => bail!(ESPIPE),
         FileType::Directory => bail!(EISDIR),

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 
 use linux_object::error::{Errno, Result};
-use linux_object::fs::file_lock::{OFFSET_MAX, RecordLock};
 use linux_object::fs::OpenFile;
+use linux_object::fs::file_lock::{OFFSET_MAX, RecordLock};
 use linux_object::ids::Fd;
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure, err};

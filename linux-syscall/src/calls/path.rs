@@ -87,8 +87,16 @@ pub fn openat2(cx: &mut Cx<'_>, dirfd: Fd, path: UserCStr, how: UserInPtr<u8>, s
     const BENEATH: u64 = 8;
     const IN_ROOT: u64 = 0x10;
     const CACHED: u64 = 0x20;
-    ensure!(size >= size_of::<abi::OpenHow>(), EINVAL, "openat2: a short structure");
-    ensure!(size <= linux_object::ids::PAGE_SIZE, E2BIG, "openat2: a long structure");
+    ensure!(
+        size >= size_of::<abi::OpenHow>(),
+        EINVAL,
+        "openat2: a short structure"
+    );
+    ensure!(
+        size <= linux_object::ids::PAGE_SIZE,
+        E2BIG,
+        "openat2: a long structure"
+    );
     let mut arg = abi::OpenHow::default();
     read_extensible(cx, how, size, zerocopy::IntoBytes::as_mut_bytes(&mut arg))?;
     let known = NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH | IN_ROOT | CACHED;
@@ -98,7 +106,11 @@ pub fn openat2(cx: &mut Cx<'_>, dirfd: Fd, path: UserCStr, how: UserInPtr<u8>, s
     let Some(flags) = flags else {
         bail!(EINVAL, "openat2: unknown flags")
     };
-    ensure!(arg.resolve & !known == 0, EINVAL, "openat2: unknown resolve flags");
+    ensure!(
+        arg.resolve & !known == 0,
+        EINVAL,
+        "openat2: unknown resolve flags"
+    );
     ensure!(
         arg.resolve & (BENEATH | IN_ROOT) != BENEATH | IN_ROOT,
         EINVAL,
@@ -106,13 +118,21 @@ pub fn openat2(cx: &mut Cx<'_>, dirfd: Fd, path: UserCStr, how: UserInPtr<u8>, s
     );
     let creates = flags.intersects(OpenFlags::CREAT | OpenFlags::TMPFILE);
     ensure!(
-        if creates { arg.mode & !0o7777 == 0 } else { arg.mode == 0 },
+        if creates {
+            arg.mode & !0o7777 == 0
+        } else {
+            arg.mode == 0
+        },
         EINVAL,
         "openat2: a mode that says nothing"
     );
     if flags.contains(OpenFlags::PATH) {
         let allowed = OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
-        ensure!(allowed.contains(flags), EINVAL, "openat2: O_PATH with other flags");
+        ensure!(
+            allowed.contains(flags),
+            EINVAL,
+            "openat2: O_PATH with other flags"
+        );
     }
     if arg.resolve & CACHED != 0 {
         ensure!(
@@ -214,7 +234,11 @@ pub fn truncate(cx: &mut Cx<'_>, path: UserCStr, length: i64) -> Result<usize> {
 /// `getcwd(2)`: the length with the zero byte.
 pub fn getcwd(cx: &mut Cx<'_>, buf: UserOutPtr<u8>, size: usize) -> Result<usize> {
     let (root, pwd) = cx.task.fs().root_and_pwd();
-    ensure!(!pwd.dentry.is_deleted(), ENOENT, "the working directory was removed");
+    ensure!(
+        !pwd.dentry.is_deleted(),
+        ENOENT,
+        "the working directory was removed"
+    );
     let (mut name, reachable) = path_name(&pwd, &root);
     if !reachable {
         name.splice(0..0, *b"(unreachable)");

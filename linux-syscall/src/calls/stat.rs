@@ -1,10 +1,10 @@
 //! `stat(2) statx(2) statfs(2)`.
 
+use linux_object::ensure;
 use linux_object::error::Result;
 use linux_object::fs::namei::LookupFlags;
 use linux_object::fs::{FileTime, InodeFlags, Metadata, MountFlags, Path, SbFlags};
 use linux_object::ids::Fd;
-use linux_object::ensure;
 
 use crate::abi;
 use crate::abi::AT_FDCWD;
