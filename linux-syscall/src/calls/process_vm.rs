@@ -151,7 +151,11 @@ pub fn process_mrelease(cx: &mut Cx<'_>, pidfd: Fd, flags: u32) -> Result<usize>
         bail!(ESRCH, "process_mrelease: the process has no memory any more")
     };
     // Those who share the memory and live on must keep it.
-    let threads = group.threads().iter().filter(|task| task.try_mm().is_some()).count();
+    let threads = group
+        .threads()
+        .iter()
+        .filter(|task| task.try_mm().is_some())
+        .count();
     let dying = group.is_exiting();
     ensure!(dying, EINVAL, "process_mrelease: the process is not dying");
     ensure!(
