@@ -203,7 +203,8 @@ fn futexes_make_a_mutex() {
             let count = Arc::new(AtomicU32::new(0));
             let latch = Latch::new(4);
             for _ in 0..4 {
-                let (word, inside, count, latch) = (word.clone(), inside.clone(), count.clone(), latch.clone());
+                let (word, inside, count, latch) =
+                    (word.clone(), inside.clone(), count.clone(), latch.clone());
                 spawn(init, move |task| {
                     let key = FutexKey::private(1, 0x1000);
                     let yield_here = SpinLock::<(), class::Leaf>::new(());
@@ -292,7 +293,10 @@ fn busy_tasks_share_by_weight() {
                 tasks.push(task);
             }
             latch.wait(init);
-            let used: Vec<_> = tasks.iter().map(|task| init.kernel().sched.cpu_times(task).total()).collect();
+            let used: Vec<_> = tasks
+                .iter()
+                .map(|task| init.kernel().sched.cpu_times(task).total())
+                .collect();
             // 1024 : 335.
             let ratio = used[0] as f64 / used[1] as f64;
             assert!((2.6..3.6).contains(&ratio), "{used:?}");
@@ -306,22 +310,22 @@ fn affinity_is_obeyed_and_idle_cpus_pull() {
         boot(seed, 3, |init| {
             let latch = Latch::new(6);
             for n in 0..6 {
-                    let latch = latch.clone();
-                    spawn(init, move |task| {
-                        let sched = &task.kernel().sched;
-                        for round in 0..4 {
-                            let cpu = CpuId((n + round) % 3);
-                            sched.set_affinity(task, CpuMask::of(cpu));
-                            if sched.current_cpu() != cpu {
-                                sched.schedule();
-                            }
-                            assert_eq!(sched.current_cpu(), cpu);
-                            sched.set_affinity(task, CpuMask::ALL);
-                            sched.yield_now();
+                let latch = latch.clone();
+                spawn(init, move |task| {
+                    let sched = &task.kernel().sched;
+                    for round in 0..4 {
+                        let cpu = CpuId((n + round) % 3);
+                        sched.set_affinity(task, CpuMask::of(cpu));
+                        if sched.current_cpu() != cpu {
+                            sched.schedule();
                         }
-                        latch.done();
-                    });
-                }
+                        assert_eq!(sched.current_cpu(), cpu);
+                        sched.set_affinity(task, CpuMask::ALL);
+                        sched.yield_now();
+                    }
+                    latch.done();
+                });
+            }
             latch.wait(init);
         });
     });
