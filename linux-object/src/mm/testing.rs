@@ -35,7 +35,7 @@ struct Pages {
 }
 
 /// The machine.
-pub(super) struct TestHal {
+pub(crate) struct TestHal {
     pages: Mutex<Pages>,
     limit: AtomicU32,
     spaces: AtomicU32,
@@ -44,7 +44,7 @@ pub(super) struct TestHal {
 }
 
 /// A machine with its memory.
-pub(super) fn memory(frames: u32) -> (Arc<TestHal>, Arc<Memory>) {
+pub(crate) fn memory(frames: u32) -> (Arc<TestHal>, Arc<Memory>) {
     let hal = Arc::new_cyclic(|me| TestHal {
         pages: Mutex::default(),
         limit: AtomicU32::new(frames),
