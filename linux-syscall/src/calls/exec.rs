@@ -12,10 +12,11 @@ use core::sync::atomic::Ordering;
 use linux_object::error::Result;
 use linux_object::fs::namei::{LookupFlags, path_lookup};
 use linux_object::fs::permission::{Access, inode_permission};
-use linux_object::fs::{OpenFile, OpenFlags, Path, vfs_open};
+use linux_object::fs::{FileTable, FileType, OpenFile, OpenFlags, Path, vfs_open};
 use linux_object::hal::UserRegs;
-use linux_object::ids::{Fd, UserAddr};
+use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};
+use linux_object::task::signal::AltStack;
 use linux_object::{bail, ensure};
 
 use crate::abi::AT_FDCWD;
@@ -133,7 +134,7 @@ impl ReadStrings for ArgStrings {
 fn open_exec(cx: &Cx<'_>, base: Option<&Path>, name: &[u8], lookup: LookupFlags) -> Result<Arc<OpenFile>> {
     let path = path_lookup(cx.task, base, name, lookup)?;
     let inode = path.inode()?;
-    if inode.file_type() == linux_object::fs::FileType::Symlink {
+    if inode.file_type() == FileType::Symlink {
         bail!(ELOOP, "execveat: a symlink, and AT_SYMLINK_NOFOLLOW");
     }
     loader::check_executable(&path)?;
@@ -175,25 +176,40 @@ fn exec_file(
         &program,
         open,
     )?;
-    commit(cx, loaded, filename)
+    // A table shared with others is left to them.
+    let files = cx.task.files();
+    let files = match files.users.load(Ordering::Acquire) {
+        1 => None,
+        _ => Some(files.fork()?),
+    };
+    commit(cx, loaded, filename, files)
 }
 
 /// The caller becomes the new program (Linux's `begin_new_exec` and `setup_new_exec`).
-fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
+fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], files: Option<Arc<FileTable>>) -> Result<()> {
     let task = cx.task;
-    task.group().did_exec.store(true, Ordering::Relaxed);
-    task.group().sighand().flush_handlers(false);
+    let group = task.group();
+    if let Some(files) = files {
+        let shared = task.parts.lock().files.replace(files);
+        if let Some(shared) = shared {
+            shared.leave(task);
+        }
+    }
+    release_mm(cx);
     let old = task.parts.lock().mm.replace(loaded.mm.clone());
     cx.hal().activate(Some(loaded.mm.space()));
     if let Some(old) = old {
-        let peak = old.rss_peak() * 4;
+        let peak = old.rss_peak() * (PAGE_SIZE as u64 / 1024);
         task.acct.maxrss.fetch_max(peak, Ordering::Relaxed);
     }
     task.complete_vfork();
+    group.timers.delete_all_posix();
     task.files().close_on_exec(task);
+    task.sig.set_altstack(AltStack::NONE);
     let name = filename.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     task.set_comm(name);
-    crate::strace::follow(task);
+    group.did_exec.store(true, Ordering::Relaxed);
+    group.sighand().flush_handlers(false);
     task.thread.reset_user_state();
     *cx.regs = UserRegs {
         rip: loaded.entry,
@@ -206,4 +222,16 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
         ..UserRegs::default()
     };
     Ok(())
+}
+
+/// What the old address space was told to do in the end: robust futexes, `set_tid_address`
+/// (Linux's `exec_mm_release`).
+fn release_mm(cx: &mut Cx<'_>) {
+    let Some(mm) = cx.task.try_mm() else { return };
+    super::futex::exit_robust_list(cx);
+    let at = UserAddr(cx.task.clear_child_tid.swap(0, Ordering::Relaxed));
+    // One reference is held here, one by the task: more are other tasks.
+    if !at.is_null() && Arc::strong_count(&mm) > 2 && cx.hal().copy_to_user(at, &[0; 4]).is_ok() {
+        super::futex::wake_user(cx, at, 1);
+    }
 }
