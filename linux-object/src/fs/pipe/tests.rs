@@ -9,7 +9,7 @@ use super::{PIPE_DEF_BUFFERS, Pipe, PipeUsers};
 use crate::error::Errno;
 use crate::fs::io::{IoDst, IoSrc, KernelDst, KernelSrc};
 use crate::ids::{Kuid, PAGE_SIZE};
-use crate::mm::testing::{TestHal, memory};
+use crate::mm::testing::{TestHal, machine};
 use crate::sysctl::Sysctls;
 
 struct Rig {
@@ -21,7 +21,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let (hal, _) = memory(4096);
+        let hal = machine(4096);
         let users = Arc::<PipeUsers>::default();
         let sysctl = Sysctls::default();
         let pipe = Pipe::new(hal.clone(), users.clone(), &sysctl, Kuid(1), false).unwrap();
