@@ -93,7 +93,10 @@ fn behaves_like_a_queue() {
                 2 | 3 => match rig.read(len) {
                     Ok(data) => {
                         assert_eq!(data.len(), len.min(model.len()));
-                        assert!(data.iter().eq(model.drain(..data.len()).collect::<Vec<_>>().iter()));
+                        assert!(
+                            data.iter()
+                                .eq(model.drain(..data.len()).collect::<Vec<_>>().iter())
+                        );
                     }
                     Err(error) => {
                         assert_eq!(error, Errno::EAGAIN);
@@ -107,7 +110,10 @@ fn behaves_like_a_queue() {
                     };
                     let mut part = vec![0; random.below(batch.len() + 1)];
                     batch.take(&mut part).unwrap();
-                    assert!(part.iter().eq(model.drain(..part.len()).collect::<Vec<_>>().iter()));
+                    assert!(
+                        part.iter()
+                            .eq(model.drain(..part.len()).collect::<Vec<_>>().iter())
+                    );
                     rig.pipe.unpop_batch(batch);
                 }
             }
