@@ -16,6 +16,8 @@ mod batch;
 mod end;
 mod limits;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use batch::PipeBatch;
 pub use end::{PipeEnd, fifo_open, fifo_slot, make_pipe, pipe_of};
