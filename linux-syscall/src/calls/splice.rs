@@ -33,7 +33,9 @@ fn read_offset(cx: &Cx<'_>, ptr: UserPtr<i64>, file: &OpenFile) -> Result<Option
         None => Ok(None),
         Some(offset) => {
             ensure!(file.seekable(), ESPIPE);
-            Ok(Some(u64::try_from(offset).map_err(|_| err!(EINVAL, "a negative offset"))?))
+            Ok(Some(
+                u64::try_from(offset).map_err(|_| err!(EINVAL, "a negative offset"))?,
+            ))
         }
     }
 }
@@ -57,13 +59,7 @@ fn pull(cx: &Cx<'_>, file: &OpenFile, at: &mut u64, to: &mut dyn IoDst, nowait: 
 }
 
 /// Writes all bytes of a kernel buffer to a file, waiting as the file does; returns how many went.
-fn push(
-    cx: &Cx<'_>,
-    file: &Arc<OpenFile>,
-    at: Option<u64>,
-    mut data: &[u8],
-    nowait: bool,
-) -> Result<usize> {
+fn push(cx: &Cx<'_>, file: &Arc<OpenFile>, at: Option<u64>, mut data: &[u8], nowait: bool) -> Result<usize> {
     let mut total = 0;
     while !data.is_empty() {
         let offset = at.map(|at| at + total as u64);
@@ -169,13 +165,7 @@ fn copy(
 }
 
 /// `sendfile(2)`.
-pub fn sendfile(
-    cx: &mut Cx<'_>,
-    out_fd: Fd,
-    in_fd: Fd,
-    offset: UserPtr<i64>,
-    count: usize,
-) -> Result<usize> {
+pub fn sendfile(cx: &mut Cx<'_>, out_fd: Fd, in_fd: Fd, offset: UserPtr<i64>, count: usize) -> Result<usize> {
     let given = offset.read_opt(cx)?;
     let input = file(cx, in_fd)?;
     ensure!(input.flags().readable(), EBADF);
@@ -276,7 +266,9 @@ fn splice_from_pipe(
         // Only the first bytes are waited for.
         let nowait_pipe = nowait || total > 0;
         let want = (len - total).min(CHUNK);
-        let batch = wait_pipe(cx, pipe, PollEvents::READABLE, nowait_pipe, || pipe.batch_out(want));
+        let batch = wait_pipe(cx, pipe, PollEvents::READABLE, nowait_pipe, || {
+            pipe.batch_out(want)
+        });
         let mut batch = match batch {
             Ok(batch) if batch.is_empty() => break,
             Ok(batch) => batch,
@@ -486,14 +478,12 @@ pub fn copy_file_range(
         EOVERFLOW
     );
     let size = input.inode.metadata().size;
-    let len = (len as u64).min(size.saturating_sub(from)).min(MAX_RW_COUNT as u64) as usize;
+    let len = (len as u64)
+        .min(size.saturating_sub(from))
+        .min(MAX_RW_COUNT as u64) as usize;
     if Arc::ptr_eq(&input.inode, &output.inode) {
         let (a, b) = (from.min(to), from.max(to));
-        ensure!(
-            a + len as u64 <= b,
-            EINVAL,
-            "copy_file_range: the ranges overlap"
-        );
+        ensure!(a + len as u64 <= b, EINVAL, "copy_file_range: the ranges overlap");
     }
     if len == 0 {
         return Ok(0);

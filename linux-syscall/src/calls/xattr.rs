@@ -24,7 +24,10 @@ const LIST_MAX: usize = 65536;
 fn attr_name(cx: &Cx<'_>, name: UserCStr) -> Result<Vec<u8>> {
     match name.read(cx, NAME_MAX + 1)? {
         Some(name) if !name.is_empty() => Ok(name),
-        _ => bail!(ERANGE, "an empty name of an attribute, or one of more than 255 bytes"),
+        _ => bail!(
+            ERANGE,
+            "an empty name of an attribute, or one of more than 255 bytes"
+        ),
     }
 }
 
@@ -71,13 +74,7 @@ fn give(cx: &Cx<'_>, bytes: &[u8], out: UserOutPtr<u8>, size: usize) -> Result<u
     Ok(bytes.len())
 }
 
-fn get(
-    cx: &Cx<'_>,
-    path: Result<Path>,
-    name: UserCStr,
-    value: UserOutPtr<u8>,
-    size: usize,
-) -> Result<usize> {
+fn get(cx: &Cx<'_>, path: Result<Path>, name: UserCStr, value: UserOutPtr<u8>, size: usize) -> Result<usize> {
     let path = path?;
     let name = attr_name(cx, name)?;
     let bytes = xattr::get(cx.task, &path, &name)?;
