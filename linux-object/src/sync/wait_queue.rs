@@ -96,7 +96,9 @@ impl WaitQueue {
         }
         let told: SmallVec<[WaitEntry; 4]> = {
             let entries = self.entries.lock();
-            let interested = entries.iter().filter(|entry| entry.exclusive && entry.events.intersects(events));
+            let interested = entries
+                .iter()
+                .filter(|entry| entry.exclusive && entry.events.intersects(events));
             interested.cloned().collect()
         };
         for entry in told {
