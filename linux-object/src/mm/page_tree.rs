@@ -10,9 +10,9 @@ use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::ensure;
 use crate::error::Result;
 use crate::ids::Frame;
-use crate::ensure;
 
 const LEAF: u64 = 32;
 /// No machine has this frame.
