@@ -261,6 +261,7 @@ pub fn prepare(
         .nsproxy()
         .copy_namespaces(parent, flags, &cred, shares.fs.as_deref())?;
     if let Some(mm) = &mm
+        && !flags.contains(CloneFlags::VM)
         && !Arc::ptr_eq(&parent.nsproxy().time_ns, &nsproxy.time_ns)
     {
         crate::loader::vdso::join_time_ns(kernel, mm, &nsproxy.time_ns)?;
