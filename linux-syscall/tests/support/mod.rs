@@ -26,11 +26,14 @@ pub fn scenario(init: impl Fn(&User) + Send + Sync + 'static) {
     for seed in 0..seeds() {
         let init = init.clone();
         sim::run(seed, 1 + seed as usize % 3, move |kernel| {
-            boot(kernel, Box::new(move |user| {
-                init(user);
-                power_off(user);
-                0
-            }));
+            boot(
+                kernel,
+                Box::new(move |user| {
+                    init(user);
+                    power_off(user);
+                    0
+                }),
+            );
         });
     }
 }
@@ -46,11 +49,18 @@ fn boot(kernel: &Arc<Kernel>, program: Program) {
         run_user_thread(task, regs);
     });
     let thread = Scheduler::new_thread(kernel, body).expect("a thread");
-    let sim_thread = thread.as_any().downcast_ref::<SimThread>().expect("a simulated thread");
+    let sim_thread = thread
+        .as_any()
+        .downcast_ref::<SimThread>()
+        .expect("a simulated thread");
     sim_thread.set_program(program);
     let parts = TaskParts {
         cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
-        nsproxy: Some(kernel.init_ns.nsproxy(kernel.vfs.init_mnt_ns.get().expect("mounted").clone())),
+        nsproxy: Some(
+            kernel
+                .init_ns
+                .nsproxy(kernel.vfs.init_mnt_ns.get().expect("mounted").clone()),
+        ),
         fs: Some(FsStruct::new(root)),
         files: Some(FileTable::new()),
         mm: Some(Mm::new(kernel).expect("an address space")),
@@ -101,7 +111,10 @@ pub fn wait(user: &User, pid: i64, options: u64) -> (i64, i32) {
     let found = user.call(WAIT4, &[pid as u64, at, options, 0]);
     let status = user.read(at, 4);
     user.call(11, &[at, 4096]);
-    (found, i32::from_le_bytes([status[0], status[1], status[2], status[3]]))
+    (
+        found,
+        i32::from_le_bytes([status[0], status[1], status[2], status[3]]),
+    )
 }
 
 /// Gives up the CPU for this many nanoseconds.
