@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{Fault, MmQuota};
-use crate::cred::Capability;
+use crate::cred::{Capabilities, Capability};
 use crate::error::Result;
 use crate::hal::Access;
 use crate::ids::UserAddr;
@@ -26,7 +26,9 @@ impl MmQuota for Task {
         self.group().rlimit(Resource::MEMLOCK).cur
     }
     fn capable(&self, cap: Capability) -> bool {
-        self.cred().capable(cap)
+        // The credentials' lock ranks before `Mm`.
+        let caps = Capabilities::from_bits_retain(self.root_caps.load(Ordering::Relaxed));
+        caps.contains(cap.into())
     }
     fn personality(&self) -> u32 {
         self.personality.load(Ordering::Relaxed)

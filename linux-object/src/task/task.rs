@@ -98,6 +98,8 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
     pub set_child_tid: AtomicU64,
+    /// Capabilities in the initial user namespace, for whoever holds a lock that excludes `parts`.
+    pub(crate) root_caps: AtomicU64,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
     /// Wait status of this thread, once it has exited.
@@ -129,6 +131,7 @@ pub struct Task {
 impl Task {
     /// A task with these parts; it belongs to nothing yet (see `clone`).
     pub fn new(kernel: &Arc<Kernel>, init: TaskInit) -> Arc<Task> {
+        let root_caps = AtomicU64::new(init.parts.cred.root_caps().bits());
         Arc::new(Task {
             koid: kernel.koids.allocate(),
             kernel: kernel.clone(),
@@ -145,6 +148,7 @@ impl Task {
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            root_caps,
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
             exited: AtomicBool::new(false),
