@@ -3,6 +3,8 @@
 # Everything of substance is in scripts/setup (what the machine needs) and in the
 # host tool user-tests (build, pack, boot, judge).
 
+SHELL   = /bin/bash
+
 T       =
 SMP     =
 MEM     =
@@ -45,6 +47,9 @@ check: setup
 	cargo clippy --quiet $(bare) -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet $(host) --no-deps
 	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet $(bare) --no-deps
+	@echo 'lock order of ARCHITECTURE.md as declared'
+	@cargo run --quiet --package linux-object --example lock_order | \
+		diff -u - <(sed -n '/<!-- lock-order -->/,/<!-- .lock-order -->/{/^|/p}' ARCHITECTURE.md)
 	@if [ -e linux-syscall/examples/coverage.rs ]; then \
 		echo 'COVERAGE.md as generated'; \
 		cargo run --quiet --package linux-syscall --example coverage | diff -u COVERAGE.md -; \

@@ -1,2 +1,36 @@
+//! Linux semantics as a library: tasks, namespaces, control groups, scheduling and memory policy,
+//! file systems, signals and time, without a machine underneath.
+//!
+//! Everything hangs off one value, the [`kernel::Kernel`], which is made from a machine (the ports
+//! in [`hal`]) and owns all objects. Objects never block: an operation finishes or answers
+//! `EAGAIN`, and a [`sync::WaitQueue`] tells when to try again.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(test, feature = "sim"))]
+extern crate std;
+
+pub mod cmdline;
+pub mod cred;
+pub mod error;
+pub mod fs;
+pub mod futex;
+pub mod hal;
+pub mod ids;
+pub mod kernel;
+pub mod kobject;
+pub mod loader;
+pub mod log_ring;
+pub mod mm;
+pub mod namespace;
+pub mod net;
+pub mod rng;
+pub mod sched;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+pub mod sync;
+pub mod sysctl;
+pub mod task;
+pub mod time;
+pub mod tty;

@@ -1,2 +1,25 @@
+//! The system-call layer of zcell: numbers, arguments, user pointers, waiting.
+//!
+//! [`table`] has one line per call; each leads to a handler in [`calls`]. Handlers take a
+//! [`context::Cx`], copy arguments in through [`user_ptr`], ask objects of `linux-object`, and
+//! wait, where they must, in one place.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod abi;
+pub mod arg;
+pub mod calls;
+pub mod clock;
+pub mod context;
+pub mod dispatch;
+pub mod restart;
+pub mod siginfo;
+pub mod signal_frame;
+pub mod strace;
+pub mod table;
+pub mod thread;
+pub mod user_io;
+pub mod user_ptr;
+pub mod wait_until;

@@ -49,11 +49,9 @@ impl Run {
             Some((_, signal)) if signal != 0 => Some(format!("killed by signal {signal}")),
             Some((0, _)) if failed => Some("exit status 0 in spite of a failed case".to_owned()),
             Some((code, _)) if code != 0 && !failed => Some(format!("exit status {code}")),
-            Some(_) if self.plan != Some(cases.len()) => Some(format!(
-                "planned {:?} cases, ran {}",
-                self.plan,
-                cases.len()
-            )),
+            Some(_) if self.plan != Some(cases.len()) => {
+                Some(format!("planned {:?} cases, ran {}", self.plan, cases.len()))
+            }
             Some(_) => None,
         };
         if let Some(complaint) = complaint {

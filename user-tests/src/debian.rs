@@ -139,10 +139,7 @@ fn finish(root: &Path) -> Result<()> {
     std::fs::copy(masters.join("passwd.master"), root.join("etc/passwd"))?;
     std::fs::copy(masters.join("group.master"), root.join("etc/group"))?;
     std::fs::write(root.join("etc/hostname"), "zcell\n")?;
-    std::fs::write(
-        root.join("etc/ld.so.conf"),
-        "include /etc/ld.so.conf.d/*.conf\n",
-    )?;
+    std::fs::write(root.join("etc/ld.so.conf"), "include /etc/ld.so.conf.d/*.conf\n")?;
     for (link, to) in [
         ("usr/bin/awk", "gawk"),
         ("usr/bin/sh", "dash"),

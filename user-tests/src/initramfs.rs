@@ -10,8 +10,8 @@ use std::process::Command;
 
 /// Directories every root has, parents first.
 const DIRS: &[&str] = &[
-    "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "usr/bin", "usr/sbin",
-    "var", "var/log", "var/tmp",
+    "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "usr/bin", "usr/sbin", "var",
+    "var/log", "var/tmp",
 ];
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -47,11 +47,7 @@ pub fn tests(tests: &[Program]) -> Result<PathBuf> {
 pub fn busybox() -> Result<PathBuf> {
     let mut archive = skeleton()?;
     archive.file("init", 0o755, include_bytes!("../rootfs/busybox-init"));
-    archive.file(
-        "etc/profile",
-        0o644,
-        include_bytes!("../rootfs/busybox-profile"),
-    );
+    archive.file("etc/profile", 0o644, include_bytes!("../rootfs/busybox-profile"));
     busybox_links(&mut archive)?;
     let path = project::target("user-tests/busybox.cpio");
     project::write(&path, &archive.finish())?;
@@ -72,19 +68,15 @@ fn skeleton() -> Result<Archive> {
         0o644,
         b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     );
-    archive.file(
-        "etc/group",
-        0o644,
-        b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
-    );
+    archive.file("etc/group", 0o644, b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
     archive.file("etc/hostname", 0o644, b"zcell\n");
     archive.file("bin/busybox", 0o755, &project::read(BUSYBOX.as_ref())?);
     Ok(archive)
 }
 
 fn busybox_links(archive: &mut Archive) -> Result<()> {
-    let list = project::output(Command::new(BUSYBOX).arg("--list-full"))
-        .context("list the applets of busybox")?;
+    let list =
+        project::output(Command::new(BUSYBOX).arg("--list-full")).context("list the applets of busybox")?;
     for link in list.lines().filter(|l| *l != "bin/busybox") {
         if DIRS.iter().any(|dir| {
             link.strip_prefix(dir)

@@ -161,15 +161,7 @@ fn gdb(options: &Options) -> Result<()> {
     println!("console: {}", console.display());
     let mut qemu = machine
         .command()
-        .args([
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-            "-S",
-            "-gdb",
-            "tcp::1234",
-        ])
+        .args(["-display", "none", "-monitor", "none", "-S", "-gdb", "tcp::1234"])
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .stdin(Stdio::null())

@@ -134,9 +134,8 @@ pub fn select(programs: &[Program], filter: &str) -> Result<Vec<Program>> {
         .split(',')
         .map(|word| word.split(':').next().unwrap_or(word))
         .collect();
-    let matches = |word: &str, p: &Program| {
-        p.name == word || p.name.split('/').next().is_some_and(|area| area == word)
-    };
+    let matches =
+        |word: &str, p: &Program| p.name == word || p.name.split('/').next().is_some_and(|area| area == word);
     for word in &words {
         if !programs.iter().any(|p| matches(word, p)) {
             bail!("no test is called {word:?}");

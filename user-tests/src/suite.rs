@@ -145,14 +145,7 @@ impl Suite {
             .collect();
         project::write(&Program::bin_dir().join("list"), list.as_bytes())?;
         let mut unshare = Command::new("unshare");
-        unshare.args([
-            "--fork",
-            "--kill-child",
-            "--pid",
-            "--mount",
-            "--uts",
-            "--ipc",
-        ]);
+        unshare.args(["--fork", "--kill-child", "--pid", "--mount", "--uts", "--ipc"]);
         if !am_root() {
             unshare.args(["--user", "--map-root-user"]);
         }
@@ -232,10 +225,7 @@ impl Suite {
             }
             match log.line(&line) {
                 Event::Started(system) => {
-                    println!(
-                        "   {system}, init after {:.1} s",
-                        began.elapsed().as_secs_f32()
-                    );
+                    println!("   {system}, init after {:.1} s", began.elapsed().as_secs_f32());
                     (began, allowed) = (Instant::now(), SLACK);
                 }
                 Event::Begin => {
@@ -321,8 +311,7 @@ impl Judge {
             let names: Vec<&str> = cases.iter().map(|c| c.name.as_str()).collect();
             for stale in self.expectations.stale(&run.name, &names) {
                 failures.push(format!("FAIL {stale}"));
-                failures
-                    .push("       expectations.toml names it, but there is no such case".into());
+                failures.push("       expectations.toml names it, but there is no such case".into());
                 self.tally.failed += 1;
             }
         }

@@ -1,0 +1,115 @@
+//! Items of interest lists, from the side of the instance and from the side of the file.
+
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use smallvec::SmallVec;
+
+use super::ready::ReadyList;
+use super::{Epoll, EpollFlags};
+use crate::fs::{OpenFile, PollEvents};
+use crate::ids::Fd;
+use crate::sync::{SpinLock, Waiter, class};
+
+/// One file in an interest list.
+pub(super) struct Item {
+    ready: Arc<ReadyList>,
+    pub epoll: Weak<Epoll>,
+    file: Weak<OpenFile>,
+    pub fd: i32,
+    events: AtomicU32,
+    data: AtomicU64,
+    /// Whether it is on the ready list; changes under that list's lock.
+    pub queued: AtomicBool,
+    /// Whether it has ended.
+    pub gone: AtomicBool,
+}
+
+impl Item {
+    pub fn new(
+        ready: &Arc<ReadyList>,
+        epoll: &Weak<Epoll>,
+        file: &Arc<OpenFile>,
+        fd: Fd,
+        events: u32,
+        data: u64,
+    ) -> Arc<Item> {
+        Arc::new(Item {
+            ready: ready.clone(),
+            epoll: epoll.clone(),
+            file: Arc::downgrade(file),
+            fd: fd.0,
+            events: AtomicU32::new(events),
+            data: AtomicU64::new(data),
+            queued: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        })
+    }
+    pub fn file(&self) -> Option<Arc<OpenFile>> {
+        self.file.upgrade()
+    }
+    pub fn file_addr(&self) -> usize {
+        self.file.as_ptr() as usize
+    }
+    pub fn events(&self) -> u32 {
+        self.events.load(Ordering::SeqCst)
+    }
+    pub fn data(&self) -> u64 {
+        self.data.load(Ordering::SeqCst)
+    }
+    pub fn set(&self, events: u32, data: u64) {
+        self.data.store(data, Ordering::SeqCst);
+        self.events.store(events, Ordering::SeqCst);
+    }
+    /// After its one shot: nothing is reported until it is set again.
+    pub fn disable(&self) {
+        self.events.fetch_and(EpollFlags::all().bits(), Ordering::SeqCst);
+    }
+    /// Its name in the wait queue of its file.
+    pub fn wait_key(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self) as usize
+    }
+}
+
+impl Waiter for Item {
+    fn wake(self: Arc<Self>, events: PollEvents) -> bool {
+        let wanted = self.events() & !EpollFlags::all().bits();
+        if wanted == 0 || self.gone.load(Ordering::SeqCst) {
+            return false;
+        }
+        if !events.is_empty() && events.bits() & wanted == 0 {
+            return false;
+        }
+        self.ready.push(&self, true)
+    }
+}
+
+/// The items that watch an open file.
+#[derive(Default)]
+pub struct FileWatches {
+    any: AtomicBool,
+    items: SpinLock<SmallVec<[Arc<Item>; 1]>, class::Leaf>,
+}
+
+impl FileWatches {
+    /// Whether some instance may watch the file.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+    pub(super) fn add(&self, item: &Arc<Item>) {
+        self.items.lock().push(item.clone());
+        self.any.store(true, Ordering::Relaxed);
+    }
+    pub(super) fn remove(&self, item: &Arc<Item>) {
+        let removed = {
+            let mut items = self.items.lock();
+            let at = items.iter().position(|other| Arc::ptr_eq(other, item));
+            at.map(|at| items.swap_remove(at))
+        };
+        drop(removed);
+    }
+    pub(super) fn items(&self) -> SmallVec<[Arc<Item>; 2]> {
+        self.items.lock().iter().cloned().collect()
+    }
+}

@@ -1,0 +1,343 @@
+//! inotify instances (`inotify(7)`).
+//!
+//! Model: an [`Inotify`] has watches by number and a bounded queue of events. An event equal to the
+//! last one in the queue is not queued again. When the queue is full, one `IN_Q_OVERFLOW` tells.
+//!
+//! Locks: watches and the queue under `class::Ready` (never both), since events come from
+//! under many locks.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use hashbrown::HashMap;
+
+use super::io::IoDst;
+use super::notify::NotifyMask;
+use super::{FileOps, INode, OpenFile, PollEvents};
+use crate::bail;
+use crate::error::Result;
+use crate::ids::{Kuid, UserAddr};
+use crate::sync::{SpinLock, WaitQueue, class};
+use crate::sysctl::Sysctls;
+use crate::task::Task;
+
+const FIONREAD: u32 = 0x541b;
+/// `struct inotify_event` without its name.
+const HEADER: usize = 16;
+
+/// The instances and watches that each user has, and the cookies of renames.
+#[derive(Default)]
+pub struct InotifyUsers {
+    /// The last cookie given to a rename.
+    pub cookie: AtomicU32,
+    counts: SpinLock<HashMap<Kuid, (usize, usize)>, class::Counter>,
+}
+
+impl InotifyUsers {
+    fn change(&self, user: Kuid, instances: isize, watches: isize) {
+        let mut users = self.counts.lock();
+        let count = users.entry(user).or_default();
+        count.0 = count.0.saturating_add_signed(instances);
+        count.1 = count.1.saturating_add_signed(watches);
+        if *count == (0, 0) {
+            users.remove(&user);
+        }
+    }
+    fn add_instance(&self, sysctl: &Sysctls, user: Kuid) -> Result<()> {
+        let mut users = self.counts.lock();
+        let count = users.entry(user).or_default();
+        if count.0 as u64 >= sysctl.inotify_max_user_instances.get_u64() {
+            bail!(EMFILE, "over max_user_instances");
+        }
+        count.0 += 1;
+        Ok(())
+    }
+    fn add_watch(&self, sysctl: &Sysctls, user: Kuid) -> Result<()> {
+        let mut users = self.counts.lock();
+        let count = users.entry(user).or_default();
+        if count.1 as u64 >= sysctl.inotify_max_user_watches.get_u64() {
+            bail!(ENOSPC, "over max_user_watches");
+        }
+        count.1 += 1;
+        Ok(())
+    }
+}
+
+/// One watch: a mark on an inode.
+pub struct Watch {
+    group: Weak<Inotify>,
+    wd: i32,
+    mask: AtomicU32,
+    inode: Arc<dyn INode>,
+}
+
+impl Watch {
+    /// What it asks for, with `IN_ONESHOT` and `IN_EXCL_UNLINK`.
+    pub(super) fn mask(&self) -> NotifyMask {
+        NotifyMask::from_bits_retain(self.mask.load(Ordering::Relaxed))
+    }
+    /// Queues an event.
+    pub(super) fn tell(&self, mask: NotifyMask, name: Option<&[u8]>, cookie: u32) {
+        let known = NotifyMask::ALL_EVENTS | NotifyMask::UNMOUNT | NotifyMask::ISDIR;
+        if let Some(group) = self.group.upgrade() {
+            group.queue(self.wd, mask & known, cookie, name.unwrap_or_default());
+        }
+    }
+    /// Ends the watch: `IN_IGNORED`.
+    pub(super) fn end(&self) {
+        if let Some(group) = self.group.upgrade() {
+            group.remove(self.wd);
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct Event {
+    wd: i32,
+    mask: u32,
+    cookie: u32,
+    name: Vec<u8>,
+}
+
+impl Event {
+    /// Bytes of the name with its padding.
+    fn name_len(&self) -> usize {
+        if self.name.is_empty() {
+            0
+        } else {
+            (self.name.len() + 1).next_multiple_of(HEADER)
+        }
+    }
+    fn len(&self) -> usize {
+        HEADER + self.name_len()
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    overflowed: bool,
+}
+
+struct Watches {
+    by_wd: HashMap<i32, Arc<Watch>>,
+    last_wd: i32,
+}
+
+/// An inotify instance.
+pub struct Inotify {
+    users: Arc<InotifyUsers>,
+    user: Kuid,
+    max_events: usize,
+    watches: SpinLock<Watches, class::Ready>,
+    queue: SpinLock<Queue, class::Ready>,
+    readers: WaitQueue,
+    this: Weak<Inotify>,
+}
+
+impl Inotify {
+    /// An instance. `EMFILE` over `max_user_instances`.
+    pub fn new(users: Arc<InotifyUsers>, sysctl: &Sysctls, user: Kuid) -> Result<Arc<Inotify>> {
+        users.add_instance(sysctl, user)?;
+        Ok(Arc::new_cyclic(|this| Inotify {
+            max_events: sysctl.inotify_max_queued_events.get_u64() as usize,
+            users,
+            user,
+            watches: SpinLock::new(Watches {
+                by_wd: HashMap::new(),
+                last_wd: 0,
+            }),
+            queue: SpinLock::default(),
+            readers: WaitQueue::new(),
+            this: this.clone(),
+        }))
+    }
+
+    /// Watches an inode, or changes the watch it has (`inotify_add_watch(2)`). Returns its number.
+    pub fn add_watch(&self, sysctl: &Sysctls, inode: &Arc<dyn INode>, mask: NotifyMask) -> Result<i32> {
+        let kept = mask & (NotifyMask::ALL_EVENTS | NotifyMask::ONESHOT | NotifyMask::EXCL_UNLINK);
+        let marks = &inode.common().marks;
+        let mut watches = self.watches.lock();
+        let old = marks
+            .watches()
+            .into_iter()
+            .find(|watch| Weak::ptr_eq(&watch.group, &self.this));
+        if let Some(old) = old {
+            if mask.contains(NotifyMask::MASK_CREATE) {
+                bail!(EEXIST, "IN_MASK_CREATE: there is a watch");
+            }
+            if mask.contains(NotifyMask::MASK_ADD) {
+                old.mask.fetch_or(kept.bits(), Ordering::Relaxed);
+            } else {
+                old.mask.store(kept.bits(), Ordering::Relaxed);
+            }
+            marks.changed();
+            return Ok(old.wd);
+        }
+        if watches.by_wd.try_reserve(1).is_err() {
+            bail!(ENOMEM, "no memory for a watch");
+        }
+        self.users.add_watch(sysctl, self.user)?;
+        // Numbers rise and are used again only after a wrap, as in Linux (a cyclic idr).
+        let mut wd = watches.last_wd;
+        loop {
+            wd = if wd == i32::MAX { 1 } else { wd + 1 };
+            if !watches.by_wd.contains_key(&wd) {
+                break;
+            }
+        }
+        watches.last_wd = wd;
+        let watch = Arc::new(Watch {
+            group: self.this.clone(),
+            wd,
+            mask: AtomicU32::new(kept.bits()),
+            inode: inode.clone(),
+        });
+        watches.by_wd.insert(wd, watch.clone());
+        marks.add(watch);
+        Ok(wd)
+    }
+
+    /// Ends a watch. `EINVAL`: there is none with this number.
+    pub fn rm_watch(&self, wd: i32) -> Result<()> {
+        if self.remove(wd) {
+            Ok(())
+        } else {
+            bail!(EINVAL, "no such watch");
+        }
+    }
+
+    fn remove(&self, wd: i32) -> bool {
+        let Some(watch) = self.watches.lock().by_wd.remove(&wd) else {
+            return false;
+        };
+        self.detach(&watch);
+        self.queue(wd, NotifyMask::IGNORED, 0, &[]);
+        true
+    }
+
+    fn detach(&self, watch: &Arc<Watch>) {
+        watch.inode.common().marks.remove(watch);
+        self.users.change(self.user, 0, -1);
+    }
+
+    fn queue(&self, wd: i32, mask: NotifyMask, cookie: u32, name: &[u8]) {
+        let mut event = Event {
+            wd,
+            mask: mask.bits(),
+            cookie,
+            name: Vec::new(),
+        };
+        if event.name.try_reserve_exact(name.len()).is_ok() {
+            event.name.extend_from_slice(name);
+        }
+        let mut queue = self.queue.lock();
+        if queue.events.back() == Some(&event) {
+            return;
+        }
+        if queue.events.len() >= self.max_events || queue.events.try_reserve(1).is_err() {
+            if queue.overflowed {
+                return;
+            }
+            queue.overflowed = true;
+            event = Event {
+                wd: -1,
+                mask: NotifyMask::Q_OVERFLOW.bits(),
+                cookie: 0,
+                name: Vec::new(),
+            };
+        }
+        queue.events.push_back(event);
+        drop(queue);
+        self.readers.wake(PollEvents::READABLE);
+    }
+
+    /// Takes the first event if it fits into `room` bytes. `EINVAL`: it does not.
+    fn dequeue(&self, room: usize) -> Result<Option<Event>> {
+        let mut queue = self.queue.lock();
+        let Some(first) = queue.events.front() else {
+            return Ok(None);
+        };
+        if first.len() > room {
+            bail!(EINVAL, "the buffer is too small for the next event");
+        }
+        let event = queue.events.pop_front();
+        if matches!(&event, Some(event) if event.mask == NotifyMask::Q_OVERFLOW.bits()) {
+            queue.overflowed = false;
+        }
+        Ok(event)
+    }
+}
+
+impl Drop for Inotify {
+    fn drop(&mut self) {
+        let watches = core::mem::take(&mut self.watches.get_mut().by_wd);
+        for watch in watches.into_values() {
+            self.detach(&watch);
+        }
+        self.users.change(self.user, -1, 0);
+    }
+}
+
+impl FileOps for Inotify {
+    fn read(&self, _: &OpenFile, _: &Arc<Task>, _: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            let event = match self.dequeue(to.remaining()) {
+                Ok(Some(event)) => event,
+                Ok(None) if done == 0 => bail!(EAGAIN, "no event is queued"),
+                Err(error) if done == 0 => return Err(error),
+                _ => return Ok(done),
+            };
+            let name_len = event.name_len();
+            let mut header = [0; HEADER];
+            header[0..4].copy_from_slice(&event.wd.to_ne_bytes());
+            header[4..8].copy_from_slice(&event.mask.to_ne_bytes());
+            header[8..12].copy_from_slice(&event.cookie.to_ne_bytes());
+            header[12..16].copy_from_slice(&(name_len as u32).to_ne_bytes());
+            to.put(&header)?;
+            to.put(&event.name)?;
+            to.put_zeros(name_len - event.name.len())?;
+            done += HEADER + name_len;
+        }
+    }
+    fn poll(&self, _: &OpenFile, _: &Arc<Task>) -> PollEvents {
+        if self.queue.lock().events.is_empty() {
+            PollEvents::empty()
+        } else {
+            PollEvents::READABLE
+        }
+    }
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.readers)
+    }
+    fn ioctl(&self, _: &OpenFile, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
+        if cmd != FIONREAD {
+            bail!(ENOTTY);
+        }
+        let bytes: usize = self.queue.lock().events.iter().map(Event::len).sum();
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+        task.kernel().hal.copy_to_user(arg, &bytes.to_ne_bytes())?;
+        Ok(0)
+    }
+    fn fdinfo(&self, _: &OpenFile, _: &Arc<Task>, out: &mut String) {
+        for watch in self.watches.lock().by_wd.values() {
+            let inode = watch.inode.metadata().inode;
+            let _ = writeln!(
+                out,
+                "inotify wd:{:x} ino:{:x} sdev:0 mask:{:x} ignored_mask:0",
+                watch.wd,
+                inode,
+                watch.mask() & NotifyMask::ALL_EVENTS,
+            );
+        }
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,62 @@
+//! Files: the VFS and the file systems.
+
+pub mod anon;
+mod atime;
+pub mod attr;
+pub mod d_path;
+mod dentry;
+pub mod device;
+pub mod devtmpfs;
+pub mod epoll;
+pub mod eventfd;
+mod fd_table;
+pub mod file_lock;
+mod fs_struct;
+mod id_pool;
+mod init;
+pub mod initramfs;
+mod inode_common;
+pub mod inotify;
+pub mod io;
+pub mod mem_dev;
+pub mod mount;
+pub mod namei;
+pub mod notify;
+pub mod nsfs;
+mod open;
+mod open_file;
+mod path;
+pub mod permission;
+pub mod pipe;
+#[allow(missing_docs)]
+mod poll;
+pub mod procfs;
+pub mod pseudo;
+pub mod seq_file;
+pub mod signalfd;
+mod sigpipe;
+mod state;
+mod super_block;
+pub mod sysfs;
+pub mod tmpfs;
+mod vfs;
+
+pub use anon::{anon_file, pseudo_file, pseudo_pair};
+pub use atime::{atime_moves, touch_atime};
+pub use dentry::{Dentry, DentryFlags, Name, hash_name};
+pub use fd_table::{FileTable, NR_OPEN, ReservedFd};
+pub use fs_struct::FsStruct;
+pub use init::{init, init_mounts};
+pub use inode_common::{InodeCommon, InodeFlags};
+pub use mount::{Mount, MountFlags};
+pub use open::{OpenHow, may_exec_on, open, read_file_all, vfs_open};
+pub use open_file::{FileOwner, OpenFile, OpenFlags};
+pub use path::Path;
+pub use poll::PollEvents;
+pub use sigpipe::send_sigpipe;
+pub use state::{FsTypes, Vfs, current_time, task_files, task_fs};
+pub use super_block::{SbFlags, SuperBlock};
+pub use vfs::{
+    CreateSpec, DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode,
+    MapSource, Metadata, MountRequest, Owner, SetAttr,
+};

@@ -1,0 +1,180 @@
+//! File system notification: the hooks that the VFS calls (`inotify(7)`).
+//!
+//! Model: an inode has [`Marks`]; each mark is a watch of some [`Inotify`](super::inotify::Inotify)
+//! instance. The VFS reports what happens to an inode with [`inode_event`] and to the entries
+//! of a directory with [`dir_event`]. An inode without marks costs one load.
+//!
+//! Locks: the list of marks is `class::Leaf`; events are queued after it is released. Hooks may be
+//! called with any lock held that ranks before `class::Ready`.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use smallvec::SmallVec;
+
+use super::inotify::Watch;
+use super::{INode, InodeCommon};
+use crate::sync::{SpinLock, class};
+
+bitflags::bitflags! {
+    /// What happened, and how to watch (`linux/inotify.h`).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    #[allow(missing_docs)]
+    pub struct NotifyMask: u32 {
+        const ACCESS = 0x001;
+        const MODIFY = 0x002;
+        const ATTRIB = 0x004;
+        const CLOSE_WRITE = 0x008;
+        const CLOSE_NOWRITE = 0x010;
+        const OPEN = 0x020;
+        const MOVED_FROM = 0x040;
+        const MOVED_TO = 0x080;
+        const CREATE = 0x100;
+        const DELETE = 0x200;
+        const DELETE_SELF = 0x400;
+        const MOVE_SELF = 0x800;
+        const UNMOUNT = 0x2000;
+        const Q_OVERFLOW = 0x4000;
+        const IGNORED = 0x8000;
+        const ONLYDIR = 0x0100_0000;
+        const DONT_FOLLOW = 0x0200_0000;
+        const EXCL_UNLINK = 0x0400_0000;
+        const MASK_CREATE = 0x1000_0000;
+        const MASK_ADD = 0x2000_0000;
+        const ISDIR = 0x4000_0000;
+        const ONESHOT = 0x8000_0000;
+    }
+}
+
+impl NotifyMask {
+    /// The events that can be asked for (`IN_ALL_EVENTS`).
+    pub const ALL_EVENTS: NotifyMask = NotifyMask::from_bits_retain(0xfff);
+}
+
+/// The watches of one inode.
+#[derive(Default)]
+pub struct Marks {
+    /// The union of what they ask for.
+    mask: AtomicU32,
+    list: SpinLock<SmallVec<[Arc<Watch>; 1]>, class::Leaf>,
+}
+
+impl Marks {
+    /// Whether some watch asks for one of these.
+    #[inline]
+    pub fn wants(&self, mask: NotifyMask) -> bool {
+        self.mask.load(Ordering::Relaxed) & mask.bits() != 0
+    }
+
+    /// Adds a watch.
+    pub(super) fn add(&self, watch: Arc<Watch>) {
+        let mut list = self.list.lock();
+        list.push(watch);
+        self.mask.store(union(&list), Ordering::Relaxed);
+    }
+
+    /// Removes a watch. Returns it for the caller to drop.
+    pub(super) fn remove(&self, watch: &Arc<Watch>) -> Option<Arc<Watch>> {
+        let mut list = self.list.lock();
+        let at = list.iter().position(|mark| Arc::ptr_eq(mark, watch))?;
+        let removed = list.remove(at);
+        self.mask.store(union(&list), Ordering::Relaxed);
+        Some(removed)
+    }
+
+    /// Recomputes the union after a watch changed what it asks for.
+    pub(super) fn changed(&self) {
+        let list = self.list.lock();
+        self.mask.store(union(&list), Ordering::Relaxed);
+    }
+
+    /// The watches, newest last.
+    pub(super) fn watches(&self) -> SmallVec<[Arc<Watch>; 4]> {
+        self.list.lock().iter().cloned().collect()
+    }
+}
+
+fn union(list: &[Arc<Watch>]) -> u32 {
+    list.iter().fold(0, |mask, watch| {
+        mask | watch.mask().bits() | NotifyMask::UNMOUNT.bits()
+    })
+}
+
+/// Something happened to an inode.
+#[inline]
+pub fn inode_event(inode: &dyn INode, mask: NotifyMask) {
+    if inode.common().marks.wants(mask) {
+        tell(inode.common(), mask, None, 0, false);
+    }
+}
+
+/// Something happened to the entry `name` of a directory. `cookie` joins the two halves of a
+/// rename (see [`cookie`]); `isdir` tells about the entry.
+#[inline]
+pub fn dir_event(dir: &dyn INode, mask: NotifyMask, name: &[u8], cookie: u32, isdir: bool) {
+    dir_event_of(dir, mask, name, cookie, isdir, false);
+}
+
+/// [`dir_event`] about a file that may have lost its name: watches with `IN_EXCL_UNLINK` do not hear it.
+#[inline]
+pub fn dir_event_of(
+    dir: &dyn INode,
+    mask: NotifyMask,
+    name: &[u8],
+    cookie: u32,
+    isdir: bool,
+    unlinked: bool,
+) {
+    if dir.common().marks.wants(mask) {
+        let mask = if isdir { mask | NotifyMask::ISDIR } else { mask };
+        tell(dir.common(), mask, Some(name), cookie, unlinked);
+    }
+}
+
+/// The inode lost its last name and its last user: `IN_DELETE_SELF`, and all its watches end.
+pub fn inode_removed(inode: &dyn INode) {
+    end_watches(inode, NotifyMask::DELETE_SELF);
+}
+
+/// The file system of the inode was unmounted: `IN_UNMOUNT`, and all its watches end.
+pub fn inode_unmounted(inode: &dyn INode) {
+    end_watches(inode, NotifyMask::UNMOUNT);
+}
+
+fn end_watches(inode: &dyn INode, mask: NotifyMask) {
+    let marks = &inode.common().marks;
+    if marks.mask.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    for watch in marks.watches() {
+        watch.tell(mask, None, 0);
+        watch.end();
+    }
+}
+
+/// A number for the two events of one rename. `counter` is the kernel's.
+pub fn cookie(counter: &AtomicU32) -> u32 {
+    loop {
+        let cookie = counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if cookie != 0 {
+            return cookie;
+        }
+    }
+}
+
+#[cold]
+fn tell(common: &InodeCommon, mask: NotifyMask, name: Option<&[u8]>, cookie: u32, unlinked: bool) {
+    for watch in common.marks.watches() {
+        let asked = watch.mask();
+        if !asked.intersects(mask & NotifyMask::ALL_EVENTS) {
+            continue;
+        }
+        if unlinked && asked.contains(NotifyMask::EXCL_UNLINK) {
+            continue;
+        }
+        watch.tell(mask, name, cookie);
+        if asked.contains(NotifyMask::ONESHOT) {
+            watch.end();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! procfs: tasks and kernel settings as files (`proc(5)`).
+//!
+//! Model: a mount of procfs belongs to the pid namespace of the task that mounted it and shows the
+//! tasks which that namespace sees, by its numbers. Everything stands in tables, one line per file:
+//!
+//! - [`system::FILES`]: what concerns the whole kernel, by path;
+//! - [`sysctl::SYSCTLS`]: settings below `/proc/sys`, typed, by path;
+//! - [`base::PID_ENTRIES`]: what each task has, below `/proc/TGID` and `/proc/TGID/task/TID`.
+//!
+//! A file is a *show* function that writes text; [`seq_file`](super::seq_file) does the rest. All inodes are of one type,
+//! [`inode::ProcInode`], made at lookup and gone when unused: an inode refers to a
+//! [`Pid`](crate::task::pid::Pid), never to a task, so it keeps no task alive and never reaches a
+//! later task of the same number.
+//!
+//! Locks: show functions run without locks and take what they need from `TaskSet` on.
+
+pub mod access;
+mod array;
+pub(crate) use array::mask_list;
+mod base;
+mod files;
+mod id_maps;
+mod inode;
+mod kmsg;
+mod links;
+mod mem;
+mod mounts;
+mod ns;
+mod options;
+mod settings;
+mod sysctl;
+mod system;
+mod task_mmu;
+mod text;
+
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+
+use self::inode::{Node, ProcInode};
+use self::options::{HidePid, Options};
+use super::seq_file::SeqBuf;
+use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, MountRequest, SbFlags, SuperBlock};
+use crate::cred::Capability;
+use crate::ensure;
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::namespace::PidNamespace;
+use crate::sync::{SpinLock, class};
+use crate::task::Task;
+
+/// `PROC_SUPER_MAGIC`.
+pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// One mount's view.
+pub struct ProcFs {
+    this: Weak<ProcFs>,
+    kernel: Weak<Kernel>,
+    pid_ns: Arc<PidNamespace>,
+    options: SpinLock<Options, class::Leaf>,
+    /// When it was mounted: the time stamps of what does not belong to a task.
+    time: FileTime,
+}
+
+/// What a show or write function of the whole kernel works with.
+pub(crate) struct ProcCx<'a> {
+    /// The kernel.
+    pub kernel: &'a Arc<Kernel>,
+    /// The pid namespace that the mount shows.
+    pub pid_ns: &'a Arc<PidNamespace>,
+    /// Who reads or writes.
+    pub reader: &'a Arc<Task>,
+}
+
+/// Writes a file's text.
+pub(crate) type Show = fn(&ProcCx<'_>, &mut SeqBuf) -> Result<()>;
+
+impl ProcFs {
+    fn new(kernel: &Arc<Kernel>, pid_ns: Arc<PidNamespace>, options: Options) -> Arc<ProcFs> {
+        let time = super::current_time(kernel);
+        Arc::new_cyclic(|this| ProcFs {
+            this: this.clone(),
+            kernel: Arc::downgrade(kernel),
+            pid_ns,
+            options: SpinLock::new(options),
+            time,
+        })
+    }
+    /// Who asks, where the interface does not say so.
+    fn current(&self) -> Option<Arc<Task>> {
+        self.kernel.upgrade()?.sched.try_current()
+    }
+    fn options(&self) -> Options {
+        *self.options.lock()
+    }
+
+    /// Whether `viewer` may see that `target` is there (Linux's `has_pid_permissions`).
+    fn may_see(&self, viewer: &Arc<Task>, target: &Arc<Task>, min: HidePid) -> bool {
+        let options = self.options();
+        if options.hide_pid == HidePid::Ptraceable {
+            return access::ptrace_may_access(viewer, target, access::PtraceMode::READ_FSCREDS).is_ok();
+        }
+        options.hide_pid < min
+            || viewer.cred().in_group(options.gid)
+            || access::ptrace_may_access(viewer, target, access::PtraceMode::READ_FSCREDS).is_ok()
+    }
+}
+
+impl FileSystem for ProcFs {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+    fn root_inode(&self) -> Arc<dyn INode> {
+        // The caller holds a reference, so `this` can be upgraded.
+        match self.this.upgrade() {
+            Some(fs) => ProcInode::new(&fs, Node::Root),
+            None => unreachable!("the file system is alive while it is used"),
+        }
+    }
+    fn info(&self) -> FsInfo {
+        FsInfo {
+            magic: PROC_SUPER_MAGIC,
+            block_size: 4096,
+            name_max: 255,
+            ..FsInfo::default()
+        }
+    }
+    fn show_options(&self, out: &mut String) {
+        self.options().show(&self.pid_ns, out);
+    }
+    fn reconfigure(&self, options: &[u8]) -> Result<()> {
+        let user_ns = self.pid_ns.user_ns();
+        let new = self.options().parse(options, user_ns)?;
+        *self.options.lock() = new;
+        Ok(())
+    }
+    fn cacheable(&self) -> bool {
+        false
+    }
+}
+
+/// `mount -t proc`.
+pub struct ProcFsType;
+
+impl FileSystemType for ProcFsType {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+    fn userns_mount(&self) -> bool {
+        true
+    }
+    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
+        let pid_ns = request.task.pid().ns().clone();
+        let user_ns = pid_ns.user_ns().clone();
+        ensure!(
+            request.cred.ns_capable(&user_ns, Capability::SYS_ADMIN),
+            EPERM,
+            "proc: no CAP_SYS_ADMIN in the owner of the pid namespace"
+        );
+        let options = Options::default().parse(request.options, &user_ns)?;
+        let kernel = request.task.kernel();
+        let fs = ProcFs::new(kernel, pid_ns, options);
+        let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC;
+        SuperBlock::new(kernel, fs, user_ns, request.sb_flags | flags.bits())
+    }
+}

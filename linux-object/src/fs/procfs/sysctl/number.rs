@@ -1,0 +1,77 @@
+//! Numbers as `/proc/sys` takes them (`do_proc_dointvec`, `proc_get_long`).
+
+use smallvec::SmallVec;
+
+use crate::bail;
+use crate::error::Result;
+
+/// Up to `N` numbers, separated by blanks. What follows the last one is ignored, but each number
+/// must end at a blank or at the end. Nothing at all is `EINVAL`.
+pub(super) fn parse<const N: usize>(data: &[u8]) -> Result<SmallVec<[i64; 4]>> {
+    let mut numbers = SmallVec::new();
+    let mut rest = data;
+    while numbers.len() < N {
+        rest = rest.trim_ascii_start();
+        // A zero byte ends a text, as some programs write one.
+        if rest.is_empty() || (rest[0] == 0 && !numbers.is_empty()) {
+            break;
+        }
+        let (number, used) = parse_one(rest)?;
+        numbers.push(number);
+        rest = &rest[used..];
+    }
+    if numbers.is_empty() {
+        bail!(EINVAL, "sysctl: no number");
+    }
+    Ok(numbers)
+}
+
+fn parse_one(text: &[u8]) -> Result<(i64, usize)> {
+    let negative = text[0] == b'-';
+    let sign = negative as usize;
+    let digits = &text[sign..];
+    let (base, prefix) = match digits {
+        [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => (16, 2),
+        [b'0', ..] => (8, 0),
+        _ => (10, 0),
+    };
+    let mut value: i64 = 0;
+    let mut used = prefix;
+    while let Some(digit) = digits.get(used).and_then(|&byte| (byte as char).to_digit(base)) {
+        let next = value
+            .checked_mul(base as i64)
+            .and_then(|value| value.checked_add(digit as i64));
+        let Some(next) = next else {
+            bail!(EINVAL, "sysctl: the number is too large");
+        };
+        value = next;
+        used += 1;
+    }
+    let ends = digits
+        .get(used)
+        .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == 0);
+    if used == prefix || !ends {
+        bail!(EINVAL, "sysctl: not a number");
+    }
+    Ok((if negative { -value } else { value }, sign + used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(text: &str) -> Option<SmallVec<[i64; 4]>> {
+        parse::<4>(text.as_bytes()).ok()
+    }
+
+    #[test]
+    fn numbers_in_c_notation() {
+        assert_eq!(numbers("42\n").unwrap()[..], [42]);
+        assert_eq!(numbers(" -1").unwrap()[..], [-1]);
+        assert_eq!(numbers("0x10 010 0\0").unwrap()[..], [16, 8, 0]);
+        assert_eq!(numbers("1 2\t3\n4 5 x").unwrap()[..], [1, 2, 3, 4]);
+        for wrong in ["", "\n", "x", "1x", "08", "--1", "0x", "99999999999999999999"] {
+            assert_eq!(numbers(wrong), None, "{wrong:?}");
+        }
+    }
+}

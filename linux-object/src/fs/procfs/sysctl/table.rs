@@ -1,0 +1,264 @@
+//! The settings, one per line.
+
+use alloc::sync::Arc;
+
+use super::{MAX_NUMBERS, Sysctl, Value};
+use crate::cred::{Capability, UCount};
+use crate::error::Result;
+use crate::fs::NR_OPEN;
+use crate::fs::procfs::ProcCx;
+use crate::fs::procfs::inode::Event;
+use crate::fs::seq_file::SeqBuf;
+use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
+use crate::sync::WaitQueue;
+use crate::sysctl::{Setting, Sysctls};
+use crate::task::Task;
+use crate::{bail, ensure, err};
+
+const INT: i64 = i32::MAX as i64;
+const LONG: i64 = i64::MAX;
+
+/// A number of the whole kernel.
+const fn cell(path: &'static str, min: i64, max: i64, cell: fn(&Sysctls) -> &Setting) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o644,
+        value: Value::Cell { cell, min, max },
+    }
+}
+
+/// A number that is only read.
+const fn fixed(path: &'static str, get: fn(&ProcCx<'_>) -> i64) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o444,
+        value: Value::Number {
+            get,
+            set: |_, _| bail!(EPERM),
+            min: 0,
+            max: 0,
+        },
+    }
+}
+
+/// A number behind functions.
+const fn number(
+    path: &'static str,
+    (min, max): (i64, i64),
+    get: fn(&ProcCx<'_>) -> i64,
+    set: fn(&ProcCx<'_>, i64) -> Result<()>,
+) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o644,
+        value: Value::Number { get, set, min, max },
+    }
+}
+
+/// A text that is only read.
+const fn constant(path: &'static str, get: fn(&ProcCx<'_>, &mut SeqBuf) -> Result<()>) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o444,
+        value: Value::Text {
+            get,
+            set: |_, _| bail!(EPERM),
+            max: 1,
+            event: None,
+        },
+    }
+}
+
+/// A limit of the reader's user namespace.
+const fn user(path: &'static str, kind: UCount) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o644,
+        value: Value::UserLimit(kind),
+    }
+}
+
+/// Every setting; those of one directory stand together.
+#[rustfmt::skip]
+pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
+    cell("sys/fs/epoll/max_user_watches", 0, LONG, |s| &s.epoll_max_user_watches),
+    cell("sys/fs/file-max", 0, LONG, |s| &s.file_max),
+    cell("sys/fs/inotify/max_queued_events", 0, INT, |s| &s.inotify_max_queued_events),
+    cell("sys/fs/inotify/max_user_instances", 0, INT, |s| &s.inotify_max_user_instances),
+    cell("sys/fs/inotify/max_user_watches", 0, INT, |s| &s.inotify_max_user_watches),
+    cell("sys/fs/mount-max", 1, INT, |s| &s.mount_max),
+    fixed("sys/fs/nr_open", |_| NR_OPEN as i64),
+    fixed("sys/fs/overflowgid", |_| OVERFLOW_ID as i64),
+    fixed("sys/fs/overflowuid", |_| OVERFLOW_ID as i64),
+    cell("sys/fs/pipe-max-size", 4096, INT, |s| &s.pipe_max_size),
+    cell("sys/fs/pipe-user-pages-hard", 0, LONG, |s| &s.pipe_user_pages_hard),
+    cell("sys/fs/pipe-user-pages-soft", 0, LONG, |s| &s.pipe_user_pages_soft),
+    cell("sys/fs/protected_fifos", 0, 2, |s| &s.protected_fifos),
+    cell("sys/fs/protected_hardlinks", 0, 1, |s| &s.protected_hardlinks),
+    cell("sys/fs/protected_regular", 0, 2, |s| &s.protected_regular),
+    cell("sys/fs/protected_symlinks", 0, 1, |s| &s.protected_symlinks),
+    cell("sys/fs/suid_dumpable", 0, 2, |s| &s.suid_dumpable),
+    fixed("sys/kernel/cap_last_cap", |_| Capability::LAST as i64),
+    Sysctl { path: "sys/kernel/core_pattern", mode: 0o644, value: Value::Text {
+        get: |cx, out| out.bytes(&cx.kernel.sysctl.core_pattern.lock()),
+        set: set_core_pattern, max: 128, event: None } },
+    cell("sys/kernel/dmesg_restrict", 0, 1, |s| &s.dmesg_restrict),
+    Sysctl { path: "sys/kernel/domainname", mode: 0o644, value: Value::Text {
+        get: |cx, out| out.bytes(uts(cx)?.names().domain.as_bytes()),
+        set: |cx, name| { uts(cx)?.update(|names| names.domain = Name::new(name)); Ok(()) },
+        max: 65, event: Some(uts_event) } },
+    Sysctl { path: "sys/kernel/hostname", mode: 0o644, value: Value::Text {
+        get: |cx, out| out.bytes(uts(cx)?.names().node.as_bytes()),
+        set: |cx, name| { uts(cx)?.update(|names| names.node = Name::new(name)); Ok(()) },
+        max: 65, event: Some(uts_event) } },
+    fixed("sys/kernel/ngroups_max", |_| 65536),
+    Sysctl { path: "sys/kernel/ns_last_pid", mode: 0o666, value: Value::Number {
+        get: |cx| cx.reader.pid_ns().last_pid() as i64, set: set_ns_last_pid, min: 0, max: INT } },
+    constant("sys/kernel/osrelease", |_, out| write!(out, "{RELEASE}")),
+    constant("sys/kernel/ostype", |_, out| write!(out, "{SYSNAME}")),
+    fixed("sys/kernel/overflowgid", |_| OVERFLOW_ID as i64),
+    fixed("sys/kernel/overflowuid", |_| OVERFLOW_ID as i64),
+    number("sys/kernel/pid_max", (301, 4 << 20), |cx| cx.kernel.tasks.pid_max() as i64,
+        |cx, max| { cx.kernel.tasks.set_pid_max(max as i32); Ok(()) }),
+    Sysctl { path: "sys/kernel/printk", mode: 0o644, value: Value::Numbers { get: get_printk, set: set_printk } },
+    constant("sys/kernel/random/boot_id", boot_id),
+    fixed("sys/kernel/random/entropy_avail", |_| 256),
+    fixed("sys/kernel/random/poolsize", |_| 256),
+    constant("sys/kernel/random/uuid", |cx, out| uuid(random(cx), out)),
+    cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
+    number("sys/kernel/threads-max", (20, 0x3fff_ffff), |cx| cx.kernel.tasks.threads_max() as i64,
+        |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
+    constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
+    user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
+    user("sys/user/max_ipc_namespaces", UCount::IpcNamespaces),
+    user("sys/user/max_mnt_namespaces", UCount::MntNamespaces),
+    user("sys/user/max_net_namespaces", UCount::NetNamespaces),
+    user("sys/user/max_pid_namespaces", UCount::PidNamespaces),
+    user("sys/user/max_time_namespaces", UCount::TimeNamespaces),
+    user("sys/user/max_user_namespaces", UCount::UserNamespaces),
+    user("sys/user/max_uts_namespaces", UCount::UtsNamespaces),
+    cell("sys/vm/max_map_count", 0, INT, |s| &s.max_map_count),
+    cell("sys/vm/mmap_min_addr", 0, LONG, |s| &s.mmap_min_addr),
+    cell("sys/vm/overcommit_kbytes", 0, LONG, |s| &s.overcommit_kbytes),
+    cell("sys/vm/overcommit_memory", 0, 2, |s| &s.overcommit_memory),
+    cell("sys/vm/overcommit_ratio", 0, INT, |s| &s.overcommit_ratio),
+];
+
+fn set_core_pattern(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
+    ensure!(
+        value.first() != Some(&b'|'),
+        EINVAL,
+        "core_pattern: no helper programs are run"
+    );
+    let old = core::mem::replace(&mut *cx.kernel.sysctl.core_pattern.lock(), value.to_vec());
+    drop(old);
+    Ok(())
+}
+
+fn uts(cx: &ProcCx<'_>) -> Result<Arc<UtsNamespace>> {
+    Ok(cx.reader.try_nsproxy().ok_or(err!(ESRCH))?.uts_ns.clone())
+}
+
+fn uts_event(task: &Arc<Task>) -> Option<Arc<dyn Event>> {
+    Some(task.try_nsproxy()?.uts_ns.clone())
+}
+
+impl Event for UtsNamespace {
+    fn queue(&self) -> &WaitQueue {
+        &self.changed
+    }
+    fn count(&self) -> u64 {
+        self.generation()
+    }
+}
+
+/// The next pid that is tried is the one after it (for checkpoint and restore).
+fn set_ns_last_pid(cx: &ProcCx<'_>, last: i64) -> Result<()> {
+    let ns = cx.reader.pid_ns();
+    let cred = cx.reader.cred();
+    ensure!(
+        cred.ns_capable(ns.user_ns(), Capability::CHECKPOINT_RESTORE)
+            || cred.ns_capable(ns.user_ns(), Capability::SYS_ADMIN),
+        EPERM,
+        "ns_last_pid: no CAP_CHECKPOINT_RESTORE in the owner of the pid namespace"
+    );
+    ensure!(
+        last < cx.kernel.tasks.pid_max() as i64,
+        EINVAL,
+        "ns_last_pid: beyond pid_max"
+    );
+    ns.set_last_pid(last as i32);
+    Ok(())
+}
+
+/// Level of the console; that of messages without one; lowest the console may be set to; the console's default.
+fn get_printk(cx: &ProcCx<'_>, out: &mut [i64; MAX_NUMBERS]) -> usize {
+    *out = [cx.kernel.log.console_level() as i64, 4, 1, 7];
+    MAX_NUMBERS
+}
+
+fn set_printk(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
+    ensure!(
+        values
+            .iter()
+            .skip(1)
+            .zip([4, 1, 7])
+            .all(|(value, fixed)| *value == fixed),
+        EINVAL,
+        "printk: only the console's level can be changed"
+    );
+    ensure!((0..=8).contains(&values[0]), EINVAL, "printk: levels are 0 to 8");
+    cx.kernel.log.set_console_level(values[0] as u8);
+    Ok(())
+}
+
+fn random(cx: &ProcCx<'_>) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    cx.kernel.rng.fill(&mut bytes);
+    bytes
+}
+
+fn boot_id(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    uuid(*cx.kernel.sysctl.boot_id.call_once(|| random(cx)), out)
+}
+
+/// A random UUID of version 4.
+fn uuid(mut bytes: [u8; 16], out: &mut SeqBuf) -> Result<()> {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    for (n, byte) in bytes.iter().enumerate() {
+        if matches!(n, 4 | 6 | 8 | 10) {
+            out.byte(b'-')?;
+        }
+        write!(out, "{byte:02x}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::procfs::inode::Entry;
+    use crate::fs::pseudo::{self, Found};
+
+    #[test]
+    fn uuids_have_the_form() {
+        let mut out = SeqBuf::new();
+        uuid([0xff; 16], &mut out).unwrap();
+        assert_eq!(out.as_bytes(), b"ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn every_setting_is_found_where_it_is_listed() {
+        let table = || SYSCTLS.iter().map(Entry::Sysctl);
+        for sysctl in SYSCTLS {
+            let (dir, name) = sysctl.path.rsplit_once('/').unwrap();
+            let found = pseudo::find(table(), dir, name.as_bytes());
+            assert!(matches!(found, Some(Found::Leaf(_))), "{}", sysctl.path);
+            let listed = pseudo::children(table(), dir)
+                .filter(|(child, _)| *child == name)
+                .count();
+            assert_eq!(listed, 1, "{}", sysctl.path);
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! sysfs: the machine and the kernel's objects as files (`sysfs(5)`).
+//!
+//! Model: a table of paths ([`FILES`]) with two kinds of directories that are filled as one looks:
+//! `devices/system/cpu/cpuN`, and `kernel/namespaces/KOID` with a directory for every living
+//! namespace (see [`namespaces`]). Only what is true is there. A superblock belongs to a network
+//! namespace, as in Linux, and is shared by all mounts made in it.
+
+mod cpu;
+mod namespaces;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+
+use super::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
+use super::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
+use super::{
+    DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, InodeCommon, Metadata,
+    MountRequest, OpenFlags, SbFlags, SetAttr, SuperBlock,
+};
+use crate::cred::Capability;
+use crate::error::Result;
+use crate::ids::{CpuId, KoID};
+use crate::kernel::Kernel;
+use crate::sync::{SpinLock, class};
+use crate::task::Task;
+use crate::{bail, ensure, err};
+
+/// `SYSFS_MAGIC`.
+pub const SYSFS_MAGIC: u64 = 0x6265_6572;
+
+type Show = fn(&Arc<Kernel>, &mut SeqBuf) -> Result<()>;
+
+/// A line of the table.
+struct SysFile {
+    path: &'static str,
+    /// `None` for a directory.
+    show: Option<Show>,
+}
+
+impl PathEntry for &'static SysFile {
+    fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+const fn dir(path: &'static str) -> SysFile {
+    SysFile { path, show: None }
+}
+const fn text(path: &'static str, show: Show) -> SysFile {
+    SysFile {
+        path,
+        show: Some(show),
+    }
+}
+
+const CPU_DIR: &str = "devices/system/cpu";
+const NAMESPACE_DIR: &str = "kernel/namespaces";
+
+/// Every file and empty directory.
+static FILES: &[SysFile] = &[
+    dir("block/"),
+    dir("bus/"),
+    dir("class/"),
+    dir("dev/block/"),
+    dir("dev/char/"),
+    text("devices/system/cpu/kernel_max", cpu::kernel_max),
+    text("devices/system/cpu/offline", cpu::offline),
+    text("devices/system/cpu/online", cpu::online),
+    text("devices/system/cpu/possible", cpu::online),
+    text("devices/system/cpu/present", cpu::online),
+    dir("firmware/"),
+    dir("fs/cgroup/"),
+    text("kernel/namespaces/list", namespaces::list),
+    text("kernel/namespaces/tree", namespaces::tree),
+    dir("module/"),
+    dir("power/"),
+];
+
+/// What an inode is.
+#[derive(Clone, Copy)]
+enum Node {
+    Dir(&'static str),
+    File(&'static SysFile),
+    Cpu(CpuId),
+    Namespace(KoID),
+    NamespaceFile(KoID, &'static namespaces::NsFile),
+}
+
+impl Node {
+    fn is_dir(&self) -> bool {
+        matches!(self, Node::Dir(_) | Node::Cpu(_) | Node::Namespace(_))
+    }
+    fn number(&self) -> u64 {
+        match self {
+            Node::Dir("") => 1,
+            Node::Dir(path) => inode_number(0, path.as_bytes()),
+            Node::File(file) => inode_number(0, file.path.as_bytes()),
+            Node::Cpu(cpu) => inode_number(cpu.0 as u64, b"cpu"),
+            Node::Namespace(koid) => inode_number(koid.0, b"ns"),
+            Node::NamespaceFile(koid, file) => inode_number(koid.0, format!("ns/{}", file.name).as_bytes()),
+        }
+    }
+    fn file_type(&self) -> FileType {
+        if self.is_dir() {
+            FileType::Directory
+        } else {
+            FileType::Regular
+        }
+    }
+}
+
+/// The content of a superblock.
+struct SysFs {
+    this: Weak<SysFs>,
+    kernel: Weak<Kernel>,
+    time: FileTime,
+}
+
+impl FileSystem for SysFs {
+    fn name(&self) -> &'static str {
+        "sysfs"
+    }
+    fn root_inode(&self) -> Arc<dyn INode> {
+        SysInode::new(self.this.clone(), Node::Dir(""), self.time)
+    }
+    fn info(&self) -> FsInfo {
+        FsInfo {
+            magic: SYSFS_MAGIC,
+            block_size: 4096,
+            name_max: 255,
+            ..FsInfo::default()
+        }
+    }
+    fn cacheable(&self) -> bool {
+        false
+    }
+}
+
+struct SysInode {
+    fs: Weak<SysFs>,
+    node: Node,
+    time: FileTime,
+    common: InodeCommon,
+}
+
+impl SysInode {
+    fn new(fs: Weak<SysFs>, node: Node, time: FileTime) -> Arc<SysInode> {
+        Arc::new(SysInode {
+            fs,
+            node,
+            time,
+            common: InodeCommon::default(),
+        })
+    }
+    fn kernel(&self) -> Result<Arc<Kernel>> {
+        let fs = self.fs.upgrade().ok_or(err!(ENOENT))?;
+        fs.kernel.upgrade().ok_or(err!(ENOENT))
+    }
+    fn child(&self, node: Node) -> Arc<dyn INode> {
+        SysInode::new(self.fs.clone(), node, self.time)
+    }
+
+    fn lookup_in(&self, path: &'static str, name: &[u8]) -> Result<Node> {
+        match pseudo::find(FILES.iter(), path, name) {
+            Some(Found::Dir(path)) => return Ok(Node::Dir(path)),
+            Some(Found::Leaf(file)) => return Ok(Node::File(file)),
+            None => {}
+        }
+        let kernel = self.kernel()?;
+        match path {
+            CPU_DIR => cpu::find(&kernel, name).map(Node::Cpu),
+            NAMESPACE_DIR => namespaces::find(&kernel, name).map(Node::Namespace),
+            _ => None,
+        }
+        .ok_or(err!(ENOENT))
+    }
+
+    /// The children in order: those of the table, then those that are made.
+    fn children(&self) -> Result<Vec<(Vec<u8>, Node)>> {
+        let kernel = self.kernel()?;
+        let mut list = Vec::new();
+        match self.node {
+            Node::Dir(path) => {
+                for (name, found) in pseudo::children(FILES.iter(), path) {
+                    let node = match found {
+                        Found::Dir(path) => Node::Dir(path),
+                        Found::Leaf(file) => Node::File(file),
+                    };
+                    list.push((name.into(), node));
+                }
+                match path {
+                    CPU_DIR => list.extend(
+                        kernel
+                            .sched
+                            .cpu_mask()
+                            .iter()
+                            .map(|cpu| (format!("cpu{cpu}").into_bytes(), Node::Cpu(cpu))),
+                    ),
+                    NAMESPACE_DIR => list.extend(kernel.namespaces.list().iter().map(|ns| {
+                        let koid = ns.common().koid();
+                        (format!("{koid}").into_bytes(), Node::Namespace(koid))
+                    })),
+                    _ => {}
+                }
+            }
+            Node::Cpu(_) => {}
+            Node::Namespace(koid) => list.extend(
+                namespaces::FILES
+                    .iter()
+                    .map(|file| (file.name.into(), Node::NamespaceFile(koid, file))),
+            ),
+            _ => bail!(ENOTDIR),
+        }
+        Ok(list)
+    }
+}
+
+impl INode for SysInode {
+    fn metadata(&self) -> Metadata {
+        let mode = if self.node.is_dir() { 0o755 } else { 0o444 };
+        let mut attr = PseudoAttr::new(self.node.number(), self.node.file_type(), mode, self.time);
+        attr.block_size = 4096;
+        if !self.node.is_dir() {
+            attr.size = 4096;
+        } else if let Ok(children) = self.children() {
+            attr.nlink = 2 + children.iter().filter(|(_, node)| node.is_dir()).count() as u32;
+        }
+        attr.metadata()
+    }
+    fn file_type(&self) -> FileType {
+        self.node.file_type()
+    }
+    fn common(&self) -> &InodeCommon {
+        &self.common
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn setattr(&self, attr: &SetAttr) -> Result<()> {
+        ensure!(
+            attr.mode.is_none() && attr.uid.is_none() && attr.gid.is_none(),
+            EPERM,
+            "sysfs: mode and owner are fixed"
+        );
+        Ok(())
+    }
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn INode>> {
+        let node = match self.node {
+            Node::Dir(path) => self.lookup_in(path, name)?,
+            Node::Cpu(_) | Node::Namespace(_) => {
+                let children = self.children()?;
+                let found = children.into_iter().find(|(child, _)| child == name);
+                found.ok_or(err!(ENOENT))?.1
+            }
+            _ => bail!(ENOTDIR),
+        };
+        Ok(self.child(node))
+    }
+    fn revalidate(&self) -> bool {
+        let (Node::Namespace(koid) | Node::NamespaceFile(koid, _)) = self.node else {
+            return true;
+        };
+        self.kernel()
+            .is_ok_and(|kernel| kernel.namespaces.find(koid).is_some())
+    }
+    fn readdir(&self, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
+        let skip = offset.saturating_sub(2) as usize;
+        for (next, (name, node)) in (3..).zip(self.children()?).skip(skip) {
+            if !sink(&name, node.number(), node.file_type(), next) {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn open(&self, _task: &Arc<Task>, _flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+        if self.node.is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(SeqFile::open(Box::new(SysText(self.node)))))
+    }
+}
+
+struct SysText(Node);
+
+impl SeqSource for SysText {
+    fn show(&self, cx: &SeqCx<'_>, out: &mut SeqBuf) -> Result<()> {
+        let kernel = cx.task.kernel();
+        match self.0 {
+            Node::File(SysFile { show: Some(show), .. }) => show(kernel, out),
+            Node::NamespaceFile(koid, file) => {
+                let ns = kernel.namespaces.find(koid).ok_or(err!(ENODEV))?;
+                (file.show)(kernel, &*ns, out)
+            }
+            _ => bail!(EIO),
+        }
+    }
+}
+
+/// `mount -t sysfs`.
+#[derive(Default)]
+pub struct SysFsType {
+    /// The superblock of each network namespace that has one.
+    by_net_ns: SpinLock<Vec<(KoID, Weak<SuperBlock>)>, class::Leaf>,
+}
+
+impl FileSystemType for SysFsType {
+    fn name(&self) -> &'static str {
+        "sysfs"
+    }
+    fn userns_mount(&self) -> bool {
+        true
+    }
+    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
+        let net_ns = request.task.nsproxy().net_ns.clone();
+        let user_ns = net_ns.user_ns().clone();
+        ensure!(
+            request.cred.ns_capable(&user_ns, Capability::SYS_ADMIN),
+            EPERM,
+            "sysfs: no CAP_SYS_ADMIN in the owner of the network namespace"
+        );
+        ensure!(request.options.is_empty(), EINVAL, "sysfs: there are no options");
+        let koid = crate::kobject::KObject::koid(&*net_ns);
+        let find = |list: &Vec<(KoID, Weak<SuperBlock>)>| {
+            list.iter()
+                .find(|(of, _)| *of == koid)
+                .and_then(|(_, sb)| sb.upgrade())
+        };
+        if let Some(sb) = find(&self.by_net_ns.lock()) {
+            return Ok(sb);
+        }
+        let kernel = request.task.kernel();
+        let fs = Arc::new_cyclic(|this| SysFs {
+            this: this.clone(),
+            kernel: Arc::downgrade(kernel),
+            time: super::current_time(kernel),
+        });
+        let flags = request.sb_flags | (SbFlags::I_NODEV | SbFlags::I_NOEXEC).bits();
+        let new = SuperBlock::new(kernel, fs, user_ns, flags)?;
+        let mut list = self.by_net_ns.lock();
+        let existing = find(&list);
+        if existing.is_none() {
+            list.retain(|(_, sb)| sb.strong_count() > 0);
+            list.push((koid, Arc::downgrade(&new)));
+        }
+        drop(list);
+        Ok(existing.unwrap_or(new))
+    }
+}

@@ -1,0 +1,16 @@
+//! Futexes (`futex(2)`): user words to wait on.
+//!
+//! Model: a word is named by a [`FutexKey`]: the address space and address for private ones, the page's
+//! origin and offset for shared ones. Waiters of a word stand in a queue in the order they came, in one
+//! of many hash buckets.
+//!
+//! A waiter enqueues *before* it loads the word: [`FutexTable::enqueue`], then the load, then either
+//! [`FutexTable::cancel`] or sleep until [`FutexWaiter::is_woken`]. A waker changes the word first and
+//! looks at the bucket afterwards, so one of the two sees the other; user memory is never
+//! touched with a bucket locked.
+//!
+//! Locks: `Futex`, two buckets in the order of their index.
+
+mod table;
+
+pub use table::{FutexKey, FutexTable, FutexWaiter};

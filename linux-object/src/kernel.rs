@@ -1,0 +1,144 @@
+//! The kernel as a value.
+//!
+//! [`Kernel::new`] makes one from a machine. It owns the KoID table, the initial namespaces, the
+//! set of tasks, the mounts, the scheduler and the clocks; nothing else in this library outlives
+//! a call. Each host test makes its own.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::cmdline::Cmdline;
+use crate::fs::epoll::EpollUsers;
+use crate::fs::inotify::InotifyUsers;
+use crate::fs::pipe::PipeUsers;
+use crate::fs::{FsTypes, Vfs};
+use crate::futex::FutexTable;
+use crate::hal::Hal;
+use crate::kobject::KoidTable;
+use crate::loader::Vdso;
+use crate::log_ring::LogRing;
+use crate::mm::Memory;
+use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::unix::UnixTable;
+use crate::rng::Rng;
+use crate::sched::Scheduler;
+use crate::sysctl::Sysctls;
+use crate::task::TaskSet;
+use crate::time::{ClockEvents, Timekeeper, Timers};
+use crate::tty::Ttys;
+
+/// What the boot loader handed over.
+#[derive(Default)]
+pub struct BootInfo {
+    /// The kernel command line.
+    pub cmdline: String,
+}
+
+/// A running kernel.
+pub struct Kernel {
+    /// The machine.
+    pub hal: Arc<dyn Hal>,
+    /// Every object by KoID.
+    pub koids: Arc<KoidTable>,
+    /// Every namespace.
+    pub namespaces: Arc<NsRegistry>,
+    /// The initial user namespace.
+    pub init_user_ns: Arc<UserNamespace>,
+    /// The other initial namespaces, but for the mount namespace (`vfs` has it).
+    pub init_ns: InitNamespaces,
+    /// Every task, and the process tree.
+    pub tasks: TaskSet,
+    /// Settings of `/proc/sys` that belong to the whole kernel.
+    pub sysctl: Arc<Sysctls>,
+    /// Memory management: settings and totals.
+    pub memory: Arc<Memory>,
+    /// User code for the clocks; `None` with `vdso=0` on the command line.
+    pub vdso: Option<Arc<Vdso>>,
+    /// Pages of pipes by user.
+    pub pipe_users: Arc<PipeUsers>,
+    /// inotify instances and watches by user.
+    pub inotify_users: Arc<InotifyUsers>,
+    /// epoll watches by user.
+    pub epoll_users: Arc<EpollUsers>,
+    /// File system types by name.
+    pub fs_types: FsTypes,
+    /// Mounts, devices and the like.
+    pub vfs: Vfs,
+    /// Names of AF_UNIX sockets.
+    pub unix: Arc<UnixTable>,
+    /// The terminals.
+    pub ttys: Ttys,
+    /// The command line.
+    pub cmdline: Cmdline,
+    /// Run queues and switching.
+    pub sched: Scheduler,
+    /// Timer queues.
+    pub timers: Arc<Timers>,
+    /// The clocks.
+    pub time: Arc<Timekeeper>,
+    /// Futex waiters.
+    pub futexes: FutexTable,
+    /// Random numbers.
+    pub rng: Rng,
+    /// The kernel log.
+    pub log: LogRing,
+}
+
+impl Kernel {
+    /// A kernel without tasks on this machine.
+    pub fn new(hal: Arc<dyn Hal>, boot: BootInfo) -> Arc<Kernel> {
+        let koids = Arc::new(KoidTable::new());
+        let namespaces = NsRegistry::new(koids.clone());
+        // Linux's fork_init: threads may use an eighth of memory, at 16 KiB each.
+        let threads_max = (hal.frame_stats().total / 32).clamp(20, 1 << 22);
+        let init_user_ns = UserNamespace::initial(&namespaces, threads_max);
+        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns);
+        let events = ClockEvents::new(hal.clone());
+        let sysctl = Arc::new(Sysctls::default());
+        let time = Arc::new(Timekeeper::new(hal.clone()));
+        let memory = Memory::new(hal.clone(), sysctl.clone(), time.clone());
+        let cmdline = Cmdline::parse(&boot.cmdline);
+        let vdso = Vdso::start(&hal, &time, &cmdline);
+        Arc::new(Kernel {
+            sched: Scheduler::new(hal.clone(), events.clone()),
+            timers: Arc::new(Timers::new(hal.clone(), events)),
+            time,
+            vdso,
+            futexes: FutexTable::new(),
+            rng: Rng::new(&*hal),
+            log: LogRing::new(),
+            ttys: Ttys::new(&hal),
+            tasks: TaskSet::new(threads_max, hal.nr_cpus()),
+            hal,
+            memory,
+            namespaces,
+            init_user_ns,
+            init_ns,
+            koids,
+            fs_types: FsTypes::default(),
+            vfs: Vfs::default(),
+            sysctl,
+            pipe_users: Arc::default(),
+            inotify_users: Arc::default(),
+            epoll_users: Arc::default(),
+            unix: Arc::default(),
+            cmdline,
+        })
+    }
+
+    /// The machine's timer fired on this CPU: runs timers and looks at the running task's slice.
+    pub fn timer_interrupt(&self) {
+        self.sched.tick();
+        self.timers.run_due();
+    }
+
+    /// Another CPU kicked this one.
+    pub fn kick_interrupt(&self) {
+        self.sched.kick_interrupt();
+    }
+
+    /// Bytes came in on the console. Called without locks.
+    pub fn console_input(&self, bytes: &[u8]) {
+        self.ttys.console.receive(bytes, self.time.now());
+    }
+}

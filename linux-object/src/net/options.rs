@@ -1,0 +1,327 @@
+//! The options of `SOL_SOCKET` (`socket(7)`).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use super::{Socket, SocketType};
+use crate::cred::Capability;
+use crate::error::{Errno, Result};
+use crate::task::Task;
+use crate::{bail, ensure};
+
+/// Option numbers.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum SockOption {
+    Debug = 1,
+    ReuseAddr = 2,
+    Type = 3,
+    Error = 4,
+    DontRoute = 5,
+    Broadcast = 6,
+    SndBuf = 7,
+    RcvBuf = 8,
+    KeepAlive = 9,
+    OobInline = 10,
+    NoCheck = 11,
+    Priority = 12,
+    Linger = 13,
+    ReusePort = 15,
+    PassCred = 16,
+    PeerCred = 17,
+    RcvLowat = 18,
+    SndLowat = 19,
+    RcvTimeoOld = 20,
+    SndTimeoOld = 21,
+    AcceptConn = 30,
+    SndBufForce = 32,
+    RcvBufForce = 33,
+    Protocol = 38,
+    Domain = 39,
+    PeerGroups = 59,
+    RcvTimeoNew = 66,
+    SndTimeoNew = 67,
+}
+
+impl SockOption {
+    fn from_number(nr: i32) -> Option<SockOption> {
+        use SockOption::*;
+        [
+            Debug,
+            ReuseAddr,
+            Type,
+            Error,
+            DontRoute,
+            Broadcast,
+            SndBuf,
+            RcvBuf,
+            KeepAlive,
+            OobInline,
+            NoCheck,
+            Priority,
+            Linger,
+            ReusePort,
+            PassCred,
+            PeerCred,
+            RcvLowat,
+            SndLowat,
+            RcvTimeoOld,
+            SndTimeoOld,
+            AcceptConn,
+            SndBufForce,
+            RcvBufForce,
+            Protocol,
+            Domain,
+            PeerGroups,
+            RcvTimeoNew,
+            SndTimeoNew,
+        ]
+        .into_iter()
+        .find(|&option| option as i32 == nr)
+    }
+}
+
+/// `SOL_SOCKET`.
+pub const SOL_SOCKET: i32 = 1;
+/// `net.core.{r,w}mem_default` and `_max`.
+const MEM_DEFAULT: u32 = 212_992;
+const MEM_MAX: u32 = 212_992;
+const MIN_SNDBUF: u32 = 4608;
+const MIN_RCVBUF: u32 = 2304;
+
+/// What every socket has.
+pub struct SockBase {
+    /// Its type.
+    pub kind: SocketType,
+    /// Its protocol.
+    pub protocol: i32,
+    sndbuf: AtomicU32,
+    rcvbuf: AtomicU32,
+    /// Nanoseconds, 0 is none.
+    sndtimeo: AtomicU64,
+    rcvtimeo: AtomicU64,
+    /// The error that the next call reports.
+    error: AtomicI32,
+    passcred: AtomicBool,
+    rcvlowat: AtomicI32,
+    /// On and seconds.
+    linger: AtomicU64,
+    priority: AtomicU32,
+    /// Options that are on or off, bit n for option n.
+    bools: AtomicU32,
+}
+
+impl SockBase {
+    /// A socket's base with the defaults.
+    pub fn new(kind: SocketType, protocol: i32) -> SockBase {
+        SockBase {
+            kind,
+            protocol,
+            sndbuf: AtomicU32::new(MEM_DEFAULT),
+            rcvbuf: AtomicU32::new(MEM_DEFAULT),
+            sndtimeo: AtomicU64::new(0),
+            rcvtimeo: AtomicU64::new(0),
+            error: AtomicI32::new(0),
+            passcred: AtomicBool::new(false),
+            rcvlowat: AtomicI32::new(1),
+            linger: AtomicU64::new(0),
+            priority: AtomicU32::new(0),
+            bools: AtomicU32::new(0),
+        }
+    }
+    /// `SO_SNDBUF`.
+    pub fn sndbuf(&self) -> usize {
+        self.sndbuf.load(Ordering::Relaxed) as usize
+    }
+    /// `SO_RCVBUF`.
+    pub fn rcvbuf(&self) -> usize {
+        self.rcvbuf.load(Ordering::Relaxed) as usize
+    }
+    /// `SO_SNDTIMEO` or `SO_RCVTIMEO` in nanoseconds; 0 is none.
+    pub fn timeout(&self, write: bool) -> u64 {
+        let timeo = if write { &self.sndtimeo } else { &self.rcvtimeo };
+        timeo.load(Ordering::Relaxed)
+    }
+    /// `SO_PASSCRED`.
+    pub fn passcred(&self) -> bool {
+        self.passcred.load(Ordering::Relaxed)
+    }
+    /// Sets the error that the next call reports.
+    pub fn set_error(&self, errno: Errno) {
+        self.error.store(errno as i32, Ordering::SeqCst);
+    }
+    /// Whether an error waits to be reported.
+    pub fn has_error(&self) -> bool {
+        self.error.load(Ordering::SeqCst) != 0
+    }
+    /// Takes the error.
+    pub fn take_error(&self) -> Result<()> {
+        match self.error.swap(0, Ordering::SeqCst) {
+            0 => Ok(()),
+            e if e == Errno::ECONNRESET as i32 => bail!(ECONNRESET, "the other end was closed"),
+            e if e == Errno::ECONNREFUSED as i32 => bail!(ECONNREFUSED),
+            e if e == Errno::EPIPE as i32 => bail!(EPIPE),
+            _ => bail!(EIO),
+        }
+    }
+    /// Whether a write to a closed stream raises SIGPIPE.
+    pub fn sends_sigpipe(&self) -> bool {
+        self.kind == SocketType::Stream
+    }
+    fn flag(&self, option: SockOption) -> bool {
+        self.bools.load(Ordering::Relaxed) & 1 << option as u32 != 0
+    }
+    fn set_flag(&self, option: SockOption, on: bool) {
+        let bit = 1 << option as u32;
+        if on {
+            self.bools.fetch_or(bit, Ordering::Relaxed);
+        } else {
+            self.bools.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+}
+
+fn int(value: &[u8]) -> Result<i32> {
+    match value.first_chunk() {
+        Some(&bytes) => Ok(i32::from_ne_bytes(bytes)),
+        None => bail!(EINVAL, "the option is an int"),
+    }
+}
+
+/// A `struct timeval`.
+fn timeval(value: &[u8]) -> Result<u64> {
+    ensure!(value.len() >= 16, EINVAL, "the option is a struct timeval");
+    let word = |at: usize| value[at..].first_chunk().map_or(0, |&b| i64::from_ne_bytes(b));
+    let (sec, usec) = (word(0), word(8));
+    ensure!(
+        (0..1_000_000).contains(&usec),
+        EDOM,
+        "microseconds are below a million"
+    );
+    if sec < 0 {
+        // In the past: a time-out that has passed already.
+        return Ok(1);
+    }
+    Ok((sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(usec as u64 * 1000))
+}
+
+/// `setsockopt` and `getsockopt` of `SOL_SOCKET`.
+pub mod sol_socket {
+    use super::*;
+
+    /// Sets an option.
+    pub fn set(socket: &dyn Socket, task: &Arc<Task>, name: i32, value: &[u8]) -> Result<()> {
+        use SockOption::*;
+        let base = socket.base();
+        let Some(option) = SockOption::from_number(name) else {
+            return socket.set_option(task, SOL_SOCKET, name, value);
+        };
+        match option {
+            Linger => {
+                ensure!(value.len() >= 8, EINVAL, "the option is a struct linger");
+                let on = int(value)?;
+                let seconds = int(&value[4..])?;
+                let both = if on == 0 {
+                    0
+                } else {
+                    1 << 32 | seconds as u32 as u64
+                };
+                base.linger.store(both, Ordering::Relaxed);
+                return Ok(());
+            }
+            RcvTimeoOld | RcvTimeoNew => {
+                base.rcvtimeo.store(timeval(value)?, Ordering::Relaxed);
+                return Ok(());
+            }
+            SndTimeoOld | SndTimeoNew => {
+                base.sndtimeo.store(timeval(value)?, Ordering::Relaxed);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let number = int(value)?;
+        let admin = || task.cred().capable(Capability::NET_ADMIN);
+        let double = |max: u32, min: u32| {
+            let asked = (number as u32).min(max).min(i32::MAX as u32 / 2);
+            (asked * 2).max(min)
+        };
+        match option {
+            Type | Protocol | Domain | Error | AcceptConn | PeerCred | PeerGroups | SndLowat => {
+                bail!(ENOPROTOOPT, "the option cannot be set")
+            }
+            Debug => {
+                ensure!(number == 0 || admin(), EACCES, "SO_DEBUG: no CAP_NET_ADMIN");
+                base.set_flag(option, number != 0);
+            }
+            ReuseAddr | ReusePort | DontRoute | Broadcast | KeepAlive | OobInline | NoCheck => {
+                base.set_flag(option, number != 0);
+            }
+            SndBuf => base.sndbuf.store(double(MEM_MAX, MIN_SNDBUF), Ordering::Relaxed),
+            RcvBuf => base.rcvbuf.store(double(MEM_MAX, MIN_RCVBUF), Ordering::Relaxed),
+            SndBufForce | RcvBufForce => {
+                ensure!(admin(), EPERM, "no CAP_NET_ADMIN");
+                if option == SndBufForce {
+                    base.sndbuf.store(double(u32::MAX, MIN_SNDBUF), Ordering::Relaxed);
+                } else {
+                    base.rcvbuf.store(double(u32::MAX, MIN_RCVBUF), Ordering::Relaxed);
+                }
+            }
+            Priority => {
+                let plain = (0..=6).contains(&number);
+                ensure!(plain || admin(), EPERM, "SO_PRIORITY: no CAP_NET_ADMIN");
+                base.priority.store(number as u32, Ordering::Relaxed);
+            }
+            PassCred => base.passcred.store(number != 0, Ordering::Relaxed),
+            RcvLowat => {
+                let bytes = match number {
+                    n if n < 0 => i32::MAX,
+                    n => n.max(1),
+                };
+                base.rcvlowat.store(bytes, Ordering::Relaxed);
+            }
+            Linger | RcvTimeoOld | RcvTimeoNew | SndTimeoOld | SndTimeoNew => {}
+        }
+        Ok(())
+    }
+
+    /// Gets an option: its bytes, of which the caller takes what it has room for.
+    pub fn get(socket: &dyn Socket, task: &Arc<Task>, name: i32, len: usize) -> Result<Vec<u8>> {
+        use SockOption::*;
+        let base = socket.base();
+        let Some(option) = SockOption::from_number(name) else {
+            return socket.get_option(task, SOL_SOCKET, name, len);
+        };
+        let number = match option {
+            Type => base.kind as i32,
+            Protocol => base.protocol,
+            Domain => socket.family() as i32,
+            Error => base.error.swap(0, Ordering::SeqCst),
+            AcceptConn => socket.is_listening() as i32,
+            Debug | ReuseAddr | ReusePort | DontRoute | Broadcast | KeepAlive | OobInline | NoCheck => {
+                base.flag(option) as i32
+            }
+            SndBuf => base.sndbuf() as i32,
+            RcvBuf => base.rcvbuf() as i32,
+            Priority => base.priority.load(Ordering::Relaxed) as i32,
+            PassCred => base.passcred() as i32,
+            RcvLowat => base.rcvlowat.load(Ordering::Relaxed),
+            SndLowat => 1,
+            Linger => {
+                let both = base.linger.load(Ordering::Relaxed);
+                return Ok([(both >> 32) as u32, both as u32].map(u32::to_ne_bytes).concat());
+            }
+            RcvTimeoOld | RcvTimeoNew | SndTimeoOld | SndTimeoNew => {
+                let nanos = base.timeout(matches!(option, SndTimeoOld | SndTimeoNew));
+                let words = [nanos / 1_000_000_000, nanos % 1_000_000_000 / 1000];
+                return Ok(words.map(u64::to_ne_bytes).concat());
+            }
+            PeerCred | PeerGroups => return socket.get_option(task, SOL_SOCKET, name, len),
+            SndBufForce | RcvBufForce => bail!(ENOPROTOOPT, "the option cannot be read"),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+}

@@ -1,0 +1,218 @@
+//! Sending.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use super::addr::UnixAddr;
+use super::recv::{Packet, Rights};
+use super::{Phase, Shutdown, UnixSocket, scm};
+use crate::error::{Errno, Result};
+use crate::fs::PollEvents;
+use crate::net::{MsgFlags, SendMsg};
+use crate::task::Task;
+use crate::{bail, ensure};
+
+/// Bytes of a stream that one packet takes at most.
+const STREAM_CHUNK: usize = 16 << 10;
+/// What a packet counts besides its bytes.
+pub(super) const OVERHEAD: usize = 256;
+
+impl UnixSocket {
+    pub(super) fn send_stream(&self, task: &Arc<Task>, msg: &mut SendMsg<'_>) -> Result<usize> {
+        ensure!(
+            !msg.flags.contains(MsgFlags::OOB),
+            EOPNOTSUPP,
+            "no out-of-band data"
+        );
+        let (peer, phase, shutdown) = {
+            let state = self.state.lock();
+            (state.peer.clone(), state.phase, state.shutdown)
+        };
+        if msg.addr.is_some_and(|addr| !addr.is_empty()) {
+            if phase == Phase::Connected {
+                bail!(EISCONN, "the socket is connected");
+            }
+            bail!(EOPNOTSUPP, "a stream has no addresses");
+        }
+        let Some(peer) = peer else {
+            bail!(ENOTCONN, "the socket is not connected");
+        };
+        ensure!(!shutdown.contains(Shutdown::SEND), EPIPE, "sending is shut down");
+        let this = self.arc()?;
+        let creds = msg
+            .creds
+            .take()
+            .or_else(|| peer.takes_creds(self).then(|| scm::own_creds(task)));
+        let mut rights = Some(Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?);
+        let mut sent = 0;
+        while msg.data.remaining() > 0 {
+            let room = self.send_room();
+            if room == 0 {
+                break;
+            }
+            let len = msg.data.remaining().min(STREAM_CHUNK).min(room);
+            let packet = match take(msg, len) {
+                Ok(data) => Packet::new(&this, data, rights.take(), creds.clone()),
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            };
+            match peer.push_stream(packet) {
+                Ok(()) => sent += len,
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if sent > 0 {
+            peer.queue.wake(PollEvents::READABLE);
+            return Ok(sent);
+        }
+        if let Some(rights) = rights {
+            msg.rights = rights.into_files();
+        }
+        if msg.data.remaining() == 0 {
+            // Nothing to send: only whether it could be.
+            let state = peer.state.lock();
+            let gone = state.phase == Phase::Dead || state.shutdown.contains(Shutdown::RECV);
+            ensure!(!gone, EPIPE, "the other end does not receive");
+            return Ok(0);
+        }
+        bail!(EAGAIN, "the send buffer is full");
+    }
+
+    /// Whether messages of `sender` carry its credentials to this socket.
+    fn takes_creds(&self, sender: &UnixSocket) -> bool {
+        sender.base.passcred() || self.base.passcred() || self.state.lock().embryo
+    }
+
+    fn push_stream(&self, packet: Packet) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Dead || state.shutdown.contains(Shutdown::RECV) {
+            drop(state);
+            bail!(EPIPE, "the other end does not receive");
+        }
+        if state.recvq.try_reserve(1).is_err() {
+            drop(state);
+            bail!(ENOMEM, "no memory for a packet");
+        }
+        state.recv_bytes += packet.remaining();
+        state.recvq.push_back(packet);
+        Ok(())
+    }
+
+    pub(super) fn send_datagram(&self, task: &Arc<Task>, msg: &mut SendMsg<'_>) -> Result<usize> {
+        ensure!(
+            !msg.flags.contains(MsgFlags::OOB),
+            EOPNOTSUPP,
+            "no out-of-band data"
+        );
+        let (mut peer, phase, shutdown) = {
+            let state = self.state.lock();
+            (state.peer.clone(), state.phase, state.shutdown)
+        };
+        let mut named = None;
+        if self.is_seqpacket() {
+            self.base.take_error()?;
+            ensure!(phase == Phase::Connected, ENOTCONN, "the socket is not connected");
+        } else if let Some(addr) = msg.addr.filter(|addr| !addr.is_empty()) {
+            named = Some(UnixAddr::parse(addr)?);
+        } else {
+            ensure!(peer.is_some(), ENOTCONN, "no destination");
+        }
+        if self.base.passcred() {
+            self.autobind()?;
+        }
+        let len = msg.data.remaining();
+        ensure!(
+            len <= self.base.sndbuf().saturating_sub(32),
+            EMSGSIZE,
+            "the message is larger than the send buffer"
+        );
+        if self.send_room() == 0 {
+            bail!(EAGAIN, "the send buffer is full");
+        }
+        if let Some(addr) = &named {
+            peer = Some(self.find_other(task, addr)?);
+        }
+        let Some(peer) = peer else {
+            bail!(ENOTCONN, "no destination");
+        };
+        if peer.state.lock().phase == Phase::Dead {
+            if self.is_seqpacket() {
+                bail!(EPIPE, "the other end is closed");
+            }
+            if named.is_none() {
+                self.forget_peer(&peer);
+            }
+            bail!(ECONNREFUSED, "the other end is closed");
+        }
+        ensure!(
+            self.is_seqpacket() || peer.accepts_from(self),
+            EPERM,
+            "the destination is connected to another"
+        );
+        ensure!(!shutdown.contains(Shutdown::SEND), EPIPE, "sending is shut down");
+        let creds = msg
+            .creds
+            .clone()
+            .or_else(|| peer.takes_creds(self).then(|| scm::own_creds(task)));
+        let this = self.arc()?;
+        let rights = Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?;
+        let data = take(msg, len)?;
+        let packet = Packet::new(&this, data, Some(rights), creds);
+        match peer.push_datagram(self, packet) {
+            Ok(()) => {
+                peer.queue.wake(PollEvents::READABLE);
+                Ok(len)
+            }
+            Err((mut packet, error)) => {
+                if error == Errno::EAGAIN {
+                    msg.rights = packet.take_files();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn push_datagram(
+        &self,
+        sender: &UnixSocket,
+        packet: Packet,
+    ) -> Result<(), (Packet, crate::error::Error)> {
+        let mut state = self.state.lock();
+        if state.shutdown.contains(Shutdown::RECV) || state.phase == Phase::Dead {
+            drop(state);
+            return Err((packet, crate::err!(EPIPE, "the other end does not receive")));
+        }
+        let own = core::ptr::eq(self, sender);
+        let mutual = matches!(&state.peer, Some(peer) if core::ptr::eq(&**peer, sender));
+        if !own && !mutual && state.recvq.len() > state.backlog {
+            UnixSocket::wait_for_room(&mut state, &sender.this);
+            drop(state);
+            return Err((packet, crate::err!(EAGAIN, "the receiver's queue is full")));
+        }
+        if state.recvq.try_reserve(1).is_err() {
+            drop(state);
+            return Err((packet, crate::err!(ENOMEM, "no memory for a packet")));
+        }
+        state.recv_bytes += packet.remaining();
+        state.recvq.push_back(packet);
+        Ok(())
+    }
+
+    pub(super) fn charge(&self, size: usize) {
+        self.sent.fetch_add(size, Ordering::SeqCst);
+    }
+}
+
+/// Copies `len` bytes in.
+fn take(msg: &mut SendMsg<'_>, len: usize) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    if data.try_reserve_exact(len).is_err() {
+        bail!(ENOBUFS, "no memory for a message");
+    }
+    data.resize(len, 0);
+    let taken = msg.data.take(&mut data)?;
+    ensure!(taken == len, EFAULT, "the source of a message ended early");
+    Ok(data)
+}

@@ -1,0 +1,154 @@
+//! Changing tasks that may be queued anywhere: policy, nice, affinity, group; and reading times.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use super::{CpuMask, CpuState, CpuTimes, Enqueue, RunQueue, SchedParams, SchedTask, Scheduler, TaskGroup};
+use crate::ids::CpuId;
+use crate::sync::{SpinGuard, class};
+use crate::task::{Task, ThreadFlags};
+
+impl Scheduler {
+    /// Locks the run queue of the CPU that the task is on.
+    fn lock_rq_of<'a>(
+        &'a self,
+        task: &SchedTask,
+    ) -> (
+        CpuId,
+        &'a CpuState,
+        SpinGuard<'a, RunQueue<Task>, class::RunQueue>,
+    ) {
+        loop {
+            let id = task.cpu();
+            let cpu = self.cpu(id);
+            let rq = cpu.rq.lock();
+            if task.cpu() == id {
+                return (id, cpu, rq);
+            }
+        }
+    }
+
+    fn resched(&self, id: CpuId, rq: &RunQueue<Task>) {
+        if let Some(curr) = rq.curr() {
+            curr.set_thread_flags(ThreadFlags::NEED_RESCHED);
+        }
+        if id != self.hal.current_cpu() {
+            self.hal.kick(id);
+        }
+    }
+
+    /// Sets policy, priority and nice level. The caller has checked permissions and values.
+    pub fn set_params(&self, task: &Arc<Task>, new: SchedParams) {
+        let mut params = task.sched.params.lock();
+        let (id, _, mut rq) = self.lock_rq_of(&task.sched);
+        rq.update_curr(self.hal.now().0);
+        let queued = rq.contains(task);
+        rq.change(task, |sched| sched.install(&new));
+        *params = new;
+        if queued {
+            self.resched(id, &rq);
+        }
+    }
+
+    /// Sets the nice level.
+    pub fn set_nice(&self, task: &Arc<Task>, nice: i8) {
+        let params = task.sched.params();
+        self.set_params(task, SchedParams { nice, ..params });
+    }
+
+    /// Sets the CPUs that a task may use; the mask has at least one CPU of the machine. A task on
+    /// another CPU leaves it: at once if it waits, on its way to user mode if it runs.
+    pub fn set_affinity(&self, task: &Arc<Task>, mask: CpuMask) {
+        let moved = {
+            let _params = task.sched.params.lock();
+            let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
+            task.sched.set_affinity(mask);
+            if mask.contains(id) || !rq.contains(task) {
+                false
+            } else if rq.is_curr(task) {
+                self.resched(id, &rq);
+                false
+            } else {
+                rq.update_curr(self.hal.now().0);
+                rq.dequeue(task);
+                cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
+                task.sched.detach()
+            }
+        };
+        if moved {
+            self.place(task, Enqueue::Keep);
+        }
+    }
+
+    /// A group below `parent` with a scaled weight.
+    pub fn create_group(&self, parent: &Arc<TaskGroup>, weight: u64) -> Arc<TaskGroup> {
+        let slot = self.next_group_slot.fetch_add(1, Ordering::Relaxed);
+        let group = TaskGroup::new(slot, Some(parent.clone()), weight, self.cpus.len());
+        for cpu in &self.cpus {
+            cpu.rq.lock().add_group(&group);
+        }
+        group
+    }
+
+    /// Forgets a group that has no tasks and no groups below it.
+    pub fn remove_group(&self, group: &TaskGroup) {
+        for cpu in &self.cpus {
+            cpu.rq.lock().remove_group(group);
+        }
+    }
+
+    /// Sets a group's scaled weight; entities take it over as tasks come and go.
+    pub fn set_group_weight(&self, group: &TaskGroup, weight: u64) {
+        group.set_weight(weight);
+        for cpu in &self.cpus {
+            cpu.rq.lock().reweight_group(group);
+        }
+    }
+
+    /// Moves a task to another group.
+    pub fn move_to_group(&self, task: &Arc<Task>, group: &Arc<TaskGroup>) {
+        let _params = task.sched.params.lock();
+        let (id, _, mut rq) = self.lock_rq_of(&task.sched);
+        rq.update_curr(self.hal.now().0);
+        let min = |group: &TaskGroup| group.cpus[id.0 as usize].min_vruntime.load(Ordering::Relaxed);
+        let mut old = None;
+        rq.change(task, |sched| {
+            let from = sched.set_group(group.clone());
+            let vruntime = sched.entity.vruntime();
+            sched
+                .entity
+                .set_vruntime(vruntime.wrapping_sub(min(&from)).wrapping_add(min(group)));
+            old = Some(from);
+        });
+        drop(rq);
+        drop(old);
+    }
+
+    /// The slice of a fair task in nanoseconds; 0 on a CPU where no fair task runs or waits.
+    pub fn fair_slice(&self, task: &Arc<Task>) -> u64 {
+        let (_, _, rq) = self.lock_rq_of(&task.sched);
+        rq.fair_slice(&task.sched)
+    }
+
+    /// CPU time of a task up to now.
+    pub fn cpu_times(&self, task: &Arc<Task>) -> CpuTimes {
+        self.charge_now(task);
+        task.sched.charged()
+    }
+
+    /// CPU time of a process up to now, where `task` is the caller or any of its threads; time that
+    /// other threads of it use at this moment is known up to their last charge.
+    pub fn group_cpu_times(&self, task: &Arc<Task>) -> CpuTimes {
+        self.charge_now(task);
+        task.group().sched.charged()
+    }
+
+    fn charge_now(&self, task: &Arc<Task>) {
+        if task.sched.on_cpu() {
+            let (_, _, mut rq) = self.lock_rq_of(&task.sched);
+            if rq.is_curr(task) {
+                rq.update_curr(self.hal.now().0);
+            }
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! The run queue of one CPU: real-time tasks first, then the tree of fair queues.
+//!
+//! Model: `curr` is the task that the CPU runs (`None`: idle). Real-time tasks stay in their lists
+//! while they run; a fair task that runs is `curr` of its group's queue, its group's entity is `curr` of
+//! the parent's queue, and so on up to the root.
+//!
+//! Invariant: a group's entity is in its parent's queue exactly while its own queue is not empty.
+//! All of it belongs to whoever holds the CPU's `RunQueue` lock.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::fair::{Enqueue, Entity, FairQueue, Handle, Tunables, wakeup_preempts};
+use super::real_time::{RR_TIMESLICE, RtQueue};
+use super::task_group::GroupCpu;
+use super::weight::nice_to_weight;
+use super::{Policy, SchedTask, TaskGroup};
+use crate::ids::CpuId;
+
+/// What the run queue asks of a task; the host tests have tasks that are nothing else.
+pub trait RunTask {
+    /// The scheduler's part.
+    fn sched(&self) -> &SchedTask;
+    /// Told what was charged: time used, and how much of the new time was user mode.
+    fn charged(&self, delta: u64, user: u64) {
+        let _ = (delta, user);
+    }
+}
+
+impl RunTask for SchedTask {
+    fn sched(&self) -> &SchedTask {
+        self
+    }
+}
+
+/// A task or a group in a fair queue.
+#[derive(Debug)]
+pub(super) enum Node<T> {
+    Task(Arc<T>),
+    Group(Arc<GroupCpu>),
+}
+
+impl<T> Clone for Node<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Node::Task(task) => Node::Task(task.clone()),
+            Node::Group(group) => Node::Group(group.clone()),
+        }
+    }
+}
+
+impl<T: RunTask> Handle for Node<T> {
+    fn entity(&self) -> &Entity {
+        match self {
+            Node::Task(task) => &task.sched().entity,
+            Node::Group(group) => &group.entity,
+        }
+    }
+}
+
+struct GroupQueue<T> {
+    group: Arc<TaskGroup>,
+    /// Slot of the parent's queue; the root's own for the root.
+    parent: usize,
+    queue: FairQueue<Node<T>>,
+}
+
+/// The run queue.
+pub struct RunQueue<T> {
+    cpu: CpuId,
+    tunables: Tunables,
+    groups: Vec<Option<GroupQueue<T>>>,
+    rt: RtQueue<Arc<T>>,
+    curr: Option<Arc<T>>,
+    curr_is_rt: bool,
+    nr_fair: usize,
+    charged_until: u64,
+    /// User time of tasks on this CPU: usual ones, and those with a positive nice level.
+    pub(super) user_times: [u64; 2],
+}
+
+impl<T: RunTask> RunQueue<T> {
+    /// An empty queue with the root group.
+    pub fn new(cpu: CpuId, root: &Arc<TaskGroup>, tunables: Tunables) -> RunQueue<T> {
+        let mut rq = RunQueue {
+            cpu,
+            tunables,
+            groups: Vec::new(),
+            rt: RtQueue::new(),
+            curr: None,
+            curr_is_rt: false,
+            nr_fair: 0,
+            charged_until: 0,
+            user_times: [0; 2],
+        };
+        rq.add_group(root);
+        rq
+    }
+
+    /// The running task.
+    pub fn curr(&self) -> Option<&Arc<T>> {
+        self.curr.as_ref()
+    }
+    /// Tasks here, the running one included.
+    pub fn nr_running(&self) -> usize {
+        self.nr_fair + self.rt.len()
+    }
+    /// When time was last charged.
+    pub fn charged_until(&self) -> u64 {
+        self.charged_until
+    }
+
+    /// Makes a queue for a group; its parent has one.
+    pub fn add_group(&mut self, group: &Arc<TaskGroup>) {
+        let slot = group.slot() as usize;
+        if self.groups.len() <= slot {
+            self.groups.resize_with(slot + 1, || None);
+        }
+        self.groups[slot] = Some(GroupQueue {
+            group: group.clone(),
+            parent: group.parent().map_or(slot, |parent| parent.slot() as usize),
+            queue: FairQueue::new(),
+        });
+    }
+
+    /// Forgets a group without tasks.
+    pub fn remove_group(&mut self, group: &TaskGroup) {
+        let slot = group.slot() as usize;
+        debug_assert!(self.level(slot).queue.is_empty());
+        self.groups[slot] = None;
+    }
+
+    fn level(&self, slot: usize) -> &GroupQueue<T> {
+        self.groups[slot].as_ref().expect("a task's group has a queue")
+    }
+
+    fn level_mut(&mut self, slot: usize) -> &mut GroupQueue<T> {
+        self.groups[slot].as_mut().expect("a task's group has a queue")
+    }
+
+    /// Charges the running task with the time until `now`.
+    pub fn update_curr(&mut self, now: u64) {
+        let delta = now.saturating_sub(self.charged_until);
+        self.charged_until = now;
+        let Some(curr) = &self.curr else { return };
+        let task = curr.sched();
+        let user = task.charge(delta);
+        if user != 0 {
+            let low = !self.curr_is_rt && task.entity.weight() < nice_to_weight(0);
+            self.user_times[low as usize] += user;
+        }
+        curr.charged(delta, user);
+        if self.curr_is_rt {
+            task.rr_used.store(task.rr_used.load(Relaxed) + delta, Relaxed);
+            return;
+        }
+        let mut slot = task.group_slot();
+        loop {
+            let cpu = self.cpu.0 as usize;
+            let level = self.level_mut(slot);
+            level.queue.charge(delta);
+            let min = level.queue.min_vruntime();
+            level.group.cpus[cpu].min_vruntime.store(min, Relaxed);
+            if slot == level.parent {
+                return;
+            }
+            slot = level.parent;
+        }
+    }
+
+    /// Adds a task that may run.
+    pub fn enqueue(&mut self, task: &Arc<T>, how: Enqueue) {
+        let sched = task.sched();
+        sched.set_cpu(self.cpu);
+        if sched.is_real_time() {
+            let prio = sched.rt_priority();
+            self.rt.enqueue(task.clone(), prio, false);
+            return;
+        }
+        self.nr_fair += 1;
+        let tunables = self.tunables;
+        let mut slot = sched.group_slot();
+        let mut node = Some((Node::Task(task.clone()), how));
+        loop {
+            let level = self.level_mut(slot);
+            let mut parent_node = None;
+            if let Some((node, how)) = node {
+                if level.queue.is_empty() {
+                    parent_node = Some(how);
+                }
+                level.queue.enqueue(node, how, &tunables);
+            }
+            let parent = level.parent;
+            node = self.refresh(slot, parent_node.is_some()).and_then(|group| {
+                let how = match parent_node? {
+                    Enqueue::New => Enqueue::Wakeup,
+                    how => how,
+                };
+                Some((Node::Group(group), how))
+            });
+            if slot == parent {
+                return;
+            }
+            slot = parent;
+        }
+    }
+
+    /// Brings the published figures of a level up to date and reweights its entity. Returns the
+    /// entity's owner, unless it is the root.
+    fn refresh(&mut self, slot: usize, entering: bool) -> Option<Arc<GroupCpu>> {
+        let cpu = self.cpu.0 as usize;
+        let level = self.level(slot);
+        let group = level.group.cpus[cpu].clone();
+        group.min_vruntime.store(level.queue.min_vruntime(), Relaxed);
+        if slot == level.parent {
+            return None;
+        }
+        let parent = level.parent;
+        let queued = !level.queue.is_empty() && !entering;
+        let weight = level.group.update_load(cpu, level.queue.load());
+        if queued {
+            self.level_mut(parent)
+                .queue
+                .reweight(&Node::Group(group.clone()), weight);
+        } else {
+            group.entity.set_weight(weight);
+        }
+        Some(group)
+    }
+
+    /// Removes a task, running or waiting.
+    pub fn dequeue(&mut self, task: &Arc<T>) {
+        let sched = task.sched();
+        if sched.is_real_time() {
+            self.rt
+                .dequeue(sched.rt_priority(), |other| Arc::ptr_eq(other, task));
+            return;
+        }
+        self.nr_fair -= 1;
+        let cpu = self.cpu.0 as usize;
+        let mut slot = sched.group_slot();
+        let mut node = Some(Node::Task(task.clone()));
+        loop {
+            let level = self.level_mut(slot);
+            let parent = level.parent;
+            let left = node.take();
+            if let Some(node) = &left {
+                level.queue.dequeue(node);
+            }
+            if slot == parent {
+                self.refresh(slot, false);
+                return;
+            }
+            if left.is_some() && level.queue.is_empty() {
+                // The entity leaves its parent's queue with the weight it has there.
+                let group = level.group.cpus[cpu].clone();
+                group.min_vruntime.store(level.queue.min_vruntime(), Relaxed);
+                level.group.update_load(cpu, 0);
+                node = Some(Node::Group(group));
+            } else {
+                self.refresh(slot, false);
+            }
+            slot = parent;
+        }
+    }
+
+    /// Gives the group's entity the weight that follows from the group's.
+    pub fn reweight_group(&mut self, group: &TaskGroup) {
+        self.refresh(group.slot() as usize, false);
+    }
+
+    /// Whether the task is here.
+    pub fn contains(&self, task: &Arc<T>) -> bool {
+        let sched = task.sched();
+        self.is_curr(task)
+            || sched.entity.is_queued()
+            || sched.is_real_time() && self.rt.iter().any(|other| Arc::ptr_eq(other, task))
+    }
+
+    /// Whether the task runs here.
+    pub fn is_curr(&self, task: &Arc<T>) -> bool {
+        self.curr.as_ref().is_some_and(|curr| Arc::ptr_eq(curr, task))
+    }
+
+    /// Puts the running task back among the waiting, or, if it leaves, out of the queue.
+    pub fn put_prev(&mut self, leaves: bool) {
+        let Some(prev) = self.curr.take() else { return };
+        if leaves {
+            self.dequeue(&prev);
+        }
+        if self.curr_is_rt {
+            return;
+        }
+        let mut slot = prev.sched().group_slot();
+        loop {
+            let level = self.level_mut(slot);
+            level.queue.put_prev();
+            if slot == level.parent {
+                return;
+            }
+            slot = level.parent;
+        }
+    }
+
+    /// Chooses the next task and makes it the running one.
+    pub fn pick_next(&mut self) -> Option<Arc<T>> {
+        debug_assert!(self.curr.is_none());
+        let next = if let Some(task) = self.rt.first() {
+            self.curr_is_rt = true;
+            task.clone()
+        } else {
+            self.curr_is_rt = false;
+            let mut slot = 0;
+            loop {
+                match self.level_mut(slot).queue.pick()? {
+                    Node::Task(task) => break task,
+                    Node::Group(group) => slot = group.slot,
+                }
+            }
+        };
+        self.curr = Some(next.clone());
+        Some(next)
+    }
+
+    /// Applies `change` to a task's parameters while it is out of the queue.
+    pub fn change(&mut self, task: &Arc<T>, change: impl FnOnce(&SchedTask)) {
+        let here = self.contains(task);
+        let runs = self.is_curr(task);
+        if runs {
+            self.put_prev(false);
+        }
+        if here {
+            self.dequeue(task);
+        }
+        change(task.sched());
+        if here {
+            self.enqueue(task, Enqueue::Keep);
+        }
+        if runs {
+            self.resume(task);
+        }
+    }
+
+    /// Makes a queued task the running one again.
+    fn resume(&mut self, task: &Arc<T>) {
+        self.curr = Some(task.clone());
+        self.curr_is_rt = task.sched().is_real_time();
+        if self.curr_is_rt {
+            return;
+        }
+        let cpu = self.cpu.0 as usize;
+        let mut slot = task.sched().group_slot();
+        let mut node = Node::Task(task.clone());
+        loop {
+            let level = self.level_mut(slot);
+            level.queue.set_curr(&node);
+            if slot == level.parent {
+                return;
+            }
+            node = Node::Group(level.group.cpus[cpu].clone());
+            slot = level.parent;
+        }
+    }
+
+    /// `sched_yield(2)`: the others of the same standing go first.
+    pub fn yield_curr(&mut self) {
+        let Some(curr) = self.curr.clone() else { return };
+        if self.curr_is_rt {
+            self.rt
+                .rotate(curr.sched().rt_priority(), |task| Arc::ptr_eq(task, &curr));
+        } else {
+            let slot = curr.sched().group_slot();
+            self.level_mut(slot).queue.yield_curr();
+        }
+    }
+
+    /// Whether `task`, just enqueued, should run instead of the running one.
+    pub fn preempts(&self, task: &Arc<T>) -> bool {
+        let Some(curr) = &self.curr else { return true };
+        let (old, new) = (curr.sched(), task.sched());
+        match (self.curr_is_rt, new.is_real_time()) {
+            (true, true) => return new.rt_priority() > old.rt_priority(),
+            (true, false) => return false,
+            (false, true) => return true,
+            (false, false) => {}
+        }
+        match (old.policy(), new.policy()) {
+            (Policy::Idle, Policy::Idle) => {}
+            (Policy::Idle, _) => return true,
+            (_, Policy::Batch | Policy::Idle) => return false,
+            _ => {}
+        }
+        let cpu = self.cpu.0 as usize;
+        let (mut a, mut b) = (old.group_slot(), new.group_slot());
+        let (mut old, mut new) = (&old.entity, &new.entity);
+        while a != b {
+            let (level_a, level_b) = (self.level(a), self.level(b));
+            let (depth_a, depth_b) = (level_a.group.depth(), level_b.group.depth());
+            if depth_a >= depth_b {
+                old = &level_a.group.cpus[cpu].entity;
+                a = level_a.parent;
+            }
+            if depth_b >= depth_a {
+                new = &level_b.group.cpus[cpu].entity;
+                b = level_b.parent;
+            }
+        }
+        !core::ptr::eq(old, new) && wakeup_preempts(old, new, &self.tunables)
+    }
+
+    /// At a tick: whether the running task's slice is over. Rotates RR tasks.
+    pub fn tick(&mut self) -> bool {
+        let Some(curr) = self.curr.clone() else {
+            return self.nr_running() > 0;
+        };
+        let sched = curr.sched();
+        if self.curr_is_rt {
+            let prio = sched.rt_priority();
+            if sched.policy() != Policy::Rr || sched.rr_used.load(Relaxed) < RR_TIMESLICE {
+                return false;
+            }
+            sched.rr_used.store(0, Relaxed);
+            if self.rt.nr_at(prio) < 2 {
+                return false;
+            }
+            self.rt.rotate(prio, |task| Arc::ptr_eq(task, &curr));
+            return true;
+        }
+        let mut slot = sched.group_slot();
+        loop {
+            let level = self.level(slot);
+            if level.queue.slice_over(&self.tunables) {
+                return true;
+            }
+            if slot == level.parent {
+                return false;
+            }
+            slot = level.parent;
+        }
+    }
+
+    /// Nanoseconds until the running task's slice is over; `None` if no tick is needed.
+    pub fn next_tick(&self) -> Option<u64> {
+        let sched = self.curr.as_ref()?.sched();
+        if self.curr_is_rt {
+            let needed = sched.policy() == Policy::Rr && self.rt.nr_at(sched.rt_priority()) > 1;
+            return needed.then(|| RR_TIMESLICE.saturating_sub(sched.rr_used.load(Relaxed)));
+        }
+        let mut nearest: Option<u64> = None;
+        let mut slot = sched.group_slot();
+        loop {
+            let level = self.level(slot);
+            if let (Some(slice), Some(curr)) = (level.queue.curr_slice(&self.tunables), level.queue.curr()) {
+                let left = slice.saturating_sub(curr.entity().ran());
+                nearest = Some(nearest.map_or(left, |other| other.min(left)));
+            }
+            if slot == level.parent {
+                return nearest;
+            }
+            slot = level.parent;
+        }
+    }
+
+    /// The slice that a fair task has among those of its group here; 0 if there is none.
+    pub fn fair_slice(&self, task: &SchedTask) -> u64 {
+        let queue = &self.level(task.group_slot()).queue;
+        if queue.is_empty() {
+            return 0;
+        }
+        queue.slice_of(&task.entity, &self.tunables)
+    }
+
+    /// A waiting task that `may` move to another CPU.
+    pub fn find_waiting(&self, may: impl Fn(&Arc<T>) -> bool) -> Option<Arc<T>> {
+        let movable = |task: &&Arc<T>| !self.is_curr(task) && may(task);
+        if let Some(task) = self.rt.iter().find(movable) {
+            return Some(task.clone());
+        }
+        let levels = self.groups.iter().flatten();
+        let tasks = levels
+            .flat_map(|level| level.queue.waiting())
+            .filter_map(|node| match node {
+                Node::Task(task) => Some(task),
+                Node::Group(_) => None,
+            });
+        tasks.into_iter().find(movable).cloned()
+    }
+}
+
+/// Moves the virtual runtime of a task that is in no queue from one CPU's time to another's.
+pub fn rebase(task: &SchedTask, group: &TaskGroup, from: CpuId, to: CpuId) {
+    if from == to {
+        return;
+    }
+    let min = |cpu: CpuId| group.cpus[cpu.0 as usize].min_vruntime.load(Relaxed);
+    let vruntime = task.entity.vruntime();
+    task.entity
+        .set_vruntime(vruntime.wrapping_sub(min(from)).wrapping_add(min(to)));
+}

@@ -1,0 +1,104 @@
+//! Settings that the administrator may change while the kernel runs (`/proc/sys`, `sysctl(8)`).
+//!
+//! Model: one atomic cell per setting that belongs to the whole kernel; the subsystem that it
+//! steers reads the cell at each use. Settings that belong to a namespace live in the namespace.
+//! `fs/procfs/sysctl` gives the cells their names, ranges and permissions. Only settings that have
+//! an effect are here.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::Once;
+
+use crate::sync::{SpinLock, class};
+
+/// One number. Signed settings keep their two's complement.
+pub struct Setting(AtomicU64);
+
+impl Setting {
+    /// A setting with its default.
+    pub const fn new(value: i64) -> Setting {
+        Setting(AtomicU64::new(value as u64))
+    }
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed) as i64
+    }
+    /// The value as an unsigned number.
+    #[inline]
+    pub fn get_u64(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+    /// Changes it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident = $default:expr,)*) => {
+        /// The settings of one kernel.
+        pub struct Sysctls {
+            $($(#[$doc])* pub $name: Setting,)*
+            /// `kernel.core_pattern`. Core files are not written; programs read it.
+            pub core_pattern: SpinLock<Vec<u8>, class::Leaf>,
+            /// `kernel.random.boot_id`, once it was asked for.
+            pub boot_id: Once<[u8; 16]>,
+        }
+        impl Default for Sysctls {
+            fn default() -> Sysctls {
+                Sysctls {
+                    $($name: Setting::new($default),)*
+                    core_pattern: SpinLock::new(b"core".to_vec()),
+                    boot_id: Once::new(),
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// `kernel.randomize_va_space`: 0 off, 1 stack and mmap, 2 the heap too.
+    randomize_va_space = 2,
+    /// `kernel.dmesg_restrict`: reading the log needs `CAP_SYSLOG`.
+    dmesg_restrict = 0,
+    /// `fs.file-max`: open file descriptions on the whole machine.
+    file_max = i64::MAX,
+    /// `fs.mount-max`: mounts in one mount namespace.
+    mount_max = 100000,
+    /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.
+    pipe_max_size = 1048576,
+    /// `fs.pipe-user-pages-soft`.
+    pipe_user_pages_soft = 16384,
+    /// `fs.pipe-user-pages-hard`.
+    pipe_user_pages_hard = 0,
+    /// `fs.protected_symlinks` (as Debian sets it).
+    protected_symlinks = 1,
+    /// `fs.protected_hardlinks`.
+    protected_hardlinks = 1,
+    /// `fs.protected_fifos`.
+    protected_fifos = 1,
+    /// `fs.protected_regular`.
+    protected_regular = 2,
+    /// `fs.suid_dumpable`.
+    suid_dumpable = 0,
+    /// `fs.inotify.max_queued_events`.
+    inotify_max_queued_events = 16384,
+    /// `fs.inotify.max_user_instances`.
+    inotify_max_user_instances = 128,
+    /// `fs.inotify.max_user_watches`.
+    inotify_max_user_watches = 8192,
+    /// `fs.epoll.max_user_watches`.
+    epoll_max_user_watches = 200000,
+    /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 never.
+    overcommit_memory = 0,
+    /// `vm.overcommit_ratio`.
+    overcommit_ratio = 50,
+    /// `vm.overcommit_kbytes`.
+    overcommit_kbytes = 0,
+    /// `vm.max_map_count`: mappings of one address space.
+    max_map_count = 65530,
+    /// `vm.mmap_min_addr`: lowest address of a mapping without `CAP_SYS_RAWIO`.
+    mmap_min_addr = 65536,
+}

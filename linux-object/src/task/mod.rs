@@ -1,0 +1,34 @@
+//! Tasks, thread groups, pids, signals.
+//!
+//! A *task* is a thread. A *thread group* is what user space calls a process. Tasks share what they
+//! were cloned to share; each shared part is an `Arc` of its own.
+
+mod accounting;
+pub mod clone;
+pub mod exec;
+pub mod exit;
+pub mod pid;
+pub mod pid_map;
+mod pidfd;
+mod rlimit;
+pub mod session;
+pub mod signal;
+#[allow(clippy::module_inception)]
+mod task;
+mod task_set;
+mod thread_group;
+mod thread_info;
+mod vfork;
+pub mod wait;
+mod wake;
+
+pub use accounting::{Accounting, Usage};
+pub use pidfd::PidFd;
+pub use rlimit::{RLIM_INFINITY, Resource, Rlimit, Rlimits};
+pub use session::{ControllingTty, Session, is_orphaned_pgrp};
+pub use signal::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};
+pub use task::{Task, TaskInit, TaskParts, TaskState};
+pub use task_set::{TaskSet, TaskTree};
+pub use thread_group::{ExitState, Family, SigState, SignalFlags, ThreadGroup};
+pub use thread_info::ThreadFlags;
+pub use vfork::VforkDone;

@@ -1,0 +1,153 @@
+//! Pending signals (Linux's `struct sigpending`).
+//!
+//! Rules: a standard signal that is pending already is not queued again; real-time signals queue up
+//! in order; the lowest-numbered pending one is taken first, but synchronous faults before all others. A
+//! signal may be pending without a record when the sender had no budget for one (it then reads as
+//! sent by the kernel to `SI_USER`).
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use super::types::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};
+use crate::cred::UCounts;
+use crate::ids::Kuid;
+
+/// Charges one record against `RLIMIT_SIGPENDING` of the receiver's user; gives it back when dropped.
+pub struct SigCharge(pub(super) Arc<UCounts>);
+
+/// The timer behind a record: it sends no other one until this one was taken or thrown away.
+pub trait TimerSignal: Send + Sync {
+    /// The signal is taken: returns the overruns since it was sent, and may send again.
+    fn dequeued(&self) -> i32;
+    /// The record is gone (taken, or flushed because the signal is ignored).
+    fn discarded(&self);
+}
+
+/// Tells the timer when its record goes.
+pub(super) struct TimerRecord(pub(super) Arc<dyn TimerSignal>);
+
+impl Drop for TimerRecord {
+    fn drop(&mut self) {
+        self.0.discarded();
+    }
+}
+
+impl SigCharge {
+    /// Charges one record to `counts` if it stays within `limit`, or if `force`d.
+    pub(super) fn new(counts: Arc<UCounts>, limit: u64, force: bool) -> Option<SigCharge> {
+        let now = counts.inc_rlimit(crate::cred::UCountRlimit::SigPending, 1);
+        let charge = SigCharge(counts);
+        (force || now as u64 <= limit).then_some(charge)
+    }
+}
+
+impl Drop for SigCharge {
+    fn drop(&mut self) {
+        self.0.dec_rlimit(crate::cred::UCountRlimit::SigPending, 1);
+    }
+}
+
+/// One record.
+pub struct Queued {
+    /// What was sent.
+    pub info: SigInfo,
+    /// Its charge; POSIX timers bring their own record.
+    pub charge: Option<SigCharge>,
+    pub(super) timer: Option<TimerRecord>,
+}
+
+/// Signals of one task or of a thread group that were sent and not yet taken.
+#[derive(Default)]
+pub struct SigQueue {
+    set: SignalSet,
+    queue: VecDeque<Queued>,
+}
+
+/// Signals that the faulting instruction itself causes; taken first.
+pub const SYNCHRONOUS: SignalSet = SignalSet(
+    Signal::SEGV.set().0
+        | Signal::BUS.set().0
+        | Signal::ILL.set().0
+        | Signal::TRAP.set().0
+        | Signal::FPE.set().0
+        | Signal::SYS.set().0,
+);
+
+impl SigQueue {
+    /// The pending signals.
+    pub fn set(&self) -> SignalSet {
+        self.set
+    }
+    /// Adds a record. The caller has checked that a standard signal is not pending already.
+    pub fn push(&mut self, queued: Queued) {
+        self.set = self.set.union(queued.info.signal.set());
+        self.queue.push_back(queued);
+    }
+    /// Makes a signal pending without a record.
+    pub fn push_bare(&mut self, signal: Signal) {
+        self.set = self.set.union(signal.set());
+    }
+    /// Which signal a task that blocks `blocked` takes next.
+    pub fn next(&self, blocked: SignalSet) -> Option<Signal> {
+        let ready = self.set.without(blocked);
+        ready.intersection(SYNCHRONOUS).first().or_else(|| ready.first())
+    }
+    /// Takes the oldest record of a pending signal.
+    pub fn take(&mut self, signal: Signal) -> Queued {
+        let mut found = None;
+        let mut more = false;
+        for (at, queued) in self.queue.iter().enumerate() {
+            if queued.info.signal == signal {
+                if found.is_some() {
+                    more = true;
+                    break;
+                }
+                found = Some(at);
+            }
+        }
+        if !more {
+            self.set = self.set.without(signal.set());
+        }
+        found.and_then(|at| self.queue.remove(at)).unwrap_or(Queued {
+            info: SigInfo {
+                signal,
+                errno: 0,
+                code: si_code::SI_USER,
+                fields: SigInfoFields::Sender {
+                    pid: None,
+                    uid: Kuid::ROOT,
+                    value: 0,
+                },
+            },
+            charge: None,
+            timer: None,
+        })
+    }
+    /// Takes away every record of the signals in `set`; the caller drops them without locks held.
+    #[must_use]
+    pub fn flush(&mut self, set: SignalSet) -> VecDeque<Queued> {
+        if self.set.intersection(set).is_empty() {
+            return VecDeque::new();
+        }
+        self.set = self.set.without(set);
+        let (gone, kept) = core::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|queued| set.contains(queued.info.signal));
+        self.queue = kept;
+        gone
+    }
+    /// Takes everything away.
+    #[must_use]
+    pub fn flush_all(&mut self) -> VecDeque<Queued> {
+        self.set = SignalSet::EMPTY;
+        core::mem::take(&mut self.queue)
+    }
+    /// Records in the queue.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+    /// Whether there is no record (a signal may be pending without one).
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}

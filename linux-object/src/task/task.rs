@@ -1,0 +1,298 @@
+//! A task: one thread of execution.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use spin::Once;
+
+use super::signal::TaskSignals;
+use super::{Accounting, Usage, VforkDone};
+use crate::cred::Cred;
+use crate::fs::{FileTable, FsStruct};
+use crate::hal::MachineThread;
+use crate::ids::{KoID, PidNr, UserAddr};
+use crate::kernel::Kernel;
+use crate::mm::Mm;
+use crate::namespace::{NsProxy, PidNamespace, UserNamespace};
+use crate::sched::SchedTask;
+use crate::sync::{SpinLock, class};
+use crate::task::pid::Pid;
+use crate::task::{ThreadFlags, ThreadGroup};
+use crate::time::Ktime;
+
+/// Whether a task runs, and what may wake it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum TaskState {
+    /// It runs or waits for a CPU (`R`).
+    Running = 0,
+    /// It sleeps; signals wake it (`S`).
+    Interruptible = 1,
+    /// It sleeps; only fatal signals wake it (`D`).
+    Killable = 2,
+    /// Job control stopped it (`T`).
+    Stopped = 3,
+    /// It has exited and waits to be reaped (`Z`).
+    Zombie = 4,
+    /// It is gone (`X`).
+    Dead = 5,
+}
+
+/// The parts of a task that it may replace as a whole. Others take a reference under the lock; the
+/// task itself is the only one that replaces them.
+pub struct TaskParts {
+    /// Objective credentials: what others are checked against.
+    pub cred: Arc<Cred>,
+    /// Namespaces; `None` once it exits.
+    pub nsproxy: Option<Arc<NsProxy>>,
+    /// Root, working directory, umask; `None` once it exits.
+    pub fs: Option<Arc<FsStruct>>,
+    /// Open files; `None` once it exits.
+    pub files: Option<Arc<FileTable>>,
+    /// Address space; `None` for kernel threads and once it exits.
+    pub mm: Option<Arc<Mm>>,
+    /// `comm`, zero-padded.
+    pub comm: [u8; 16],
+}
+
+/// What a task is made of, for [`Task::new`].
+pub struct TaskInit {
+    /// Its thread id.
+    pub pid: Arc<Pid>,
+    /// Its process.
+    pub group: Arc<ThreadGroup>,
+    /// Scheduling state.
+    pub sched: SchedTask,
+    /// The machine's side.
+    pub thread: Arc<dyn MachineThread>,
+    /// Replaceable parts.
+    pub parts: TaskParts,
+    /// Blocked signals.
+    pub signals: TaskSignals,
+}
+
+/// One thread.
+pub struct Task {
+    koid: KoID,
+    kernel: Arc<Kernel>,
+    pid: Arc<Pid>,
+    /// The pid of the leader that it took over by `execve` as another thread.
+    exec_pid: Once<Arc<Pid>>,
+    group: Arc<ThreadGroup>,
+    flags: AtomicU32,
+    /// Scheduling state.
+    pub sched: SchedTask,
+    /// The machine's side: kernel stack and saved registers.
+    pub thread: Arc<dyn MachineThread>,
+    /// Replaceable parts.
+    pub parts: SpinLock<TaskParts, class::Task>,
+    /// Its own signals: blocked, pending, alternate stack.
+    pub sig: TaskSignals,
+    /// What it used.
+    pub acct: Accounting,
+    /// When it was made.
+    pub start_time: Ktime,
+    /// `set_tid_address(2)`: cleared and woken as a futex when the task ends.
+    pub clear_child_tid: AtomicU64,
+    /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
+    pub set_child_tid: AtomicU64,
+    /// `set_robust_list(2)`: the list of futexes that it holds.
+    pub robust_list: AtomicU64,
+    /// Wait status of this thread, once it has exited.
+    pub exit_code: AtomicI32,
+    /// It is in `do_exit` or behind it.
+    pub(super) exiting: AtomicBool,
+    /// Nothing of it is left to do: the thread ends.
+    pub(super) exited: AtomicBool,
+    /// Reaped: no thread of its process any more. Set under `SigHand`.
+    pub(super) released: AtomicBool,
+    /// `PR_SET_PDEATHSIG`, 0 is none.
+    pub pdeath_signal: AtomicU8,
+    /// `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privs: AtomicBool,
+    /// `personality(2)`.
+    pub personality: AtomicU32,
+    /// `PR_SET_TIMERSLACK`, nanoseconds.
+    pub timer_slack_ns: AtomicU64,
+    /// What `PR_SET_TIMERSLACK` with 0 returns to.
+    pub default_timer_slack_ns: AtomicU64,
+    /// Became a user with too many processes: the next `execve` fails.
+    pub nproc_exceeded: AtomicBool,
+    /// `vfork`: who waits for the release of the address space.
+    pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
+    /// How an interrupted call goes on (`restart_syscall(2)`); the system-call layer knows the type.
+    pub restart_block: SpinLock<Option<Box<dyn Any + Send>>, class::Leaf>,
+}
+
+impl Task {
+    /// A task with these parts; it belongs to nothing yet (see `clone`).
+    pub fn new(kernel: &Arc<Kernel>, init: TaskInit) -> Arc<Task> {
+        Arc::new(Task {
+            koid: kernel.koids.allocate(),
+            kernel: kernel.clone(),
+            pid: init.pid,
+            exec_pid: Once::new(),
+            group: init.group,
+            flags: AtomicU32::new(0),
+            sched: init.sched,
+            thread: init.thread,
+            parts: SpinLock::new(init.parts),
+            sig: init.signals,
+            acct: Accounting::default(),
+            start_time: kernel.hal.now(),
+            clear_child_tid: AtomicU64::new(0),
+            set_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            exit_code: AtomicI32::new(0),
+            exiting: AtomicBool::new(false),
+            exited: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            pdeath_signal: AtomicU8::new(0),
+            no_new_privs: AtomicBool::new(false),
+            personality: AtomicU32::new(0),
+            timer_slack_ns: AtomicU64::new(50_000),
+            default_timer_slack_ns: AtomicU64::new(50_000),
+            nproc_exceeded: AtomicBool::new(false),
+            vfork_done: SpinLock::new(None),
+            restart_block: SpinLock::new(None),
+        })
+    }
+
+    /// Its identity.
+    pub fn koid(&self) -> KoID {
+        self.koid
+    }
+    /// The kernel it runs under.
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+    /// Its thread id as an object.
+    #[inline]
+    pub fn pid(&self) -> &Arc<Pid> {
+        self.exec_pid.get().unwrap_or(&self.pid)
+    }
+    /// Takes over the leader's pid in `execve`; a leader stays one for ever, so this happens once.
+    pub(super) fn take_pid(&self, pid: Arc<Pid>) {
+        self.exec_pid.call_once(|| pid);
+    }
+    /// Its process.
+    #[inline]
+    pub fn group(&self) -> &Arc<ThreadGroup> {
+        &self.group
+    }
+    /// The pid namespace it lives in (Linux's `task_active_pid_ns`).
+    #[inline]
+    pub fn pid_ns(&self) -> &Arc<PidNamespace> {
+        self.group.tgid.ns()
+    }
+    /// Its thread id as it sees it itself.
+    #[inline]
+    pub fn tid(&self) -> PidNr {
+        self.pid().own_nr()
+    }
+    /// Its process id as it sees it itself.
+    #[inline]
+    pub fn tgid(&self) -> PidNr {
+        self.group.tgid.own_nr()
+    }
+    /// Whether its tid is the process's pid.
+    pub fn is_leader(&self) -> bool {
+        Arc::ptr_eq(self.pid(), &self.group.tgid)
+    }
+
+    /// Its credentials.
+    pub fn cred(&self) -> Arc<Cred> {
+        self.parts.lock().cred.clone()
+    }
+    /// The user namespace that its credentials are of.
+    pub fn user_ns(&self) -> Arc<UserNamespace> {
+        self.parts.lock().cred.user_ns.clone()
+    }
+    /// Root, working directory and umask. The calling task always has them; of another task, ask
+    /// `parts`, since it may have exited.
+    pub fn fs(&self) -> Arc<FsStruct> {
+        self.parts.lock().fs.clone().expect("the calling task has an fs")
+    }
+    /// Its open files; see [`Task::fs`].
+    pub fn files(&self) -> Arc<FileTable> {
+        self.parts
+            .lock()
+            .files
+            .clone()
+            .expect("the calling task has files")
+    }
+    /// Its address space; see [`Task::fs`].
+    pub fn mm(&self) -> Arc<Mm> {
+        self.parts.lock().mm.clone().expect("the calling task has an mm")
+    }
+    /// Its address space, if it has one.
+    pub fn try_mm(&self) -> Option<Arc<Mm>> {
+        self.parts.lock().mm.clone()
+    }
+    /// Its namespaces; see [`Task::fs`].
+    pub fn nsproxy(&self) -> Arc<NsProxy> {
+        self.parts
+            .lock()
+            .nsproxy
+            .clone()
+            .expect("the calling task has an nsproxy")
+    }
+    /// Its namespaces; `None` once it exits.
+    pub fn try_nsproxy(&self) -> Option<Arc<NsProxy>> {
+        self.parts.lock().nsproxy.clone()
+    }
+    /// Its name, zero-padded.
+    pub fn comm(&self) -> [u8; 16] {
+        self.parts.lock().comm
+    }
+    /// Sets its name: at most 15 bytes, up to the first zero.
+    pub fn set_comm(&self, name: &[u8]) {
+        let mut comm = [0; 16];
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let len = name.len().min(15);
+        comm[..len].copy_from_slice(&name[..len]);
+        self.parts.lock().comm = comm;
+    }
+    /// What it used so far.
+    pub fn usage(&self) -> Usage {
+        let times = self.sched.charged();
+        Usage {
+            utime: times.user,
+            stime: times.system,
+            ..self.acct.read()
+        }
+    }
+    /// `set_tid_address(2)`.
+    pub fn clear_child_tid(&self) -> UserAddr {
+        UserAddr(self.clear_child_tid.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is in its exit, or behind it (`PF_EXITING`).
+    pub fn is_exiting(&self) -> bool {
+        self.exiting.load(Ordering::Acquire)
+    }
+    /// Whether it has been reaped.
+    pub fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+    /// Whether its exit is complete: its thread has to end now.
+    pub fn has_exited(&self) -> bool {
+        self.exited.load(Ordering::Acquire)
+    }
+
+    /// Its work flags.
+    #[inline]
+    pub fn thread_flags(&self) -> ThreadFlags {
+        ThreadFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+    /// Sets work flags; the caller kicks or wakes the task if it must act soon.
+    pub fn set_thread_flags(&self, flags: ThreadFlags) {
+        self.flags.fetch_or(flags.bits(), Ordering::SeqCst);
+    }
+    /// Clears work flags.
+    pub fn clear_thread_flags(&self, flags: ThreadFlags) {
+        self.flags.fetch_and(!flags.bits(), Ordering::SeqCst);
+    }
+}

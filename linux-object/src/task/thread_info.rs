@@ -1,0 +1,26 @@
+//! What a task must do before it goes back to user mode (Linux's `TIF_*` flags).
+
+bitflags::bitflags! {
+    /// Work for the return to user mode. Zero on the fast path: one load, one branch.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ThreadFlags: u32 {
+        /// A signal may be pending.
+        const SIGPENDING = 1 << 0;
+        /// Another task should run on this CPU.
+        const NEED_RESCHED = 1 << 1;
+        /// The thread group stops, or the whole process exits.
+        const JOBCTL = 1 << 2;
+        /// The cgroup is frozen.
+        const FREEZE = 1 << 3;
+        /// The CPU bandwidth of an ancestor cgroup is used up.
+        const THROTTLED = 1 << 4;
+        /// Memory above `memory.high` has to be paid for with time.
+        const MEMORY_HIGH = 1 << 5;
+        /// Restore the signal mask that a call like `ppoll` replaced.
+        const RESTORE_SIGMASK = 1 << 6;
+        /// The kernel's strace follows this task.
+        const STRACE = 1 << 7;
+        /// Deferred work is queued on the task.
+        const TASK_WORK = 1 << 8;
+    }
+}

@@ -1,0 +1,46 @@
+//! Waking a task because something was decided about it.
+
+use alloc::sync::Arc;
+
+use super::{Task, ThreadFlags};
+use crate::fs::PollEvents;
+use crate::sched::StateMask;
+use crate::sync::Waiter;
+
+/// A thread that waits in a queue is woken, to look at its condition again.
+impl Waiter for Task {
+    fn wake(self: Arc<Self>, _events: PollEvents) -> bool {
+        self.kernel().sched.wake_up(&self, StateMask::NORMAL)
+    }
+}
+
+impl Task {
+    /// Makes the task look at its signals soon (Linux's `signal_wake_up`): a sleeping one wakes up
+    /// (from a killable sleep or a stop only if `fatal`), a running one leaves user mode.
+    pub(super) fn signal_wake_up(self: &Arc<Self>, fatal: bool) {
+        self.set_thread_flags(ThreadFlags::SIGPENDING);
+        self.wake_for_work(fatal);
+    }
+
+    /// Makes the task look at its work flags, which the caller has set.
+    pub(crate) fn wake_for_work(self: &Arc<Self>, fatal: bool) {
+        let kernel = self.kernel();
+        let mask = if fatal {
+            StateMask::NORMAL | StateMask::STOPPED
+        } else {
+            StateMask::INTERRUPTIBLE
+        };
+        if !kernel.sched.wake_up(self, mask) && self.sched.on_cpu() {
+            let cpu = self.sched.cpu();
+            if cpu != kernel.hal.current_cpu() {
+                kernel.hal.kick(cpu);
+            }
+        }
+    }
+
+    /// Wakes a thread that job control stopped.
+    pub(super) fn wake_stopped(self: &Arc<Self>) {
+        self.end_stop();
+        self.kernel().sched.wake_up(self, StateMask::STOPPED);
+    }
+}

@@ -1,0 +1,87 @@
+//! Timers on CPU time: `ITIMER_VIRTUAL`, `ITIMER_PROF`, `RLIMIT_CPU`, POSIX timers and sleeps on
+//! CPU-time clocks.
+//!
+//! Model: CPU time passes only while threads run, so nothing has to be set when they do not. While a
+//! process has any of these, its running threads have a tick, and each tick compares.
+//!
+//! Locks: `TimerState` for the lists; signals are sent without it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::NSEC_PER_SEC;
+use super::process_timers::{CpuItimer, ProcessTimers};
+use crate::sched::CpuTimes;
+use crate::task::signal::send_to_group;
+use crate::task::{RLIM_INFINITY, Resource, SigInfo, Signal, Task, ThreadGroup};
+
+/// How often running threads look, in nanoseconds: for timers, and for `RLIMIT_CPU` alone.
+const TIMER_TICK: u64 = 1_000_000;
+const RLIMIT_TICK: u64 = 10_000_000;
+
+/// Something that waits for CPU time to pass.
+pub trait CpuTimer: Send + Sync {
+    /// Compares with the time used now. False: it is to be forgotten.
+    fn check(self: Arc<Self>) -> bool;
+}
+
+/// Sets or stops the tick of a process's threads.
+pub fn update_tick(group: &ThreadGroup) {
+    let timers = &group.timers;
+    let tick = if timers.watches_cpu() {
+        TIMER_TICK
+    } else if group.rlimit(Resource::CPU).cur != RLIM_INFINITY {
+        RLIMIT_TICK
+    } else {
+        0
+    };
+    group.sched.set_tick(tick);
+}
+
+/// Looks at the CPU-time limits of the running task's process, at a tick.
+pub fn check_cpu_timers(task: &Arc<Task>) {
+    let group = task.group();
+    if group.sched.tick_needed().is_none() {
+        return;
+    }
+    let used = group.sched.charged();
+    let timers = &group.timers;
+    for (which, signal) in [
+        (CpuItimer::Virtual, Signal::VTALRM),
+        (CpuItimer::Prof, Signal::PROF),
+    ] {
+        if timers.cpu_itimer_expires(which, used) {
+            let _ = send_to_group(group, SigInfo::kernel(signal));
+        }
+    }
+    check_timers(timers);
+    check_rlimit(task, used);
+    update_tick(group);
+}
+
+fn check_timers(timers: &ProcessTimers) {
+    let list: Vec<Arc<dyn CpuTimer>> = timers.cpu_timers();
+    for timer in list {
+        if !timer.clone().check() {
+            timers.remove_cpu_timer(&timer);
+        }
+    }
+}
+
+/// `RLIMIT_CPU`: SIGXCPU at the soft limit and every second after, SIGKILL at the hard one;
+/// `RLIMIT_RTTIME` has no tick of its own and is not enforced.
+fn check_rlimit(task: &Arc<Task>, used: CpuTimes) {
+    let group = task.group();
+    let limit = group.rlimit(Resource::CPU);
+    let seconds = used.total() / NSEC_PER_SEC;
+    if limit.max != RLIM_INFINITY && seconds >= limit.max {
+        let _ = send_to_group(group, SigInfo::kernel(Signal::KILL));
+    } else if limit.cur != RLIM_INFINITY && seconds >= limit.cur {
+        let _ = send_to_group(group, SigInfo::kernel(Signal::XCPU));
+        let raised = group.update_rlimit(Resource::CPU, |mut limit| {
+            limit.cur += 1;
+            Ok::<_, core::convert::Infallible>(limit)
+        });
+        let _ = raised;
+    }
+}

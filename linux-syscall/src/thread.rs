@@ -1,0 +1,148 @@
+//! The life of a user thread: enter user mode, trap, handle, and before going back do what policy
+//! asks for.
+//!
+//! The steps on the way back are in [`exit_to_user`], in the order in which they bite: signals and
+//! job control, then rescheduling. On the fast path all of them are one load and one branch.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use linux_object::error::{Errno, Result};
+use linux_object::hal::{Trap, UserRegs};
+use linux_object::ids::UserAddr;
+use linux_object::task::{SigInfo, SigInfoFields, Signal, Task, ThreadFlags, si_code, signal};
+
+use crate::context::Cx;
+use crate::{calls, signal_frame, strace, table};
+
+/// What a new thread runs that goes to user mode with these registers (for
+/// `Scheduler::new_thread`).
+pub fn user_thread(regs: UserRegs) -> Box<dyn FnOnce(&Arc<Task>) + Send> {
+    Box::new(move |task| run_user_thread(task, regs))
+}
+
+/// Enter, trap, handle, until the task has exited.
+pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
+    let kernel = task.kernel();
+    let mut cx = Cx {
+        kernel,
+        task,
+        regs: &mut regs,
+    };
+    strace::follow(task);
+    calls::clone::schedule_tail(&mut cx);
+    loop {
+        exit_to_user(&mut cx);
+        if task.has_exited() {
+            return;
+        }
+        task.sched.enter_user(kernel.hal.now());
+        let trap = kernel.hal.run_user(cx.regs);
+        task.sched.leave_user(kernel.hal.now());
+        match trap {
+            Trap::Syscall => system_call(&mut cx),
+            Trap::PageFault {
+                addr,
+                access,
+                present: _,
+            } => {
+                linux_object::mm::handle_user_fault(task, addr, access);
+            }
+            Trap::Exception { vector, error } => exception(&cx, vector, error),
+            Trap::Interrupt => {}
+        }
+    }
+}
+
+/// Runs the call that the registers ask for and stores its result.
+fn system_call(cx: &mut Cx<'_>) {
+    let nr = cx.regs.orig_rax;
+    let args = [
+        cx.regs.rdi,
+        cx.regs.rsi,
+        cx.regs.rdx,
+        cx.regs.r10,
+        cx.regs.r8,
+        cx.regs.r9,
+    ];
+    let result = if cx.task.thread_flags().contains(ThreadFlags::STRACE) {
+        let trace = strace::enter(cx, nr, args);
+        let result = table::dispatch(cx, nr, args);
+        trace.exit(cx, &result);
+        result
+    } else {
+        table::dispatch(cx, nr, args)
+    };
+    // rt_sigreturn and a successful execve have replaced the registers: they clear orig_rax.
+    if cx.regs.orig_rax != NO_SYSCALL {
+        cx.regs.rax = encode(result);
+    }
+}
+
+/// `orig_rax` of a frame that no system call made.
+pub const NO_SYSCALL: u64 = u64::MAX;
+
+/// A result as the register that user space sees: `-errno` on errors.
+pub fn encode(result: Result<usize>) -> u64 {
+    match result {
+        Ok(value) => value as u64,
+        Err(error) => (-(error.errno() as i64)) as u64,
+    }
+}
+
+/// Whether a returned register holds this error.
+pub fn is_errno(rax: u64, errno: Errno) -> bool {
+    rax as i64 == -(errno as i64)
+}
+
+/// All that has to happen before user code runs again.
+pub fn exit_to_user(cx: &mut Cx<'_>) {
+    loop {
+        let flags = cx.task.thread_flags();
+        if flags.difference(ThreadFlags::STRACE).is_empty() || cx.task.has_exited() {
+            return;
+        }
+        if flags.intersects(ThreadFlags::SIGPENDING | ThreadFlags::JOBCTL | ThreadFlags::RESTORE_SIGMASK) {
+            signal_frame::do_signal(cx);
+        }
+        if flags.contains(ThreadFlags::NEED_RESCHED) {
+            cx.kernel.sched.schedule();
+        }
+    }
+}
+
+/// Turns a CPU exception of user code into the signal that Linux sends (Intel SDM volume 3, table 6-1).
+fn exception(cx: &Cx<'_>, vector: u8, error: u64) {
+    let (signal, code) = match vector {
+        0 => (Signal::FPE, si_code::FPE_INTDIV),
+        1 => (Signal::TRAP, si_code::TRAP_TRACE),
+        3 => (Signal::TRAP, si_code::SI_KERNEL),
+        4 | 5 => (Signal::SEGV, si_code::SI_KERNEL),
+        6 => (Signal::ILL, si_code::ILL_ILLOPN),
+        16 | 19 => (Signal::FPE, si_code::FPE_FLTINV),
+        17 => (Signal::BUS, si_code::BUS_ADRALN),
+        _ => (Signal::SEGV, si_code::SI_KERNEL),
+    };
+    let _ = error;
+    let addr = match vector {
+        0 | 1 | 6 | 16 | 19 => UserAddr(cx.regs.rip),
+        _ => UserAddr::NULL,
+    };
+    let fields = if code == si_code::SI_KERNEL {
+        SigInfoFields::Kernel
+    } else {
+        SigInfoFields::Fault {
+            addr,
+            trapno: i32::from(vector),
+        }
+    };
+    signal::force_fault(
+        cx.task,
+        SigInfo {
+            signal,
+            errno: 0,
+            code,
+            fields,
+        },
+    );
+}
