@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Path;
+use crate::cred::Cred;
 use crate::error::Result;
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -36,8 +37,8 @@ bitflags::bitflags! {
         const DIRECTORY = 1 << 1;
         /// An empty path names the base itself (`AT_EMPTY_PATH`).
         const EMPTY = 1 << 2;
-        /// What is mounted at the end is not entered (`umount2` of a mountpoint does enter).
-        const NO_AUTOMOUNT = 1 << 3;
+        /// Passing a mount does not clear its mark of `MNT_EXPIRE`.
+        const KEEP_EXPIRY = 1 << 4;
         /// `RESOLVE_NO_XDEV`.
         const NO_XDEV = 1 << 8;
         /// `RESOLVE_NO_MAGICLINKS`.
@@ -72,6 +73,27 @@ pub struct Parent {
 
 /// The place that `name` leads to, from `base` or the working directory.
 pub fn path_lookup(task: &Arc<Task>, base: Option<&Path>, name: &[u8], flags: LookupFlags) -> Result<Path> {
+    lookup(task, None, base, name, flags)
+}
+
+/// Likewise, with other credentials (`access(2)`).
+pub fn path_lookup_as(
+    task: &Arc<Task>,
+    cred: &Arc<Cred>,
+    base: Option<&Path>,
+    name: &[u8],
+    flags: LookupFlags,
+) -> Result<Path> {
+    lookup(task, Some(cred), base, name, flags)
+}
+
+fn lookup(
+    task: &Arc<Task>,
+    cred: Option<&Arc<Cred>>,
+    base: Option<&Path>,
+    name: &[u8],
+    flags: LookupFlags,
+) -> Result<Path> {
     if name.is_empty() {
         ensure!(flags.contains(LookupFlags::EMPTY), ENOENT, "the path is empty");
         return match base {
@@ -80,6 +102,9 @@ pub fn path_lookup(task: &Arc<Task>, base: Option<&Path>, name: &[u8], flags: Lo
         };
     }
     let mut nd = Nameidata::new(task, base, name, flags)?;
+    if let Some(cred) = cred {
+        nd.cred = cred.clone();
+    }
     let mut names = Names::new(name);
     loop {
         let (kind, range) = nd.link_path_walk(&mut names)?;
