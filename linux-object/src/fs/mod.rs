@@ -37,6 +37,10 @@ pub mod signalfd;
 mod sigpipe;
 mod state;
 mod super_block;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod sysfs;
 pub mod tmpfs;
 mod vfs;
