@@ -9,6 +9,7 @@ pub mod device;
 pub mod devtmpfs;
 pub mod epoll;
 pub mod eventfd;
+pub mod fasync;
 mod fd_table;
 pub mod file_lock;
 mod fs_struct;
