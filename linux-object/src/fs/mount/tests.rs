@@ -219,12 +219,13 @@ fn a_new_namespace_is_a_copy_that_shares_what_is_shared() {
         let old = task.nsproxy().mnt_ns.clone();
         let cred = task.cred();
         let new = MountNamespace::copy(&old, old.user_ns(), &cred, None).unwrap();
-        assert_eq!(new.mounts.lock().list.len(), nr_mounts(task));
+        let nr_copies = || new.mounts.lock().list.len();
+        assert_eq!(nr_copies(), nr_mounts(task));
         tmpfs(task, "/s/m");
-        assert_eq!(new.mounts.lock().list.len(), nr_mounts(task));
+        assert_eq!(nr_copies(), nr_mounts(task));
         task.mkdir("/p/m").unwrap();
         tmpfs(task, "/p/m");
-        assert_eq!(new.mounts.lock().list.len() + 1, nr_mounts(task));
+        assert_eq!(nr_copies() + 1, nr_mounts(task));
         drop(new);
         let mounts = nr_mounts(task);
         assert_eq!(task.kernel().vfs.topology().mounts.len(), mounts);
