@@ -38,11 +38,11 @@ pub mod signalfd;
 mod sigpipe;
 mod state;
 mod super_block;
+pub mod sysfs;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-pub mod sysfs;
 pub mod tmpfs;
 mod vfs;
 pub mod xattr;

@@ -55,7 +55,8 @@ fn resolve_flags_keep_the_walk_inside() {
         task.symlink("/out", "/in/abs").unwrap();
         task.symlink("../out", "/in/up").unwrap();
         let base = task.walk("/in").unwrap();
-        let at = |name: &str, flags| path_lookup(task, Some(&base), name.as_bytes(), flags | LookupFlags::FOLLOW);
+        let at =
+            |name: &str, flags| path_lookup(task, Some(&base), name.as_bytes(), flags | LookupFlags::FOLLOW);
         for name in ["..", "/out", "abs", "up", "d/../.."] {
             assert_eq!(at(name, LookupFlags::BENEATH).err().unwrap(), EXDEV, "{name}");
         }
@@ -84,7 +85,10 @@ fn open_creates_and_refuses_as_the_flags_say() {
             EEXIST
         );
         task.open("/dangling", create).unwrap();
-        assert_eq!(task.walk("/made").unwrap().inode().unwrap().file_type(), FileType::Regular);
+        assert_eq!(
+            task.walk("/made").unwrap().inode().unwrap().file_type(),
+            FileType::Regular
+        );
         let how = OpenHow::new(
             OpenFlags::TMPFILE | OpenFlags::DIRECTORY | OpenFlags::RDWR,
             0o600,
@@ -152,7 +156,8 @@ fn names_come_and_go() {
 fn limits_of_a_tmpfs_hold_and_are_given_back() {
     run(|task| {
         task.mkdir("/t").unwrap();
-        task.mount("t", "/t", "tmpfs", 0, "size=64k,nr_inodes=4,mode=700").unwrap();
+        task.mount("t", "/t", "tmpfs", 0, "size=64k,nr_inodes=4,mode=700")
+            .unwrap();
         let root = task.walk("/t").unwrap();
         assert_eq!(root.inode().unwrap().owner().mode, 0o700);
         let fs = root.mount.sb.fs.clone();
@@ -252,7 +257,10 @@ fn archives_are_unpacked_one_after_the_other() {
         let tool = task.walk("/bin/tool").unwrap().inode().unwrap().metadata();
         assert_eq!((tool.nlink, tool.mode, tool.uid.0, tool.gid.0), (2, 0o755, 1, 2));
         assert_eq!(tool.mtime.0, 77_000_000_000);
-        assert_eq!(task.walk("/bin").unwrap().inode().unwrap().metadata().mtime.0, 77_000_000_000);
+        assert_eq!(
+            task.walk("/bin").unwrap().inode().unwrap().metadata().mtime.0,
+            77_000_000_000
+        );
         task.walk("/dev/console").unwrap();
     });
 }
@@ -273,7 +281,10 @@ fn descriptors_are_the_lowest_free_ones() {
         let reserved = table.reserve(false, 0, 100).unwrap();
         assert_eq!(reserved.fd(), Fd(70));
         assert_eq!(table.get(Fd(70)).err().unwrap(), EBADF);
-        assert_eq!(table.replace(Fd(70), file.clone(), false, 100).err().unwrap(), EBUSY);
+        assert_eq!(
+            table.replace(Fd(70), file.clone(), false, 100).err().unwrap(),
+            EBUSY
+        );
         drop(reserved);
         let copy = table.fork().unwrap();
         assert!(copy.cloexec(Fd(65)).unwrap());

@@ -80,12 +80,12 @@ fn bind_and_move_give_the_types_of_the_tables() {
                         return;
                     }
                     done.unwrap();
-                    let expected = (
-                        what == SHARED || shared_dest,
-                        what == SLAVE,
-                        what == UNBINDABLE,
+                    let expected = (what == SHARED || shared_dest, what == SLAVE, what == UNBINDABLE);
+                    assert_eq!(
+                        kind(task, "/dst/at"),
+                        expected,
+                        "{operation} {shared_dest} {what:#x}"
                     );
-                    assert_eq!(kind(task, "/dst/at"), expected, "{operation} {shared_dest} {what:#x}");
                 });
             }
         }
@@ -162,7 +162,9 @@ fn read_only_mounts_are_read_only_each_for_itself() {
         task.mount("/a", "/b", "", BIND, "").unwrap();
         const REMOUNT: u32 = 32;
         const RDONLY: u32 = 1;
-        let file = task.open("/b/f", crate::fs::OpenFlags::CREAT | crate::fs::OpenFlags::RDWR).unwrap();
+        let file = task
+            .open("/b/f", crate::fs::OpenFlags::CREAT | crate::fs::OpenFlags::RDWR)
+            .unwrap();
         let remount = || task.mount("", "/b", "", REMOUNT | BIND | RDONLY, "");
         assert_eq!(remount().err().unwrap(), EBUSY);
         drop(file);
@@ -200,10 +202,7 @@ fn pivot_root_works_from_the_first_process_on() {
         drop(here);
         task.umount(".", UmountFlags::DETACH).unwrap();
         task.walk("/here").unwrap();
-        let names = String::from_utf8(show_mounts(
-            &task.nsproxy().mnt_ns,
-            &task.fs().root(),
-        ));
+        let names = String::from_utf8(show_mounts(&task.nsproxy().mnt_ns, &task.fs().root()));
         assert_eq!(names.unwrap().lines().count(), 1);
     });
 }
@@ -236,7 +235,8 @@ fn a_new_namespace_is_a_copy_that_shares_what_is_shared() {
 fn mountinfo_says_what_is_shared_with_whom() {
     run(|task| {
         dirs(task, &["/a", "/b c"]);
-        task.mount("src", "/a", "tmpfs", 2 | 4, "size=1m,mode=755").unwrap();
+        task.mount("src", "/a", "tmpfs", 2 | 4, "size=1m,mode=755")
+            .unwrap();
         change(task, "/a", SHARED);
         task.mkdir("/a/sub").unwrap();
         task.mount("/a/sub", "/b c", "", BIND, "").unwrap();
