@@ -39,6 +39,10 @@ mod sigpipe;
 mod state;
 mod super_block;
 pub mod sysfs;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tmpfs;
 mod vfs;
 pub mod xattr;
