@@ -113,9 +113,7 @@ impl Task {
                 && !(new.uid == Kuid::ROOT && new.user_ns.parent().is_none());
             self.nproc_exceeded.store(exceeded, Ordering::Relaxed);
         }
-        self.root_caps
-            .store(new.root_caps().bits(), Ordering::Relaxed);
-        let old = core::mem::replace(&mut self.parts.lock().cred, Arc::new(new));
+        let old = core::mem::replace(&mut *self.cred.lock(), Arc::new(new));
         drop(old);
     }
 }

@@ -124,15 +124,6 @@ impl Cred {
         self.user_ns = ns;
     }
 
-    /// Effective capabilities in the initial user namespace.
-    pub fn root_caps(&self) -> Capabilities {
-        if self.user_ns.parent().is_none() {
-            self.cap_effective
-        } else {
-            Capabilities::empty()
-        }
-    }
-
     /// Whether this credential has `cap` in the initial user namespace (Linux's `capable`).
     pub fn capable(&self, cap: Capability) -> bool {
         self.user_ns.parent().is_none() && self.cap_effective.contains(cap.into())

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{Fault, MmQuota};
-use crate::cred::{Capabilities, Capability};
+use crate::cred::Capability;
 use crate::error::Result;
 use crate::hal::Access;
 use crate::ids::UserAddr;
@@ -26,9 +26,7 @@ impl MmQuota for Task {
         self.group().rlimit(Resource::MEMLOCK).cur
     }
     fn capable(&self, cap: Capability) -> bool {
-        // The credentials' lock ranks before `Mm`.
-        let caps = Capabilities::from_bits_retain(self.root_caps.load(Ordering::Relaxed));
-        caps.contains(cap.into())
+        self.cred().capable(cap)
     }
     fn personality(&self) -> u32 {
         self.personality.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::user_ns::UserNamespace;
-use crate::cred::{Capabilities, Capability, Cred, UCount, UCounts};
+use crate::cred::{Capabilities, Cred, UCount, UCounts};
 use crate::error::Result;
 use crate::task::{Resource, Task};
 use crate::{ensure, err};
@@ -53,7 +53,11 @@ impl UserNamespace {
 impl Task {
     /// Whether its root directory is not that of its mount namespace (Linux's `current_chrooted`).
     pub fn is_chrooted(&self) -> bool {
-        let (Some(fs), Some(nsproxy)) = (self.parts.lock().fs.clone(), self.try_nsproxy()) else {
+        let (fs, nsproxy) = {
+            let parts = self.parts.lock();
+            (parts.fs.clone(), parts.nsproxy.clone())
+        };
+        let (Some(fs), Some(nsproxy)) = (fs, nsproxy) else {
             return false;
         };
         let Some(mut top) = nsproxy.mnt_ns.root() else {

@@ -43,8 +43,6 @@ lock_classes! {
     TaskSet,
     /// Signal actions and pending signals of a thread group.
     SigHand,
-    /// One task's replaceable parts: credentials, nsproxy, fs, files, mm.
-    Task,
     /// The parent and owner edges of namespaces, and id maps.
     NamespaceTree,
     /// Terminals: line discipline, foreground group.
@@ -87,6 +85,8 @@ lock_classes! {
     RunQueue,
     /// Resource counters that need a lock.
     Counter,
+    /// One task's replaceable parts: credentials, nsproxy, fs, files, mm.
+    Task,
     /// Shards of the KoID table and other leaf tables.
     KoidTable,
     /// Small leaf locks that call nothing.

@@ -27,7 +27,7 @@ pub use pidfd::PidFd;
 pub use rlimit::{RLIM_INFINITY, Resource, Rlimit, Rlimits};
 pub use session::{ControllingTty, Session, is_orphaned_pgrp};
 pub use signal::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};
-pub use task::{Task, TaskInit, TaskParts, TaskState};
+pub use task::{Task, TaskInit, TaskParts, TaskShares, TaskState};
 pub use task_set::{TaskSet, TaskTree};
 pub use thread_group::{ExitState, Family, SigState, SignalFlags, ThreadGroup};
 pub use thread_info::ThreadFlags;

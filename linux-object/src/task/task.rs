@@ -40,11 +40,20 @@ pub enum TaskState {
     Dead = 5,
 }
 
-/// The parts of a task that it may replace as a whole. Others take a reference under the lock; the
-/// task itself is the only one that replaces them.
+/// What a task starts with.
+#[allow(missing_docs)]
 pub struct TaskParts {
-    /// Objective credentials: what others are checked against.
     pub cred: Arc<Cred>,
+    pub nsproxy: Option<Arc<NsProxy>>,
+    pub fs: Option<Arc<FsStruct>>,
+    pub files: Option<Arc<FileTable>>,
+    pub mm: Option<Arc<Mm>>,
+    pub comm: [u8; 16],
+}
+
+/// The parts of a task that it may replace as a whole, besides its credentials. Others take a
+/// reference under the lock; the task itself is the only one that replaces them.
+pub struct TaskShares {
     /// Namespaces; `None` once it exits.
     pub nsproxy: Option<Arc<NsProxy>>,
     /// Root, working directory, umask; `None` once it exits.
@@ -87,7 +96,9 @@ pub struct Task {
     /// The machine's side: kernel stack and saved registers.
     pub thread: Arc<dyn MachineThread>,
     /// Replaceable parts.
-    pub parts: SpinLock<TaskParts, class::Task>,
+    pub parts: SpinLock<TaskShares, class::Task>,
+    /// Who it is. A leaf, since everything may have to ask.
+    pub(crate) cred: SpinLock<Arc<Cred>, class::Leaf>,
     /// Its own signals: blocked, pending, alternate stack.
     pub sig: TaskSignals,
     /// What it used.
@@ -98,8 +109,6 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
     pub set_child_tid: AtomicU64,
-    /// Capabilities in the initial user namespace, for whoever holds a lock that excludes `parts`.
-    pub(crate) root_caps: AtomicU64,
     /// The same as `parts.mm`, for page faults, which may come with almost any lock held.
     fault_mm: SpinLock<Option<Arc<Mm>>, class::Leaf>,
     /// `set_robust_list(2)`: the list of futexes that it holds.
@@ -134,7 +143,6 @@ impl Task {
     /// A task with these parts; it belongs to nothing yet (see `clone`).
     pub fn new(kernel: &Arc<Kernel>, init: TaskInit) -> Arc<Task> {
         let fault_mm = SpinLock::new(init.parts.mm.clone());
-        let root_caps = AtomicU64::new(init.parts.cred.root_caps().bits());
         Arc::new(Task {
             koid: kernel.koids.allocate(),
             kernel: kernel.clone(),
@@ -144,14 +152,20 @@ impl Task {
             flags: AtomicU32::new(0),
             sched: init.sched,
             thread: init.thread,
-            parts: SpinLock::new(init.parts),
+            cred: SpinLock::new(init.parts.cred),
+            parts: SpinLock::new(TaskShares {
+                nsproxy: init.parts.nsproxy,
+                fs: init.parts.fs,
+                files: init.parts.files,
+                mm: init.parts.mm,
+                comm: init.parts.comm,
+            }),
             sig: init.signals,
             acct: Accounting::default(),
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
-            root_caps,
             fault_mm,
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
@@ -212,11 +226,11 @@ impl Task {
 
     /// Its credentials.
     pub fn cred(&self) -> Arc<Cred> {
-        self.parts.lock().cred.clone()
+        self.cred.lock().clone()
     }
     /// The user namespace that its credentials are of.
     pub fn user_ns(&self) -> Arc<UserNamespace> {
-        self.parts.lock().cred.user_ns.clone()
+        self.cred.lock().user_ns.clone()
     }
     /// Root, working directory and umask. The calling task always has them; of another task, ask
     /// `parts`, since it may have exited.

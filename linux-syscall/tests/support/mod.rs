@@ -1,0 +1,138 @@
+//! Simulated processes that make real system calls.
+
+use std::sync::Arc;
+
+use linux_object::cred::Cred;
+use linux_object::fs::{self, FileTable, FsStruct};
+use linux_object::hal::UserRegs;
+use linux_object::kernel::Kernel;
+use linux_object::mm::Mm;
+use linux_object::sched::Scheduler;
+use linux_object::sim::{self, PROGRAM_RIP, Program, SimThread, User};
+use linux_object::task::TaskParts;
+use linux_object::task::clone::spawn_init;
+use linux_syscall::thread::run_user_thread;
+
+/// Seeds per scenario: `ZCELL_SEEDS`, or a number that takes a second or so.
+pub fn seeds() -> u64 {
+    let wanted = std::env::var("ZCELL_SEEDS").ok();
+    wanted.and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
+/// Boots a kernel for each seed whose first process runs `init`; it must return 0. When it has, only it
+/// is left, and the machine goes off.
+pub fn scenario(init: impl Fn(&User) + Send + Sync + 'static) {
+    let init = Arc::new(init);
+    for seed in 0..seeds() {
+        let init = init.clone();
+        sim::run(seed, 1 + seed as usize % 3, move |kernel| {
+            boot(
+                kernel,
+                Box::new(move |user| {
+                    init(user);
+                    power_off(user);
+                    0
+                }),
+            );
+        });
+    }
+}
+
+fn boot(kernel: &Arc<Kernel>, program: Program) {
+    let root = fs::init_mounts(kernel, None).expect("the root can be mounted");
+    let body = Box::new(|task: &Arc<linux_object::task::Task>| {
+        let regs = UserRegs {
+            rip: PROGRAM_RIP,
+            orig_rax: u64::MAX,
+            ..UserRegs::default()
+        };
+        run_user_thread(task, regs);
+    });
+    let thread = Scheduler::new_thread(kernel, body).expect("a thread");
+    let sim_thread = thread
+        .as_any()
+        .downcast_ref::<SimThread>()
+        .expect("a simulated thread");
+    sim_thread.set_program(program);
+    let parts = TaskParts {
+        cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
+        nsproxy: Some(
+            kernel
+                .init_ns
+                .nsproxy(kernel.vfs.init_mnt_ns.get().expect("mounted").clone()),
+        ),
+        fs: Some(FsStruct::new(root)),
+        files: Some(FileTable::new()),
+        mm: Some(Mm::new(kernel).expect("an address space")),
+        comm: *b"init\0\0\0\0\0\0\0\0\0\0\0\0",
+    };
+    let task = spawn_init(kernel, thread, parts).expect("pid 1");
+    kernel.sched.start(&task);
+}
+
+pub const GETPID: u64 = 39;
+pub const CLONE: u64 = 56;
+pub const FORK: u64 = 57;
+pub const EXIT: u64 = 60;
+pub const WAIT4: u64 = 61;
+pub const KILL: u64 = 62;
+pub const GETPPID: u64 = 110;
+pub const EXIT_GROUP: u64 = 231;
+
+pub const SIGCHLD: u64 = 17;
+pub const ECHILD: i64 = 10;
+pub const WNOHANG: u64 = 1;
+
+fn power_off(user: &User) {
+    user.call(169, &[0xfee1_dead, 672_274_793, 0x4321_fedc, 0]);
+}
+
+/// Writable memory of this many bytes.
+pub fn mmap(user: &User, len: u64) -> u64 {
+    let at = user.call(9, &[0, len, 3, 0x22, u64::MAX, 0]);
+    assert!(at > 0, "mmap: {at}");
+    at as u64
+}
+
+/// A child that runs `program` in copies of everything; its exit code is what that returns.
+pub fn fork(user: &User, program: impl FnOnce(&User) -> i32 + Send + 'static) -> i64 {
+    clone(user, SIGCHLD, program)
+}
+
+/// A child made with these flags, on the same stack.
+pub fn clone(user: &User, flags: u64, program: impl FnOnce(&User) -> i32 + Send + 'static) -> i64 {
+    user.set_child(Box::new(program));
+    user.call(CLONE, &[flags, 0, 0, 0, 0])
+}
+
+/// Waits for a child; returns its pid and its wait status.
+pub fn wait(user: &User, pid: i64, options: u64) -> (i64, i32) {
+    let at = mmap(user, 4096);
+    let found = user.call(WAIT4, &[pid as u64, at, options, 0]);
+    let status = user.read(at, 4);
+    user.call(11, &[at, 4096]);
+    (
+        found,
+        i32::from_le_bytes([status[0], status[1], status[2], status[3]]),
+    )
+}
+
+/// Gives up the CPU for this many nanoseconds.
+pub fn sleep(user: &User, nanos: u64) {
+    let at = mmap(user, 4096);
+    let mut spec = [0; 16];
+    spec[8..].copy_from_slice(&nanos.to_le_bytes());
+    user.write(at, &spec);
+    user.call(35, &[at, 0]);
+    user.call(11, &[at, 4096]);
+}
+
+/// Sets the action of a signal: 0 default, 1 ignore, or a handler's address.
+pub fn sigaction(user: &User, signal: u64, handler: u64, flags: u64) {
+    let at = mmap(user, 4096);
+    let words = [handler, flags | 0x0400_0000, 0x1234, 0];
+    let bytes: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_le_bytes()).collect();
+    user.write(at, &bytes);
+    assert_eq!(user.call(13, &[signal, at, 0, 8]), 0);
+    user.call(11, &[at, 4096]);
+}
