@@ -272,6 +272,7 @@ impl Task {
         let len = name.len().min(15);
         comm[..len].copy_from_slice(&name[..len]);
         self.parts.lock().comm = comm;
+        self.follow_strace();
     }
     /// What it used so far.
     pub fn usage(&self) -> Usage {
