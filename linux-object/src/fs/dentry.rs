@@ -393,6 +393,11 @@ impl Drop for Dentry {
     /// Leaves the parent's table. Parents that go with it go one after the other, not nested: a
     /// tree may be deeper than the kernel's stack.
     fn drop(&mut self) {
+        if *self.flags.get_mut() & DentryFlags::DELETED.bits() != 0
+            && let Some(inode) = &self.inode
+        {
+            super::notify::name_gone(&**inode);
+        }
         let mut above = leave(self);
         while let Some(parent) = above {
             above = match Arc::into_inner(parent) {

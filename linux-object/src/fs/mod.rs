@@ -9,6 +9,7 @@ pub mod device;
 pub mod devtmpfs;
 pub mod epoll;
 pub mod eventfd;
+pub mod fasync;
 mod fd_table;
 pub mod file_lock;
 mod fs_struct;
@@ -38,6 +39,10 @@ mod sigpipe;
 mod state;
 mod super_block;
 pub mod sysfs;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tmpfs;
 mod vfs;
 pub mod xattr;

@@ -136,6 +136,14 @@ pub fn inode_removed(inode: &dyn INode) {
     end_watches(inode, NotifyMask::DELETE_SELF);
 }
 
+/// A removed name of the inode has lost its last user. If it was the last name, that is the end.
+#[inline]
+pub fn name_gone(inode: &dyn INode) {
+    if inode.common().marks.mask.load(Ordering::Relaxed) != 0 && inode.metadata().nlink == 0 {
+        inode_removed(inode);
+    }
+}
+
 /// The file system of the inode was unmounted: `IN_UNMOUNT`, and all its watches end.
 pub fn inode_unmounted(inode: &dyn INode) {
     end_watches(inode, NotifyMask::UNMOUNT);

@@ -175,6 +175,9 @@ impl Drop for OpenFile {
         if self.epoll.any() {
             epoll::file_closed(self);
         }
+        if self.flags().contains(OpenFlags::ASYNC) {
+            super::fasync::file_closed(self);
+        }
         if *self.flags.get_mut() & OpenFlags::PATH.bits() != 0 {
             return;
         }

@@ -64,7 +64,7 @@ fn wait(
     let Some(epoll) = file.ops_as::<Epoll>() else {
         bail!(EINVAL, "the descriptor is no epoll instance");
     };
-    let mut collect = || {
+    let collect = || {
         let mut emit = |n: usize, ready: u32, data: u64| {
             events.at(n).write(cx, &abi::EpollEvent { events: ready, data })
         };

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use linux_object::cred::Capability;
 use linux_object::error::Result;
+use linux_object::fs::fasync;
 use linux_object::fs::pipe::pipe_of;
 use linux_object::fs::tmpfs::memfd;
 use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags};
@@ -177,7 +178,7 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
             Ok(0)
         }
         F_GETFL => Ok(file.flags().bits() as usize),
-        F_SETFL => set_flags(cx, &file, OpenFlags::from_bits_retain(arg as u32)),
+        F_SETFL => set_flags(cx, fd, &file, OpenFlags::from_bits_retain(arg as u32)),
         F_GETLK | F_OFD_GETLK => lock::get(cx, &file, cmd == F_OFD_GETLK, UserPtr::new(user(arg))),
         F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
             let ofd = matches!(cmd, F_OFD_SETLK | F_OFD_SETLKW);
@@ -255,7 +256,7 @@ fn seal_cache(file: &OpenFile) -> Result<Arc<linux_object::mm::PageCache>> {
     }
 }
 
-fn set_flags(cx: &Cx<'_>, file: &Arc<OpenFile>, new: OpenFlags) -> Result<usize> {
+fn set_flags(cx: &Cx<'_>, fd: Fd, file: &Arc<OpenFile>, new: OpenFlags) -> Result<usize> {
     let old = file.flags();
     let common = file.inode.common();
     ensure!(
@@ -279,6 +280,7 @@ fn set_flags(cx: &Cx<'_>, file: &Arc<OpenFile>, new: OpenFlags) -> Result<usize>
     let mask =
         OpenFlags::APPEND | OpenFlags::ASYNC | OpenFlags::DIRECT | OpenFlags::NOATIME | OpenFlags::NONBLOCK;
     file.set_flags(mask, new);
+    fasync::flags_changed(cx.kernel, file, fd.0, old);
     if let Some(ops) = &file.ops {
         ops.flags_changed(file);
     }

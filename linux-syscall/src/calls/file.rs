@@ -243,7 +243,9 @@ pub fn ioctl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: UserAddr) -> Result<usize> 
                 OpenFlags::ASYNC
             };
             let on = value.read(cx)? != 0;
+            let old = file.flags();
             file.set_flags(flag, if on { flag } else { OpenFlags::empty() });
+            linux_object::fs::fasync::flags_changed(cx.kernel, &file, fd.0, old);
             if let Some(ops) = &file.ops {
                 ops.flags_changed(&file);
             }

@@ -49,11 +49,14 @@ pub fn pipe2(cx: &mut Cx<'_>, pipefd: UserOutPtr<i32>, flags: u32) -> Result<usi
     let allowed = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK | OpenFlags::DIRECT;
     ensure!(allowed.contains(flags), EINVAL, "pipe2: unknown flags");
     let (reader, writer) = make_pipe(cx.task)?;
+    let pipe = Arc::downgrade(reader.pipe());
     let cred = cx.task.cred();
     let kept = [
         flags & OpenFlags::NONBLOCK,
         OpenFlags::WRONLY | flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT),
     ];
     let files = pseudo_pair(cx.kernel, FileType::Fifo, [reader, writer], kept, &cred)?;
+    // `/proc/PID/fd/N` opens it again, like a FIFO.
+    *files[0].inode.common().fifo.lock() = pipe;
     install_pair(cx, files, flags.contains(OpenFlags::CLOEXEC), pipefd)
 }
