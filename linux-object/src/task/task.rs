@@ -121,6 +121,8 @@ pub struct Task {
     pub(super) exited: AtomicBool,
     /// Reaped: no thread of its process any more. Set under `SigHand`.
     pub(super) released: AtomicBool,
+    /// It has run. Before that only `Scheduler::start` may wake it.
+    pub(super) started: AtomicBool,
     /// `PR_SET_PDEATHSIG`, 0 is none.
     pub pdeath_signal: AtomicU8,
     /// `PR_SET_NO_NEW_PRIVS`.
@@ -171,6 +173,7 @@ impl Task {
             exiting: AtomicBool::new(false),
             exited: AtomicBool::new(false),
             released: AtomicBool::new(false),
+            started: AtomicBool::new(true),
             pdeath_signal: AtomicU8::new(0),
             no_new_privs: AtomicBool::new(false),
             personality: AtomicU32::new(0),
@@ -287,6 +290,7 @@ impl Task {
         let len = name.len().min(15);
         comm[..len].copy_from_slice(&name[..len]);
         self.parts.lock().comm = comm;
+        self.follow_strace();
     }
     /// What it used so far.
     pub fn usage(&self) -> Usage {
@@ -305,6 +309,11 @@ impl Task {
     /// Whether it is in its exit, or behind it (`PF_EXITING`).
     pub fn is_exiting(&self) -> bool {
         self.exiting.load(Ordering::Acquire)
+    }
+    /// The first thing that a cloned task does: signals may wake it from here on. Those that came
+    /// before are found by its first look at its work flags.
+    pub fn mark_started(&self) {
+        self.started.store(true, Ordering::SeqCst);
     }
     /// Whether it has been reaped.
     pub fn is_released(&self) -> bool {
