@@ -106,7 +106,11 @@ impl<'a> Sys<'a> {
     pub fn read(&self, fd: u64, len: usize) -> Result<Vec<u8>, i64> {
         let at = self.scratch + 16384;
         let n = self.call(0, &[fd, at, len as u64]);
-        if n < 0 { Err(n) } else { Ok(self.user.read(at, n as usize)) }
+        if n < 0 {
+            Err(n)
+        } else {
+            Ok(self.user.read(at, n as usize))
+        }
     }
     pub fn close(&self, fd: u64) -> i64 {
         self.call(3, &[fd])
@@ -124,7 +128,12 @@ impl<'a> Sys<'a> {
         self.call(202, &[at, 1, nr])
     }
     /// Installs a handler with `SA_RESTORER` and these other flags.
-    pub fn sigaction(&self, signal: u64, flags: u64, handler: impl Fn(&Sys<'_>, i32) + Send + Sync + 'static) {
+    pub fn sigaction(
+        &self,
+        signal: u64,
+        flags: u64,
+        handler: impl Fn(&Sys<'_>, i32) + Send + Sync + 'static,
+    ) {
         let scratch = self.scratch;
         let at = self.user.handler(Arc::new(move |user: &User, signal, _| {
             // Its own words: the handler may have come between a write and a call.

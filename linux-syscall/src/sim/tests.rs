@@ -75,7 +75,11 @@ fn pipes_carry_everything_in_order() {
             got.extend_from_slice(&part);
         }
         assert_eq!(got.len(), 2000);
-        assert!(got.iter().enumerate().all(|(at, byte)| *byte as usize == at / 100));
+        assert!(
+            got.iter()
+                .enumerate()
+                .all(|(at, byte)| *byte as usize == at / 100)
+        );
         assert_eq!(sys.waitpid(child), (child, 0));
     });
 }
