@@ -29,6 +29,7 @@ help:
 	@echo 'make qemu-test    C tests on zcell    T=area|area/file|area/file:case SMP=1'
 	@echo 'make linux-test   C tests on Linux    the same, in the same QEMU'
 	@echo 'make native-test  C tests on this machine, in namespaces of their own'
+	@echo 'make bench        instructions per system call, zcell and Linux'
 	@echo 'make gdb          boot stopped, gdb attached'
 	@echo 'make clean        remove what was built (not what was downloaded)'
 

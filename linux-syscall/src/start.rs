@@ -18,7 +18,6 @@ use linux_object::kernel::Kernel;
 use linux_object::sched::Scheduler;
 use linux_object::task::clone::spawn_init;
 use linux_object::task::{Task, TaskParts};
-use linux_object::tty;
 
 use crate::calls;
 use crate::context::Cx;
@@ -27,7 +26,6 @@ use crate::thread::run_user_thread;
 /// Makes pid 1. Mounts the root and unpacks the initial RAM file system into it, whose memory
 /// is free again afterwards.
 pub fn start(kernel: &Arc<Kernel>, initrd: Option<&[u8]>) -> Result<()> {
-    tty::init(kernel)?;
     let root = fs::init_mounts(kernel, initrd)?;
     let Some(mnt_ns) = kernel.vfs.init_mnt_ns.get() else {
         bail!(EINVAL, "init_mounts makes the initial mount namespace");

@@ -8,7 +8,6 @@
  *
  * the smallest mean of several batches. `bench exec-child` is the program that the exec row runs.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>

@@ -7,6 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+/// Seconds until a host test that hangs is given up.
+const PATIENCE: &str = "600";
+
 /// Run every test of the host crates.
 pub fn run() -> Result<Tally> {
     println!("== host: cargo test");
@@ -15,8 +18,9 @@ pub fn run() -> Result<Tally> {
         what: "host".to_owned(),
         ..Tally::default()
     };
-    let mut cargo = Command::new("cargo")
+    let mut cargo = Command::new("timeout")
         .current_dir(project::root())
+        .args(["--kill-after=10", PATIENCE, "cargo"])
         .args(["test", "--workspace", "--exclude=zcell", "--all-features"])
         .args(["--no-fail-fast", "--quiet"])
         .stdout(Stdio::piped())

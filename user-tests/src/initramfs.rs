@@ -43,6 +43,16 @@ pub fn tests(tests: &[Program]) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A root whose first process is this program.
+pub fn single(init: &Program) -> Result<PathBuf> {
+    programs::compile(std::slice::from_ref(init))?;
+    let mut archive = skeleton()?;
+    archive.file("init", 0o755, &project::read(&init.binary())?);
+    let path = project::target("user-tests/single.cpio");
+    project::write(&path, &archive.finish())?;
+    Ok(path)
+}
+
 /// A root of Debian's static busybox, with a shell on the serial line.
 pub fn busybox() -> Result<PathBuf> {
     let mut archive = skeleton()?;

@@ -17,13 +17,20 @@ pub struct Machine {
     pub smp: u32,
     pub mem: String,
     pub accel: &'static str,
+    /// Count instructions: the guest's clock advances a nanosecond for each.
+    pub icount: bool,
 }
 
 impl Machine {
     /// QEMU's command line up to the choice of consoles.
     pub fn command(&self) -> Command {
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", self.accel, "-cpu", "max", "-no-reboot"])
+        if self.icount {
+            qemu.args(["-icount", "shift=0,sleep=off", "-cpu", "max,-erms,-la57"]);
+        } else {
+            qemu.args(["-cpu", "max"]);
+        }
+        qemu.args(["-accel", self.accel, "-no-reboot"])
             .args(["-m", &self.mem, "-smp", &self.smp.to_string()])
             .arg("-kernel")
             .arg(&self.kernel)
@@ -119,6 +126,7 @@ fn boots_under_kvm() -> Result<bool> {
         smp: 2,
         mem: "256M".to_owned(),
         accel: "kvm",
+        icount: false,
     };
     let guest = machine.start()?;
     let end = Instant::now() + Duration::from_secs(20);

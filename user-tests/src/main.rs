@@ -1,6 +1,7 @@
 //! The host side of the tests: builds C programs and root file systems, boots
 //! them on zcell and on Debian's Linux in QEMU, and judges the result.
 
+mod bench;
 mod console;
 mod cpio;
 mod debian;
@@ -31,6 +32,7 @@ user-tests COMMAND [OPTION=VALUE…]
   qemu-test     run C tests on zcell: T SMP MEM APPEND
   linux-test    run C tests on Debian's Linux in QEMU: T SMP MEM APPEND
   native-test   run C tests on this machine: T
+  bench         count the instructions of system calls on zcell and on Linux: KERNEL
   test          host tests, zcell on each of SMP's CPU counts, Linux: T SMP
 
 T is area, area/file or area/file:case, joined by commas; nothing is all.
@@ -63,6 +65,7 @@ fn command() -> Result<()> {
         "linux-test" => suite::report(&[options.suite(Target::Linux, "2")?.run()?]),
         "native-test" => suite::report(&[options.suite(Target::Native, "1")?.run()?]),
         "test" => test(&options),
+        "bench" => bench::run(options.get("KERNEL", "") == "linux"),
         _ => {
             print!("{HELP}");
             bail!("no command {name:?}")
@@ -143,6 +146,7 @@ impl Options {
             smp: self.get("SMP", "2").parse().context("SMP")?,
             mem: self.get("MEM", mem).to_owned(),
             accel: machine::accel()?,
+            icount: false,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The C programs: which there are, and their compilation.
 //!
 //! `c/<area>/<file>.c` is the program `<area>/<file>`; a file directly in `c/`
-//! (`hello.c`) is an area of its own. `c/bench/` holds measurements, not tests.
+//! (`hello.c`) is an area of its own.
 //! A line `ktest: timeout=SECONDS` in the source gives a whole program more
 //! time; `ktest: flags=…` adds compiler flags.
 
@@ -105,12 +105,18 @@ pub fn init() -> Result<Program> {
     Program::new("../init".to_owned(), source_dir().join("init.c"))
 }
 
+/// The program that measures system calls.
+pub fn bench() -> Result<Program> {
+    let source = project::root().join("user-tests/bench/bench.c");
+    Program::new("../bench".to_owned(), source)
+}
+
 /// Every test program, by area and name.
 pub fn all() -> Result<Vec<Program>> {
     let mut found = Vec::new();
     for entry in sorted(&source_dir())? {
         let name = stem(&entry);
-        if entry.is_dir() && name != "include" && name != "bench" {
+        if entry.is_dir() && name != "include" {
             for file in sorted(&entry)? {
                 if file.extension().is_some_and(|e| e == "c") {
                     found.push(Program::new(format!("{name}/{}", stem(&file)), file)?);

@@ -96,6 +96,7 @@ impl Suite {
             smp: self.smp,
             mem: self.mem.clone(),
             accel: machine::accel()?,
+            icount: false,
         };
         let log_path = project::target(&format!("logs/{}-smp{}.log", self.target.name(), self.smp));
         project::write(&log_path, b"")?;

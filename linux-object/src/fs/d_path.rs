@@ -90,12 +90,8 @@ pub fn d_path(path: &Path, root: &Path) -> Vec<u8> {
     if path.dentry.flags().contains(DentryFlags::PSEUDO) {
         return pseudo_name(&path.dentry);
     }
-    let (name, reachable) = path_name(path, root);
-    let mut shown = Vec::new();
-    if !reachable && path.mount.ns().is_some() && path.mount.parent().is_none() {
-        // Of another tree than the root's: Linux shows the name from that tree's root.
-    }
-    shown.extend_from_slice(&name);
+    // Of another tree than the root's, it is the name from that tree's root.
+    let (mut shown, _) = path_name(path, root);
     if path.dentry.is_deleted() {
         shown.extend_from_slice(b" (deleted)");
     }

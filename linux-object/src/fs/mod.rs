@@ -19,7 +19,8 @@ pub mod initramfs;
 mod inode_common;
 pub mod inotify;
 pub mod io;
-pub mod mem_dev;
+mod kmsg;
+mod mem_dev;
 pub mod mount;
 pub mod namei;
 pub mod notify;
@@ -39,6 +40,10 @@ mod sigpipe;
 mod state;
 mod super_block;
 pub mod sysfs;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tmpfs;
 mod vfs;
 pub mod xattr;

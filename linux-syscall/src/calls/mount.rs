@@ -70,7 +70,7 @@ pub fn umount2(cx: &mut Cx<'_>, target: UserCStr, flags: u32) -> Result<usize> {
     let Some(flags) = UmountFlags::from_bits(flags) else {
         bail!(EINVAL, "umount2: unknown flags")
     };
-    let mut lookup = LookupFlags::KEEP_EXPIRY;
+    let mut lookup = LookupFlags::MOUNTPOINT;
     if !flags.contains(UmountFlags::NOFOLLOW) {
         lookup |= LookupFlags::FOLLOW;
     }

@@ -38,7 +38,7 @@ TEST(the_past_is_over)
 	long long start = kt_now_ms();
 	CHECK_OK(sleep_on(CLOCK_MONOTONIC, TIMER_ABSTIME, (struct timespec){ 0, 1 }));
 	CHECK_OK(sleep_on(CLOCK_REALTIME, TIMER_ABSTIME, (struct timespec){ 1000, 0 }));
-	CHECK(kt_now_ms() - start < 5000);
+	CHECK(kt_now_ms() - start < 15000);
 }
 
 TEST(on_cpu_time)
@@ -87,7 +87,7 @@ TEST(many_sleepers_wake_in_time)
 		CHECK(wait(&status) > 0);
 		CHECK_EQ(status, 0);
 	}
-	CHECK(kt_now_ms() - start < 10000);
+	CHECK(kt_now_ms() - start < 20000);
 }
 
 TEST(a_huge_sleep_is_a_sleep)

@@ -26,6 +26,8 @@ mod namespace;
 mod ops;
 mod propagation;
 mod show;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod umount;
 

@@ -230,3 +230,144 @@ fn insert_after(list: &mut Vec<u64>, original: u64, new: u64) {
         .map_or(list.len(), |at| at + 1);
     list.insert(at, new);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linux's own representation, transcribed from `fs/pnode.c`: rings of peers, one master mount each.
+    #[derive(Default, Clone)]
+    struct Oracle {
+        mounts: HashMap<u64, OracleMount>,
+    }
+
+    #[derive(Clone, Default)]
+    struct OracleMount {
+        shared: bool,
+        peers: Vec<u64>,
+        master: Option<u64>,
+        unbindable: bool,
+    }
+
+    impl Oracle {
+        fn slaves(&self, of: u64) -> Vec<u64> {
+            let slave = |(_, m): &(&u64, &OracleMount)| m.master == Some(of);
+            self.mounts.iter().filter(slave).map(|(&n, _)| n).collect()
+        }
+        fn make_slave(&mut self, mount: u64) {
+            let peers = core::mem::take(&mut self.mounts.get_mut(&mount).unwrap().peers);
+            self.mounts.get_mut(&mount).unwrap().shared = false;
+            for peer in &peers {
+                self.mounts.get_mut(peer).unwrap().peers.retain(|&p| p != mount);
+            }
+            let master = peers.first().copied().or(self.mounts[&mount].master);
+            for slave in self.slaves(mount) {
+                self.mounts.get_mut(&slave).unwrap().master = master;
+            }
+            self.mounts.get_mut(&mount).unwrap().master = master;
+        }
+        fn change(&mut self, mount: u64, kind: usize) {
+            if kind == 0 {
+                let mount = self.mounts.get_mut(&mount).unwrap();
+                (mount.shared, mount.unbindable) = (true, false);
+                return;
+            }
+            self.make_slave(mount);
+            if kind > 1 {
+                let mount = self.mounts.get_mut(&mount).unwrap();
+                (mount.master, mount.unbindable) = (None, kind == 3);
+            }
+        }
+        fn copy(&mut self, old: u64, new: u64, slave: bool) {
+            let mut copy = self.mounts[&old].clone();
+            if slave && copy.shared {
+                (copy.shared, copy.peers, copy.master) = (false, Vec::new(), Some(old));
+            } else if copy.shared {
+                for peer in copy.peers.clone() {
+                    self.mounts.get_mut(&peer).unwrap().peers.push(new);
+                }
+                self.mounts.get_mut(&old).unwrap().peers.push(new);
+                copy.peers.push(old);
+            }
+            self.mounts.insert(new, copy);
+        }
+        /// All that `propagation_next` visits.
+        fn receivers(&self, origin: u64) -> HashSet<u64> {
+            let mut seen = HashSet::new();
+            let mut todo = alloc::vec![origin];
+            while let Some(mount) = todo.pop() {
+                if seen.insert(mount) {
+                    todo.extend(self.slaves(mount));
+                    todo.extend(&self.mounts[&mount].peers);
+                }
+            }
+            seen.remove(&origin);
+            seen
+        }
+    }
+
+    #[test]
+    fn groups_agree_with_linux_rings() {
+        let mut seed = 7u64;
+        let mut random = move |n: usize| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % n
+        };
+        for _ in 0..150 {
+            let mut groups = Propagation::default();
+            let mut oracle = Oracle::default();
+            oracle.mounts.insert(0, OracleMount::default());
+            let mut alive = alloc::vec![0u64];
+            for step in 1..60u64 {
+                let mount = alive[random(alive.len())];
+                match random(8) {
+                    0..4 => {
+                        let kind = random(4);
+                        match kind {
+                            0 => groups.make_shared(mount),
+                            1 => groups.make_slave(mount),
+                            _ => groups.make_private(mount, kind == 3),
+                        }
+                        oracle.change(mount, kind);
+                    }
+                    4..6 => {
+                        groups.copy(mount, step);
+                        oracle.copy(mount, step, false);
+                        alive.push(step);
+                    }
+                    6 => {
+                        groups.copy_as_slave(mount, step);
+                        oracle.copy(mount, step, true);
+                        alive.push(step);
+                    }
+                    _ if alive.len() > 1 => {
+                        groups.make_private(mount, false);
+                        oracle.change(mount, 2);
+                        oracle.mounts.remove(&mount);
+                        alive.retain(|&m| m != mount);
+                    }
+                    _ => {}
+                }
+                for &mount in &alive {
+                    let expected = &oracle.mounts[&mount];
+                    assert_eq!(groups.shared(mount).is_some(), expected.shared);
+                    assert_eq!(groups.is_unbindable(mount), expected.unbindable);
+                    assert_eq!(groups.master(mount).is_some(), expected.master.is_some());
+                    let master = expected.master.and_then(|master| groups.shared(master));
+                    assert_eq!(groups.master(mount), master);
+                    for &peer in &expected.peers {
+                        assert_eq!(groups.shared(peer), groups.shared(mount));
+                    }
+                    if expected.shared {
+                        let reached = groups.receivers(mount);
+                        let set: HashSet<u64> = reached.iter().map(|r| r.mount).collect();
+                        assert_eq!(set.len(), reached.len(), "reached twice");
+                        assert_eq!(set, oracle.receivers(mount));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -37,8 +37,9 @@ bitflags::bitflags! {
         const DIRECTORY = 1 << 1;
         /// An empty path names the base itself (`AT_EMPTY_PATH`).
         const EMPTY = 1 << 2;
-        /// Passing a mount does not clear its mark of `MNT_EXPIRE`.
-        const KEEP_EXPIRY = 1 << 4;
+        /// For `umount2`: what is mounted where the walk ends is meant, even if the path is `.`; and
+        /// passing a mount does not clear its mark of `MNT_EXPIRE`.
+        const MOUNTPOINT = 1 << 4;
         /// `RESOLVE_NO_XDEV`.
         const NO_XDEV = 1 << 8;
         /// `RESOLVE_NO_MAGICLINKS`.
@@ -112,6 +113,9 @@ fn lookup(
         if nd.walk_last(&mut names, kind, range, follow)? {
             break;
         }
+    }
+    if flags.contains(LookupFlags::MOUNTPOINT) {
+        nd.lookup_down()?;
     }
     nd.complete(names.trailing || flags.contains(LookupFlags::DIRECTORY))
 }

@@ -271,7 +271,7 @@ impl<'t> Nameidata<'t> {
                 EXDEV,
                 "RESOLVE_NO_XDEV and a mountpoint"
             );
-            if !self.flags.contains(LookupFlags::KEEP_EXPIRY) {
+            if !self.flags.contains(LookupFlags::MOUNTPOINT) {
                 mount.clear_expiry_mark();
             }
             found = Some(Path::root_of(&mount));
@@ -367,6 +367,11 @@ impl<'t> Nameidata<'t> {
             );
             self.path = mountpoint;
         }
+        self.lookup_down()
+    }
+
+    /// Onto what is mounted where the walk is.
+    pub fn lookup_down(&mut self) -> Result<()> {
         if self.path.dentry.is_mountpoint()
             && let Some(path) = self.cross_mounts(&self.path.dentry)?
         {
