@@ -53,13 +53,14 @@ impl TimeNamespace {
             .inc(UCount::TimeNamespaces)
             .ok_or(err!(ENOSPC, "max_time_namespaces"))?;
         let registry = old.common.registry();
+        let offsets = old.offsets();
         Ok(registry.register(Arc::new(TimeNamespace {
             common: registry.allocate(),
             user_ns: user_ns.clone(),
             _count: Some(count),
             offsets: SpinLock::new(TimeOffsets {
                 frozen: false,
-                ..*old.offsets.lock()
+                ..offsets
             }),
         })))
     }

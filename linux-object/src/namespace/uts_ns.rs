@@ -94,11 +94,12 @@ impl UtsNamespace {
             .inc(UCount::UtsNamespaces)
             .ok_or(err!(ENOSPC, "max_uts_namespaces"))?;
         let registry = old.common.registry();
+        let names = old.names();
         Ok(registry.register(Arc::new(UtsNamespace {
             common: registry.allocate(),
             user_ns: user_ns.clone(),
             _count: Some(count),
-            names: SpinLock::new(*old.names.lock()),
+            names: SpinLock::new(names),
             generation: AtomicU64::new(0),
             changed: WaitQueue::new(),
         })))

@@ -335,6 +335,7 @@ pub fn prepare(
         },
     );
     task.inherit(parent);
+    task.started.store(false, Ordering::Relaxed);
     if flags.contains(CloneFlags::CHILD_CLEARTID) {
         task.clear_child_tid.store(args.child_tid, Ordering::Relaxed);
     }

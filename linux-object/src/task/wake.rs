@@ -1,6 +1,7 @@
 //! Waking a task because something was decided about it.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use super::{Task, ThreadFlags};
 use crate::fs::PollEvents;
@@ -24,6 +25,10 @@ impl Task {
 
     /// Makes the task look at its work flags, which the caller has set.
     pub(crate) fn wake_for_work(self: &Arc<Self>, fatal: bool) {
+        // A child that waits for its first run is started by its parent alone.
+        if !self.started.load(Ordering::SeqCst) {
+            return;
+        }
         let kernel = self.kernel();
         let mask = if fatal {
             StateMask::NORMAL | StateMask::STOPPED

@@ -257,6 +257,7 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
 
 /// What a new thread does first, on its own (Linux's `schedule_tail`).
 pub fn schedule_tail(cx: &mut Cx<'_>) {
+    cx.task.mark_started();
     let at = cx.task.set_child_tid.swap(0, Ordering::Relaxed);
     if at != 0 {
         let tid = cx.task.tid().0;
