@@ -73,7 +73,7 @@ unsafe fn boot(start_info: u64) -> Booted {
     let data = unsafe { BootData::read(start_info) };
     // SAFETY: nobody has asked yet.
     unsafe { cmdline::init(data.cmdline()) };
-    logger::init(cmdline::options().log_level);
+    logger::init();
     // SAFETY: once, here.
     unsafe { boot_memory::init(&data) };
     lockdep::init();

@@ -21,6 +21,7 @@ use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{Access, AddressSpace, Frames, Hal, PageFlags, Pte};
 use linux_object::ids::UserAddr;
+use linux_object::time::Ktime;
 
 use crate::hal::Machine;
 use crate::sync::Lock;
@@ -94,6 +95,9 @@ impl upcall::Upcalls for Receiver {
     }
     fn console_input(&self, bytes: &[u8]) {
         kprintln!("# console input: {bytes:?}");
+    }
+    fn log(&self, _: Ktime, _: u8, _: &[u8]) -> bool {
+        true
     }
     fn user_fault(&self, addr: UserAddr, _: Access, _: bool) -> Result<()> {
         self.faults.fetch_add(1, Relaxed);
