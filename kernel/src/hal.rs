@@ -47,9 +47,6 @@ impl Clock for Machine {
 }
 
 impl Cpu for Machine {
-    fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
-        cpu_info::read(cpu.0 as usize)
-    }
     #[inline]
     fn current_cpu(&self) -> CpuId {
         CpuId(percpu::this().id.get())
@@ -62,6 +59,12 @@ impl Cpu for Machine {
     }
     fn idle(&self) {
         interrupts::wait();
+    }
+    fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
+        cpu_info::get(cpu.0 as usize)
+    }
+    fn symbol(&self, address: u64) -> Option<(&'static str, u64)> {
+        crate::symbols::lookup(address)
     }
     fn poll_interrupts(&self) {
         crate::lockdep::assert_none_held("poll_interrupts");

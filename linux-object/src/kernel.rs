@@ -139,6 +139,6 @@ impl Kernel {
 
     /// Bytes came in on the console. Called without locks.
     pub fn console_input(&self, bytes: &[u8]) {
-        self.ttys.console.receive(bytes);
+        self.ttys.console.receive(bytes, self.time.now());
     }
 }

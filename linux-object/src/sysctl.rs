@@ -59,22 +59,12 @@ macro_rules! settings {
 }
 
 settings! {
-    /// `kernel.overflowuid`: how an unmapped user id is shown.
-    overflowuid = 65534,
-    /// `kernel.overflowgid`: how an unmapped group id is shown.
-    overflowgid = 65534,
     /// `kernel.randomize_va_space`: 0 off, 1 stack and mmap, 2 the heap too.
     randomize_va_space = 2,
-    /// `kernel.sched_rr_timeslice_ms`.
-    sched_rr_timeslice_ms = 100,
     /// `kernel.dmesg_restrict`: reading the log needs `CAP_SYSLOG`.
     dmesg_restrict = 0,
-    /// `kernel.panic`: seconds until the machine restarts after a panic; 0 never.
-    panic = 0,
     /// `fs.file-max`: open file descriptions on the whole machine.
     file_max = i64::MAX,
-    /// `fs.nr_open`: upper bound of `RLIMIT_NOFILE`.
-    nr_open = 1048576,
     /// `fs.mount-max`: mounts in one mount namespace.
     mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.

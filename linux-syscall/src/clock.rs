@@ -12,6 +12,7 @@ use linux_object::{bail, ensure};
 
 use crate::abi::{Timespec, Timeval};
 use crate::context::Cx;
+use crate::wait_until::{WaitError, WaitKind, WaitOn, wait_until};
 
 /// A clock.
 #[allow(missing_docs)]
@@ -204,4 +205,36 @@ pub fn after(cx: &Cx<'_>, nanos: i64) -> Ktime {
         return Ktime::MAX;
     }
     Ktime(cx.kernel.time.now().0.saturating_add(nanos as u64))
+}
+
+/// An instant to wait for.
+#[derive(Clone, Copy)]
+pub enum Until {
+    /// On CLOCK_MONOTONIC.
+    Monotonic(Ktime),
+    /// On CLOCK_REALTIME, whatever that is set to meanwhile.
+    Realtime(i64),
+}
+
+/// [`wait_until`] with an instant of either clock, interruptible.
+pub fn wait_for<T>(cx: &Cx<'_>, until: Until, mut cond: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    let at = match until {
+        Until::Monotonic(deadline) => {
+            return wait_until(cx.task, &[], deadline, WaitKind::Interruptible, cond);
+        }
+        Until::Realtime(at) => at,
+    };
+    let time = &cx.kernel.time;
+    loop {
+        let settings = time.settings();
+        let set_or = || match cond() {
+            Some(value) => Some(Some(value)),
+            None => (time.settings() != settings).then_some(None),
+        };
+        let on = [WaitOn::any(&time.set_queue)];
+        let deadline = time.from_realtime(at);
+        if let Some(value) = wait_until(cx.task, &on, deadline, WaitKind::Interruptible, set_or)? {
+            return Ok(value);
+        }
+    }
 }

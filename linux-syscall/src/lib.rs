@@ -17,5 +17,6 @@ pub mod dispatch;
 pub mod restart;
 pub mod strace;
 pub mod table;
+pub mod user_io;
 pub mod user_ptr;
 pub mod wait_until;

@@ -29,6 +29,17 @@ pub trait IoSrc {
     fn take(&mut self, buf: &mut [u8]) -> Result<usize>;
     /// Fills a part of a page frame.
     fn take_frame(&mut self, frames: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize>;
+    /// Takes everything without looking at it (`/dev/null`); returns how many bytes there were.
+    fn skip_all(&mut self) -> usize {
+        let len = self.remaining();
+        let mut buf = [0u8; 64];
+        while self.remaining() > 0 {
+            if !matches!(self.take(&mut buf), Ok(taken) if taken > 0) {
+                break;
+            }
+        }
+        len
+    }
 }
 
 /// A kernel buffer to read into.

@@ -3,6 +3,7 @@
 pub mod anon;
 mod atime;
 pub mod attr;
+pub mod d_path;
 mod dentry;
 pub mod device;
 pub mod devtmpfs;
@@ -12,9 +13,12 @@ mod fd_table;
 pub mod file_lock;
 mod fs_struct;
 mod id_pool;
+mod init;
+pub mod initramfs;
 mod inode_common;
 pub mod inotify;
 pub mod io;
+pub mod mem_dev;
 pub mod mount;
 pub mod namei;
 pub mod notify;
@@ -33,6 +37,7 @@ mod sigpipe;
 mod state;
 mod super_block;
 pub mod sysfs;
+pub mod tmpfs;
 mod vfs;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};
@@ -40,6 +45,7 @@ pub use atime::{atime_moves, touch_atime};
 pub use dentry::{Dentry, DentryFlags, Name, hash_name};
 pub use fd_table::{FileTable, NR_OPEN, ReservedFd};
 pub use fs_struct::FsStruct;
+pub use init::{init, init_mounts};
 pub use inode_common::{InodeCommon, InodeFlags};
 pub use mount::{Mount, MountFlags};
 pub use open::{OpenHow, may_exec_on, open, read_file_all, vfs_open};
@@ -53,13 +59,3 @@ pub use vfs::{
     CreateSpec, DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode,
     MapSource, Metadata, MountRequest, Owner, SetAttr,
 };
-
-/// The first mounts: an empty, immutable root, and over it a tmpfs with the initramfs unpacked into it.
-/// Returns the root of the first process.
-pub fn init_mounts(
-    kernel: &alloc::sync::Arc<crate::kernel::Kernel>,
-    initrd: Option<&[u8]>,
-) -> crate::error::Result<Path> {
-    let _ = (kernel, initrd);
-    crate::bail!(ENOSYS)
-}

@@ -42,6 +42,8 @@ pub struct SuperBlock {
     /// Held by a rename between directories, so that the tree's shape is stable.
     pub rename: SpinLock<(), class::Rename>,
     flags: AtomicU32,
+    /// Changes under way and files open for writing, through all mounts.
+    pub(super) writers: AtomicU32,
     kernel: Weak<Kernel>,
 }
 
@@ -66,6 +68,7 @@ impl SuperBlock {
             user_ns,
             rename: SpinLock::new(()),
             flags: AtomicU32::new(flags.bits()),
+            writers: AtomicU32::new(0),
             kernel: Arc::downgrade(kernel),
         }))
     }
@@ -81,6 +84,21 @@ impl SuperBlock {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
                 Some(old & !mask.bits() | value.bits() & mask.bits())
             });
+    }
+    /// Replaces the flags that `mount(2)` gives (`MS_REMOUNT`); `EBUSY` if it becomes read-only
+    /// while it is written to.
+    pub fn reconfigure_flags(&self, new: SbFlags) -> Result<()> {
+        let mask =
+            SbFlags::RDONLY | SbFlags::SYNCHRONOUS | SbFlags::MANDLOCK | SbFlags::DIRSYNC | SbFlags::LAZYTIME;
+        if new.contains(SbFlags::RDONLY) && !self.is_readonly() {
+            self.set_flags(SbFlags::RDONLY, SbFlags::RDONLY);
+            if self.writers.load(Ordering::SeqCst) > 0 {
+                self.set_flags(SbFlags::RDONLY, SbFlags::empty());
+                crate::bail!(EBUSY, "files are open for writing");
+            }
+        }
+        self.set_flags(mask, new);
+        Ok(())
     }
     /// Whether nothing on it may be changed.
     #[inline]

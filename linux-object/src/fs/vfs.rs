@@ -204,6 +204,10 @@ pub trait INode: Any + Send + Sync {
     fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
         None
     }
+    /// The mount namespace behind an nsfs inode, if it is one: binding it may not make a cycle.
+    fn mnt_ns(&self) -> Option<Arc<crate::namespace::MountNamespace>> {
+        None
+    }
     /// Mode and owner alone, where that is cheaper than all attributes.
     fn owner(&self) -> Owner {
         let Metadata { mode, uid, gid, .. } = self.metadata();

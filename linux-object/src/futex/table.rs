@@ -15,8 +15,7 @@ use crate::task::Task;
 pub struct FutexKey {
     /// What the offset is in: an address space (KoID or address of the `Mm`), or a shared object.
     pub origin: u64,
-    /// Address, or offset in the shared object. The lowest bit is free: it tells shared (1) from
-    /// private (0).
+    /// Address, or offset in the shared object. The two lowest bits tell what it is.
     pub offset: u64,
 }
 
@@ -26,6 +25,14 @@ impl FutexKey {
         FutexKey {
             origin: mm,
             offset: addr,
+        }
+    }
+    /// A word of private memory, used with shared operations: nobody else can share it, but
+    /// it is not the word of the private operations either.
+    pub fn unshared(mm: u64, addr: u64) -> FutexKey {
+        FutexKey {
+            origin: mm,
+            offset: addr | 2,
         }
     }
     /// A word of an object that several address spaces may map.
@@ -84,6 +91,7 @@ const BUCKETS: usize = 256;
 pub struct FutexTable {
     buckets: [SpinLock<Bucket, class::Futex>; BUCKETS],
     lens: [AtomicUsize; BUCKETS],
+    arrivals: [AtomicUsize; BUCKETS],
 }
 
 impl Default for FutexTable {
@@ -98,6 +106,7 @@ impl FutexTable {
         FutexTable {
             buckets: core::array::from_fn(|_| SpinLock::default()),
             lens: core::array::from_fn(|_| AtomicUsize::new(0)),
+            arrivals: core::array::from_fn(|_| AtomicUsize::new(0)),
         }
     }
 
@@ -114,6 +123,7 @@ impl FutexTable {
             key,
             waiter: waiter.clone(),
         });
+        self.arrivals[at].fetch_add(1, Ordering::SeqCst);
         self.changed(at, &bucket);
         drop(bucket);
         fence(Ordering::SeqCst);
@@ -184,48 +194,70 @@ impl FutexTable {
         task.kernel().sched.wake_up(task, StateMask::NORMAL);
     }
 
+    /// How many waits have begun in the bucket of `key`; see [`FutexTable::requeue`].
+    pub fn arrivals(&self, key: FutexKey) -> usize {
+        self.arrivals[key.hash()].load(Ordering::SeqCst)
+    }
+
     /// Wakes up to `nr_wake` waiters of `from` and moves up to `nr_move` others to `to`
-    /// (`FUTEX_REQUEUE`). Returns woken and moved.
-    pub fn requeue(&self, from: FutexKey, to: FutexKey, nr_wake: usize, nr_move: usize) -> (usize, usize) {
+    /// (`FUTEX_REQUEUE`). Returns woken and moved. With `arrivals`, nothing is done (`None`) if a wait
+    /// has begun since that number was read: the caller looks at the word again.
+    pub fn requeue(
+        &self,
+        from: FutexKey,
+        to: FutexKey,
+        nr_wake: usize,
+        nr_move: usize,
+        arrivals: Option<usize>,
+    ) -> Option<(usize, usize)> {
         fence(Ordering::SeqCst);
-        let woken = self.wake(from, nr_wake, u32::MAX);
-        if from == to {
-            return (woken, 0);
-        }
         let (source, target) = (from.hash(), to.hash());
+        let mut woken: SmallVec<[Arc<FutexWaiter>; 8]> = SmallVec::new();
         let mut moved = 0;
-        let mut place = 0;
-        if source == target {
-            let mut bucket = self.buckets[source].lock();
-            for entry in bucket.entries.iter_mut() {
-                if moved < nr_move && entry.key == from {
-                    entry.key = to;
-                    moved += 1;
+        {
+            let mut first = self.buckets[source.min(target)].lock();
+            let mut second = (source != target).then(|| self.buckets[source.max(target)].lock_nested());
+            if arrivals.is_some_and(|seen| seen != self.arrivals[source].load(Ordering::SeqCst)) {
+                return None;
+            }
+            let (source_bucket, mut target_bucket) = match &mut second {
+                None => (&mut *first, None),
+                Some(second) if source < target => (&mut *first, Some(&mut **second)),
+                Some(second) => (&mut **second, Some(&mut *first)),
+            };
+            let mut place = 0;
+            while woken.len() < nr_wake {
+                match Self::take(source_bucket, from, u32::MAX, &mut place) {
+                    Some(waiter) => woken.push(waiter),
+                    None => break,
                 }
             }
-            return (woken, moved);
+            match &mut target_bucket {
+                // In one bucket only the name changes; to the same word nothing does, but it counts.
+                None => {
+                    for entry in &mut source_bucket.entries {
+                        if moved < nr_move && entry.key == from {
+                            entry.key = to;
+                            moved += 1;
+                        }
+                    }
+                }
+                Some(target_bucket) => {
+                    while moved < nr_move {
+                        let Some(waiter) = Self::take(source_bucket, from, u32::MAX, &mut place) else {
+                            break;
+                        };
+                        waiter.bucket.store(target, Ordering::Release);
+                        target_bucket.entries.push_back(Entry { key: to, waiter });
+                        moved += 1;
+                    }
+                    self.lens[target].store(target_bucket.entries.len(), Ordering::SeqCst);
+                }
+            }
+            self.lens[source].store(source_bucket.entries.len(), Ordering::SeqCst);
         }
-        let (mut a, mut b);
-        let (source_bucket, target_bucket) = if source < target {
-            a = self.buckets[source].lock();
-            b = self.buckets[target].lock_nested();
-            (&mut a, &mut b)
-        } else {
-            b = self.buckets[target].lock();
-            a = self.buckets[source].lock_nested();
-            (&mut a, &mut b)
-        };
-        while moved < nr_move {
-            let Some(waiter) = Self::take(source_bucket, from, u32::MAX, &mut place) else {
-                break;
-            };
-            waiter.bucket.store(target, Ordering::Release);
-            target_bucket.entries.push_back(Entry { key: to, waiter });
-            moved += 1;
-        }
-        self.changed(source, source_bucket);
-        self.changed(target, target_bucket);
-        (woken, moved)
+        woken.iter().for_each(|waiter| Self::wake_waiter(waiter));
+        Some((woken.len(), moved))
     }
 
     /// Number of waiters.

@@ -80,8 +80,17 @@ pub trait Cpu {
     fn idle(&self);
     /// Handles interrupts that are pending (for long loops). No lock may be held.
     fn poll_interrupts(&self);
+    /// The kernel function around an address: its name and the offset in it.
+    fn symbol(&self, _address: u64) -> Option<(&'static str, u64)> {
+        None
+    }
     /// Runs in every turn of a spinning loop.
     fn relax(&self);
+    /// What user code may use: edx of `cpuid` leaf 1 (`AT_HWCAP`), and `AT_HWCAP2` (bit 1:
+    /// `rdfsbase` and its kin are enabled).
+    fn hwcap(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// What a new thread runs. When it returns, nothing is left on its stack, and the machine

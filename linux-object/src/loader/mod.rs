@@ -16,7 +16,7 @@ mod script;
 mod stack;
 pub mod vdso;
 
-pub use args::ArgStrings;
+pub use args::{ArgStrings, MAX_ARG_STRLEN};
 pub use elf::{LoadRequest, Loaded, load};
 pub use program::{Program, check_executable, read_at};
 pub use script::BINPRM_BUF_SIZE;

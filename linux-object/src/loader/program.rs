@@ -7,7 +7,7 @@ use super::args::ArgStrings;
 use super::script::{self, BINPRM_BUF_SIZE};
 use crate::error::Result;
 use crate::fs::io::KernelDst;
-use crate::fs::{FileType, MountFlags, OpenFile};
+use crate::fs::{FileType, OpenFile, Path, may_exec_on};
 use crate::mm::ExeFile;
 use crate::{bail, ensure};
 
@@ -39,17 +39,10 @@ pub fn read_at(file: &OpenFile, offset: u64, buf: &mut [u8]) -> Result<usize> {
 
 /// Whether the kind and the mount of a file allow executing it (Linux's `do_open_execat`; the caller
 /// has checked the permission bits). `EACCES`.
-pub fn check_executable(file: &OpenFile) -> Result<()> {
-    ensure!(
-        file.inode.file_type() == FileType::Regular,
-        EACCES,
-        "execve: not a regular file"
-    );
-    ensure!(
-        !file.path.mount.flags().contains(MountFlags::NOEXEC),
-        EACCES,
-        "execve: the mount is noexec"
-    );
+pub fn check_executable(path: &Path) -> Result<()> {
+    let regular = path.inode()?.file_type() == FileType::Regular;
+    ensure!(regular, EACCES, "execve: not a regular file");
+    ensure!(may_exec_on(path), EACCES, "execve: the mount is noexec");
     Ok(())
 }
 

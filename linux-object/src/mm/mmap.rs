@@ -12,7 +12,7 @@ use super::memory::MmQuota;
 use super::{FrameSet, MapFlags, MapRequest, PageCache, Prot, Seals, VmFile, VmFlags, VmSource, Vma};
 use crate::cred::Capability;
 use crate::error::Result;
-use crate::fs::{MapSource, MountFlags, OpenFile};
+use crate::fs::{MapSource, OpenFile, may_exec_on};
 use crate::ids::{PAGE_SHIFT, PAGE_SIZE, USER_END, UserAddr};
 use crate::{bail, ensure};
 
@@ -373,7 +373,7 @@ impl Mm {
 
 /// Whether programs on the mount of this file cannot be executed.
 fn path_noexec(file: &OpenFile) -> bool {
-    file.path.mount.flags().contains(MountFlags::NOEXEC)
+    !may_exec_on(&file.path)
 }
 
 impl MmState {

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::hal::Access;
 use crate::ids::UserAddr;
 use crate::kernel::Kernel;
+use crate::task::signal::force_fault;
 use crate::task::{Resource, SigInfo, SigInfoFields, Signal, Task, si_code};
 
 impl MmQuota for Task {
@@ -45,28 +46,30 @@ fn fault(task: &Task, addr: UserAddr, access: Access) -> Result<(), Fault> {
     }
 }
 
-/// Serves a page fault of user code (Linux's `do_user_addr_fault`). `Some`: the signal that the task
-/// gets, by force. Out of memory, somebody is killed and the access is made again, unless the
-/// task itself was chosen.
-pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) -> Option<SigInfo> {
+/// Serves a page fault of user code, or sends the signal that it causes (Linux's
+/// `do_user_addr_fault`). Out of memory, somebody is killed and the access is made again, unless
+/// the task itself was chosen.
+pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
     let (signal, code) = match fault(task, addr, access) {
-        Ok(()) => return None,
+        Ok(()) => return,
         Err(Fault::Segv(code)) => (Signal::SEGV, code),
         Err(Fault::Bus(code)) => (Signal::BUS, code),
         Err(Fault::Oom) => {
             super::oom::out_of_memory(task);
-            return None;
+            return;
         }
     };
-    Some(SigInfo {
+    let fields = SigInfoFields::Fault {
+        addr,
+        trapno: TRAP_PF,
+    };
+    let info = SigInfo {
         signal,
         errno: 0,
         code,
-        fields: SigInfoFields::Fault {
-            addr,
-            trapno: TRAP_PF,
-        },
-    })
+        fields,
+    };
+    force_fault(task, info);
 }
 
 impl Kernel {

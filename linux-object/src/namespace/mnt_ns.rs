@@ -6,24 +6,26 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Namespace, NsCommon, NsKind, NsSet, UserNamespace};
-use crate::bail;
-use crate::cred::Cred;
+use crate::cred::{Capability, Cred, UCount, UCountGuard, UCounts};
 use crate::error::Result;
-use crate::fs::{FsStruct, Mount, PollEvents};
+use crate::fs::{FsStruct, Mount, Path, PollEvents};
 use crate::ids::KoID;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, WaitQueue, class};
+use crate::{ensure, err};
 
 /// A tree of mounts that its processes see.
 pub struct MountNamespace {
     common: NsCommon,
     user_ns: Arc<UserNamespace>,
+    _count: Option<UCountGuard>,
     /// Changes with every change of the tree; `/proc/PID/mounts` polls on it.
     event: AtomicU64,
     /// Woken with each change.
     pub poll: WaitQueue,
     /// The mounts by age, which hold the tree together. Changes with the topology token only.
     pub(crate) mounts: SpinLock<NsMounts, class::Leaf>,
+    anonymous: bool,
     kernel: Weak<Kernel>,
 }
 
@@ -41,12 +43,23 @@ pub(crate) struct NsMounts {
 impl MountNamespace {
     /// A namespace without mounts.
     pub(crate) fn empty(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
+        MountNamespace::make(kernel, user_ns, None, false)
+    }
+
+    fn make(
+        kernel: &Arc<Kernel>,
+        user_ns: Arc<UserNamespace>,
+        count: Option<UCountGuard>,
+        anonymous: bool,
+    ) -> Arc<MountNamespace> {
         kernel.namespaces.register(Arc::new(MountNamespace {
             common: kernel.namespaces.allocate_mnt(),
             user_ns,
+            _count: count,
             event: AtomicU64::new(0),
             poll: WaitQueue::new(),
             mounts: SpinLock::default(),
+            anonymous,
             kernel: Arc::downgrade(kernel),
         }))
     }
@@ -71,6 +84,10 @@ impl MountNamespace {
         self.event.fetch_add(1, Ordering::AcqRel);
         self.poll.wake_all(PollEvents::ERR | PollEvents::PRI);
     }
+    /// Whether it holds a detached tree that no process sees (`open_tree`, `fsmount`).
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.anonymous
+    }
     /// The kernel it belongs to.
     pub(crate) fn kernel(&self) -> Option<Arc<Kernel>> {
         self.kernel.upgrade()
@@ -81,12 +98,36 @@ impl MountNamespace {
     /// A copy of the mounts of `old`, owned by `user_ns` (`max_mnt_namespaces` counts it for
     /// `cred`'s user); root and working directory in `fs` move to their copies. Linux's `copy_mnt_ns`.
     pub fn copy(
-        _old: &Arc<MountNamespace>,
-        _user_ns: &Arc<UserNamespace>,
-        _cred: &Cred,
-        _fs: Option<&FsStruct>,
+        old: &Arc<MountNamespace>,
+        user_ns: &Arc<UserNamespace>,
+        cred: &Cred,
+        fs: Option<&FsStruct>,
     ) -> Result<Arc<MountNamespace>> {
-        bail!(ENOSYS, "mount namespaces are not copied yet")
+        let kernel = old.kernel().ok_or(err!(EINVAL, "the kernel is gone"))?;
+        let count = UCounts::of(user_ns, cred.euid)
+            .inc(UCount::MntNamespaces)
+            .ok_or(err!(ENOSPC, "max_mnt_namespaces"))?;
+        let new = MountNamespace::make(&kernel, user_ns.clone(), Some(count), false);
+        crate::fs::mount::copy_namespace(&kernel, old, &new, fs)?;
+        Ok(new)
+    }
+
+    /// The place where a process that enters begins: the root, and what is mounted on it.
+    pub fn root_path(&self) -> Option<Path> {
+        let mut path = Path::root_of(&self.root()?);
+        while let Some(mount) = path.mount.child_at(&path.dentry) {
+            path = Path::root_of(&mount);
+        }
+        Some(path)
+    }
+}
+
+impl Drop for MountNamespace {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            let mounts = core::mem::take(self.mounts.get_mut());
+            crate::fs::mount::drop_namespace(&kernel, mounts.list.into_values().collect());
+        }
     }
 }
 
@@ -104,7 +145,21 @@ impl Namespace for MountNamespace {
     }
     fn install(self: Arc<Self>, set: &mut NsSet<'_>) -> Result<()> {
         set.check_admin(&self.user_ns)?;
-        bail!(ENOSYS, "mount namespaces are not entered yet")
+        ensure!(
+            set.current.ns_capable(set.user_ns(), Capability::SYS_CHROOT),
+            EPERM,
+            "setns: no CAP_SYS_CHROOT in the caller's user namespace"
+        );
+        ensure!(!self.anonymous, EINVAL, "a detached tree is not entered");
+        let fs = crate::fs::task_fs(set.task)?;
+        ensure!(
+            fs.users.load(Ordering::Acquire) == 1,
+            EINVAL,
+            "root and working directory are shared with another task"
+        );
+        set.root = Some(self.root_path().ok_or(err!(EINVAL, "the namespace is empty"))?);
+        set.nsproxy.mnt_ns = self;
+        Ok(())
     }
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self

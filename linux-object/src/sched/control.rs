@@ -124,6 +124,12 @@ impl Scheduler {
         drop(old);
     }
 
+    /// The slice of a fair task in nanoseconds; 0 on a CPU where no fair task runs or waits.
+    pub fn fair_slice(&self, task: &Arc<Task>) -> u64 {
+        let (_, _, rq) = self.lock_rq_of(&task.sched);
+        rq.fair_slice(&task.sched)
+    }
+
     /// CPU time of a task up to now.
     pub fn cpu_times(&self, task: &Arc<Task>) -> CpuTimes {
         self.charge_now(task);

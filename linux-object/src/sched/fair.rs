@@ -273,6 +273,12 @@ impl<H: Handle> FairQueue<H> {
         Some(slice(tunables, curr.entity().weight(), self.load, self.nr()))
     }
 
+    /// The slice of an entity if it were among those here.
+    pub fn slice_of(&self, entity: &Entity, tunables: &Tunables) -> u64 {
+        let load = self.load.max(entity.weight());
+        slice(tunables, entity.weight(), load, self.nr().max(1))
+    }
+
     /// Whether the running entity has used its slice, or is a slice ahead of who waits.
     pub fn slice_over(&self, tunables: &Tunables) -> bool {
         let (Some(curr), Some(slice), Some(first)) = (&self.curr, self.curr_slice(tunables), self.first())

@@ -42,8 +42,9 @@ pub use weight::{NICE_0_WEIGHT, NICE_RANGE, nice_to_weight};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use smallvec::SmallVec;
 use spin::Once;
 
 use crate::error::Result;
@@ -71,6 +72,8 @@ struct CpuState {
     idle_since: AtomicU64,
     /// Context switches.
     switches: AtomicU64,
+    /// Counts kicks and switches served, each a full memory barrier.
+    barriers: AtomicU64,
 }
 
 /// The scheduler of a kernel.
@@ -113,6 +116,7 @@ impl Scheduler {
                 idle_time: AtomicU64::new(0),
                 idle_since: AtomicU64::new(0),
                 switches: AtomicU64::new(0),
+                barriers: AtomicU64::new(0),
             })
             .collect();
         Scheduler {
@@ -176,6 +180,7 @@ impl Scheduler {
 
     /// Lets a new task run for the first time.
     pub fn start(&self, task: &Arc<Task>) {
+        crate::time::update_tick(task.group());
         let woken = self.wake_up(task, StateMask::KILLABLE);
         debug_assert!(woken);
     }
@@ -262,6 +267,7 @@ impl Scheduler {
             self.events.program(id);
             return None;
         }
+        cpu.barriers.fetch_add(1, Ordering::SeqCst);
         cpu.switches
             .store(cpu.switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if let Some(prev) = &prev {
@@ -306,6 +312,36 @@ impl Scheduler {
         {
             self.place(&left, Enqueue::Wakeup);
         }
+    }
+
+    /// In a long loop, without locks: takes interrupts, and lets others run if they should.
+    pub fn cond_resched(&self, task: &Task) {
+        self.hal.poll_interrupts();
+        if task.thread_flags().contains(ThreadFlags::NEED_RESCHED) {
+            self.schedule();
+        }
+    }
+
+    /// Waits until every other CPU that runs a thread has passed a full memory barrier
+    /// (`membarrier(2)`). No lock may be held.
+    pub fn barrier(&self) {
+        fence(Ordering::SeqCst);
+        let (here, _) = self.here();
+        let idle = CpuMask(self.idle.load(Ordering::SeqCst));
+        let others = || self.cpu_mask().iter().filter(|cpu| *cpu != here);
+        let busy = others().filter(|cpu| !idle.contains(*cpu));
+        let seen: SmallVec<[(CpuId, u64); 8]> = busy
+            .map(|cpu| (cpu, self.cpu(cpu).barriers.load(Ordering::SeqCst)))
+            .collect();
+        seen.iter().for_each(|(cpu, _)| self.hal.kick(*cpu));
+        for (cpu, before) in seen {
+            // Others may wait for this CPU meanwhile.
+            while self.cpu(cpu).barriers.load(Ordering::SeqCst) == before {
+                self.hal.poll_interrupts();
+                self.hal.relax();
+            }
+        }
+        fence(Ordering::SeqCst);
     }
 
     /// Lets others run that have waited longer (`sched_yield(2)`).
@@ -416,6 +452,7 @@ impl Scheduler {
     /// Another CPU asked this one to look at its run queue.
     pub fn kick_interrupt(&self) {
         let (id, cpu) = self.here();
+        cpu.barriers.fetch_add(1, Ordering::SeqCst);
         let now = self.hal.now();
         {
             let mut rq = cpu.rq.lock();

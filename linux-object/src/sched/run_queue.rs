@@ -462,6 +462,15 @@ impl<T: RunTask> RunQueue<T> {
         }
     }
 
+    /// The slice that a fair task has among those of its group here; 0 if there is none.
+    pub fn fair_slice(&self, task: &SchedTask) -> u64 {
+        let queue = &self.level(task.group_slot()).queue;
+        if queue.is_empty() {
+            return 0;
+        }
+        queue.slice_of(&task.entity, &self.tunables)
+    }
+
     /// A waiting task that `may` move to another CPU.
     pub fn find_waiting(&self, may: impl Fn(&Arc<T>) -> bool) -> Option<Arc<T>> {
         let movable = |task: &&Arc<T>| !self.is_curr(task) && may(task);

@@ -96,6 +96,8 @@ pub struct Task {
     pub start_time: Ktime,
     /// `set_tid_address(2)`: cleared and woken as a futex when the task ends.
     pub clear_child_tid: AtomicU64,
+    /// `set_robust_list(2)`: the list of futexes that it holds.
+    pub robust_list: AtomicU64,
     /// Wait status of this thread, once it has exited.
     pub exit_code: AtomicI32,
     /// It is in `do_exit` or behind it.
@@ -139,6 +141,7 @@ impl Task {
             acct: Accounting::default(),
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
             exited: AtomicBool::new(false),

@@ -101,6 +101,8 @@ pub struct ThreadGroup {
     pub signal_queue: WaitQueue,
     /// CPU time of its threads.
     pub sched: SchedGroup,
+    /// Registered for `membarrier(2)`.
+    pub membarrier: AtomicBool,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
     /// The pid of the leader.
@@ -159,6 +161,7 @@ impl ThreadGroup {
             signal_queue: WaitQueue::new(),
             sched: SchedGroup::new(),
             timers: ProcessTimers::default(),
+            membarrier: AtomicBool::new(false),
             tgid: init.tgid,
             signal: SpinLock::new(SigState {
                 threads: SmallVec::new(),

@@ -1,30 +1,209 @@
-//! System calls: exec.
+//! Executing programs (`execve(2)`, `execveat(2)`).
+//!
+//! Everything that can fail comes first: opening, following `#!` lines, loading into a new address
+//! space. [`commit`] then makes the caller into the new program; the only thing it waits for is the end
+//! of the other threads.
 
-use linux_object::bail;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
 use linux_object::error::Result;
-use linux_object::ids::Fd;
+use linux_object::fs::namei::{LookupFlags, path_lookup};
+use linux_object::fs::permission::{Access, inode_permission};
+use linux_object::fs::{OpenFile, OpenFlags, Path, vfs_open};
+use linux_object::hal::UserRegs;
+use linux_object::ids::{Fd, UserAddr};
+use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};
+use linux_object::{bail, ensure};
 
+use crate::abi::AT_FDCWD;
 use crate::context::Cx;
 use crate::user_ptr::{UserCStr, UserInPtr};
 
+const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+const AT_EMPTY_PATH: u32 = 0x1000;
+/// Strings in `argv` or `envp`, at most.
+const MAX_ARG_STRINGS: usize = 0x7fff_ffff;
+/// The user's code and data segments, 64-bit.
+const USER_CS: u64 = 0x33;
+const USER_DS: u64 = 0x2b;
+const RFLAGS: u64 = 0x202;
+
 /// `execve(2)`.
-pub fn execve(
-    _cx: &mut Cx<'_>,
-    _path: UserCStr,
-    _argv: UserInPtr<u64>,
-    _envp: UserInPtr<u64>,
-) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn execve(cx: &mut Cx<'_>, path: UserCStr, argv: UserInPtr<u64>, envp: UserInPtr<u64>) -> Result<usize> {
+    execveat(cx, Fd(AT_FDCWD), path, argv, envp, 0)
 }
 
 /// `execveat(2)`.
 pub fn execveat(
-    _cx: &mut Cx<'_>,
-    _dirfd: Fd,
-    _path: UserCStr,
-    _argv: UserInPtr<u64>,
-    _envp: UserInPtr<u64>,
-    _flags: u32,
+    cx: &mut Cx<'_>,
+    dirfd: Fd,
+    path: UserCStr,
+    argv: UserInPtr<u64>,
+    envp: UserInPtr<u64>,
+    flags: u32,
 ) -> Result<usize> {
-    bail!(ENOSYS)
+    ensure!(
+        flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0,
+        EINVAL,
+        "execveat: unknown flags"
+    );
+    let path = path.read_path(cx)?;
+    ensure!(
+        !path.is_empty() || flags & AT_EMPTY_PATH != 0,
+        ENOENT,
+        "the path is empty"
+    );
+    let mut argv = read_strings(cx, argv)?;
+    let envp = read_strings(cx, envp)?;
+    if argv.count() == 0 {
+        // Programs may rely on argv[0] since Linux 5.18.
+        argv.push(b"")?;
+    }
+    let mut lookup = LookupFlags::empty();
+    lookup.set(LookupFlags::FOLLOW, flags & AT_SYMLINK_NOFOLLOW == 0);
+    lookup.set(LookupFlags::EMPTY, flags & AT_EMPTY_PATH != 0);
+    let by_fd = dirfd.0 != AT_FDCWD && path.first() != Some(&b'/');
+    let (base, vanishes) = if by_fd {
+        let files = cx.task.files();
+        (Some(files.get(dirfd)?.path.clone()), files.cloexec(dirfd)?)
+    } else {
+        (None, false)
+    };
+    let filename = match by_fd {
+        false => path.clone(),
+        true if path.is_empty() => format!("/dev/fd/{dirfd}").into_bytes(),
+        true => {
+            let mut name = format!("/dev/fd/{dirfd}/").into_bytes();
+            name.extend_from_slice(&path);
+            name
+        }
+    };
+    let file = open_exec(cx, base.as_ref(), &path, lookup)?;
+    exec_file(cx, file, &filename, argv, &envp, vanishes)?;
+    Ok(0)
+}
+
+/// Makes the calling kernel thread the first program.
+pub fn kernel_execve(cx: &mut Cx<'_>, path: &[u8], argv: Vec<Vec<u8>>, envp: Vec<Vec<u8>>) -> Result<()> {
+    let strings = |list: &[Vec<u8>]| -> Result<ArgStrings> {
+        let mut strings = ArgStrings::default();
+        list.iter().try_for_each(|string| strings.push(string))?;
+        Ok(strings)
+    };
+    let (argv, envp) = (strings(&argv)?, strings(&envp)?);
+    let file = open_exec(cx, None, path, LookupFlags::FOLLOW)?;
+    exec_file(cx, file, path, argv, &envp, false)
+}
+
+/// Copies an array of strings in.
+fn read_strings(cx: &Cx<'_>, array: UserInPtr<u64>) -> Result<ArgStrings> {
+    let mut strings = ArgStrings::default();
+    if array.is_null() {
+        return Ok(strings);
+    }
+    for n in 0..MAX_ARG_STRINGS {
+        let at = array.at(n).read(cx)?;
+        if at == 0 {
+            return Ok(strings);
+        }
+        strings.read_from_user(cx, UserCStr(UserAddr(at)))?;
+    }
+    bail!(E2BIG, "more strings than there can be")
+}
+
+trait ReadStrings {
+    fn read_from_user(&mut self, cx: &Cx<'_>, string: UserCStr) -> Result<()>;
+}
+
+impl ReadStrings for ArgStrings {
+    fn read_from_user(&mut self, cx: &Cx<'_>, string: UserCStr) -> Result<()> {
+        // No limit allows more than 6 MiB in total.
+        ensure!(self.bytes().len() <= 6 << 20, E2BIG, "too many arguments");
+        match string.read(cx, loader::MAX_ARG_STRLEN)? {
+            Some(string) => self.push(&string),
+            None => bail!(E2BIG, "a string of 128 KiB or more"),
+        }
+    }
+}
+
+/// Opens a file for execution (Linux's `do_open_execat`).
+fn open_exec(cx: &Cx<'_>, base: Option<&Path>, name: &[u8], lookup: LookupFlags) -> Result<Arc<OpenFile>> {
+    let path = path_lookup(cx.task, base, name, lookup)?;
+    let inode = path.inode()?;
+    if inode.file_type() == linux_object::fs::FileType::Symlink {
+        bail!(ELOOP, "execveat: a symlink, and AT_SYMLINK_NOFOLLOW");
+    }
+    loader::check_executable(&path)?;
+    inode_permission(cx.task, &cx.task.cred(), &path.mount, &**inode, Access::EXEC)?;
+    vfs_open(cx.task, &path, OpenFlags::empty())
+}
+
+fn exec_file(
+    cx: &mut Cx<'_>,
+    file: Arc<OpenFile>,
+    filename: &[u8],
+    argv: ArgStrings,
+    envp: &ArgStrings,
+    vanishes: bool,
+) -> Result<()> {
+    let open = |name: &[u8]| open_exec(cx, None, name, LookupFlags::FOLLOW);
+    let program = Program::open(file, filename, argv, vanishes, open)?;
+    let cred = cx.task.cred();
+    let vdso = match &cx.kernel.vdso {
+        Some(vdso) => {
+            let offsets = cx.task.nsproxy().time_ns.offsets();
+            Some((&**vdso, vdso.vvar_for(&offsets)?))
+        }
+        None => None,
+    };
+    let loaded = loader::load(
+        &LoadRequest {
+            memory: &cx.kernel.memory,
+            who: &**cx.task,
+            cred: &cred,
+            secure: false,
+            filename,
+            envp,
+            random: &|| cx.kernel.rng.next_u64(),
+            vdso,
+            hwcap: cx.hal().hwcap(),
+            fpu_size: cx.task.thread.fpu_size(),
+        },
+        &program,
+        open,
+    )?;
+    commit(cx, loaded, filename)
+}
+
+/// The caller becomes the new program (Linux's `begin_new_exec` and `setup_new_exec`).
+fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
+    let task = cx.task;
+    task.group().did_exec.store(true, Ordering::Relaxed);
+    task.group().sighand().flush_handlers(false);
+    let old = task.parts.lock().mm.replace(loaded.mm.clone());
+    cx.hal().activate(Some(loaded.mm.space()));
+    if let Some(old) = old {
+        let peak = old.rss_peak() * 4;
+        task.acct.maxrss.fetch_max(peak, Ordering::Relaxed);
+    }
+    task.complete_vfork();
+    task.files().close_on_exec(task);
+    let name = filename.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    task.set_comm(name);
+    crate::strace::follow(task);
+    task.thread.reset_user_state();
+    *cx.regs = UserRegs {
+        rip: loaded.entry,
+        rsp: loaded.sp,
+        cs: USER_CS,
+        ss: USER_DS,
+        rflags: RFLAGS,
+        // As if no system call had been made: there is no result to store.
+        orig_rax: u64::MAX,
+        ..UserRegs::default()
+    };
+    Ok(())
 }

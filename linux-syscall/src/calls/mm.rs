@@ -1,88 +1,149 @@
-//! System calls: mm.
+//! System calls of memory mappings (`mmap(2)`, `mprotect(2)`, `mremap(2)`, `madvise(2)`, `mlock(2)` …).
 
-use linux_object::bail;
+use alloc::sync::Arc;
+
+use linux_object::ensure;
 use linux_object::error::Result;
-use linux_object::ids::{Fd, UserAddr};
+use linux_object::fs::OpenFile;
+use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
+use linux_object::mm::{MapFlags, MapRequest, Prot};
 
 use crate::context::Cx;
 use crate::user_ptr::UserOutPtr;
 
+fn opened(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
+    cx.task.files().get_rw(fd)
+}
+
 /// `mmap(2)`.
 pub fn mmap(
-    _cx: &mut Cx<'_>,
-    _addr: UserAddr,
-    _length: usize,
-    _prot: u32,
-    _flags: u32,
-    _fd: Fd,
-    _offset: u64,
+    cx: &mut Cx<'_>,
+    addr: UserAddr,
+    length: usize,
+    prot: u32,
+    flags: u32,
+    fd: Fd,
+    offset: u64,
 ) -> Result<usize> {
-    bail!(ENOSYS)
+    ensure!(
+        offset % PAGE_SIZE as u64 == 0,
+        EINVAL,
+        "mmap: offset is not page-aligned"
+    );
+    let flags = MapFlags::from_bits_retain(flags);
+    let file = if flags.contains(MapFlags::ANONYMOUS) {
+        None
+    } else {
+        Some(opened(cx, fd)?)
+    };
+    let request = MapRequest {
+        addr: addr.0,
+        len: length as u64,
+        prot: Prot::from_bits_retain(prot),
+        flags,
+        file,
+        offset,
+    };
+    Ok(cx.task.mm().mmap(&**cx.task, &request)? as usize)
 }
 
 /// `mprotect(2)`.
-pub fn mprotect(_cx: &mut Cx<'_>, _addr: UserAddr, _len: usize, _prot: u32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn mprotect(cx: &mut Cx<'_>, addr: UserAddr, len: usize, prot: u32) -> Result<usize> {
+    cx.task.mm().mprotect(&**cx.task, addr.0, len as u64, prot)?;
+    Ok(0)
 }
 
 /// `munmap(2)`.
-pub fn munmap(_cx: &mut Cx<'_>, _addr: UserAddr, _len: usize) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn munmap(cx: &mut Cx<'_>, addr: UserAddr, len: usize) -> Result<usize> {
+    cx.task.mm().munmap(addr.0, len as u64)?;
+    Ok(0)
 }
 
 /// `brk(2)`.
-pub fn brk(_cx: &mut Cx<'_>, _addr: UserAddr) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn brk(cx: &mut Cx<'_>, addr: UserAddr) -> Result<usize> {
+    Ok(cx.task.mm().brk(&**cx.task, addr.0) as usize)
 }
 
 /// `mremap(2)`.
 pub fn mremap(
-    _cx: &mut Cx<'_>,
-    _old_address: UserAddr,
-    _old_size: usize,
-    _new_size: usize,
-    _flags: u32,
-    _new_address: UserAddr,
+    cx: &mut Cx<'_>,
+    old_address: UserAddr,
+    old_size: usize,
+    new_size: usize,
+    flags: u32,
+    new_address: UserAddr,
 ) -> Result<usize> {
-    bail!(ENOSYS)
+    let mm = cx.task.mm();
+    let (old, new) = (old_size as u64, new_size as u64);
+    let at = mm.mremap(&**cx.task, old_address.0, old, new, flags, new_address.0)?;
+    Ok(at as usize)
 }
 
 /// `msync(2)`.
-pub fn msync(_cx: &mut Cx<'_>, _addr: UserAddr, _length: usize, _flags: u32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn msync(cx: &mut Cx<'_>, addr: UserAddr, length: usize, flags: u32) -> Result<usize> {
+    // Files and mappings share their pages, and no file system keeps them anywhere else.
+    cx.task.mm().msync(addr.0, length as u64, flags, |_| Ok(()))?;
+    Ok(0)
 }
 
 /// `mincore(2)`.
-pub fn mincore(_cx: &mut Cx<'_>, _addr: UserAddr, _length: usize, _vec: UserOutPtr<u8>) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn mincore(cx: &mut Cx<'_>, addr: UserAddr, length: usize, vec: UserOutPtr<u8>) -> Result<usize> {
+    ensure!(
+        addr.0 % PAGE_SIZE as u64 == 0,
+        EINVAL,
+        "mincore: address is not page-aligned"
+    );
+    let end = addr.0.checked_add(length as u64);
+    ensure!(
+        end.is_some_and(|end| end <= USER_END),
+        ENOMEM,
+        "mincore: beyond user space"
+    );
+    let pages = length.div_ceil(PAGE_SIZE);
+    let mm = cx.task.mm();
+    let mut done = 0;
+    while done < pages {
+        let mut chunk = [0; 512];
+        let part = &mut chunk[..(pages - done).min(512)];
+        mm.mincore(addr.0 + (done * PAGE_SIZE) as u64, part)?;
+        vec.at(done).write_slice(cx, part)?;
+        done += part.len();
+    }
+    Ok(0)
 }
 
 /// `madvise(2)`.
-pub fn madvise(_cx: &mut Cx<'_>, _addr: UserAddr, _length: usize, _advice: i32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn madvise(cx: &mut Cx<'_>, addr: UserAddr, length: usize, advice: i32) -> Result<usize> {
+    cx.task.mm().madvise(addr.0, length as u64, advice)?;
+    Ok(0)
 }
 
 /// `mlock(2)`.
-pub fn mlock(_cx: &mut Cx<'_>, _addr: UserAddr, _len: usize) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn mlock(cx: &mut Cx<'_>, addr: UserAddr, len: usize) -> Result<usize> {
+    cx.task.mm().mlock(&**cx.task, addr.0, len as u64, 0)?;
+    Ok(0)
 }
 
 /// `munlock(2)`.
-pub fn munlock(_cx: &mut Cx<'_>, _addr: UserAddr, _len: usize) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn munlock(cx: &mut Cx<'_>, addr: UserAddr, len: usize) -> Result<usize> {
+    cx.task.mm().munlock(addr.0, len as u64)?;
+    Ok(0)
 }
 
 /// `mlockall(2)`.
-pub fn mlockall(_cx: &mut Cx<'_>, _flags: u32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn mlockall(cx: &mut Cx<'_>, flags: u32) -> Result<usize> {
+    cx.task.mm().mlockall(&**cx.task, flags)?;
+    Ok(0)
 }
 
 /// `munlockall(2)`.
-pub fn munlockall(_cx: &mut Cx<'_>) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn munlockall(cx: &mut Cx<'_>) -> Result<usize> {
+    cx.task.mm().munlockall();
+    Ok(0)
 }
 
 /// `mlock2(2)`.
-pub fn mlock2(_cx: &mut Cx<'_>, _addr: UserAddr, _len: usize, _flags: u32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn mlock2(cx: &mut Cx<'_>, addr: UserAddr, len: usize, flags: u32) -> Result<usize> {
+    cx.task.mm().mlock(&**cx.task, addr.0, len as u64, flags)?;
+    Ok(0)
 }

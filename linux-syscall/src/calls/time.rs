@@ -12,11 +12,11 @@ use linux_object::{bail, ensure, err};
 
 use crate::abi;
 use crate::abi::{Timespec, Timeval};
-use crate::clock::{Clock, after};
+use crate::clock::{Clock, Until, after, wait_for};
 use crate::context::Cx;
 use crate::restart;
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
-use crate::wait_until::{WaitError, WaitKind, WaitOn, wait_until};
+use crate::wait_until::{WaitError, WaitKind, wait_until};
 
 /// `TIMER_ABSTIME`.
 pub const TIMER_ABSTIME: i32 = 1;
@@ -46,27 +46,6 @@ fn sleep(cx: &mut Cx<'_>, deadline: Ktime, rem: UserOutPtr<Timespec>) -> Result<
             Err(restart::later(cx, move |cx| sleep(cx, deadline, rem)))
         }
         _ => Ok(0),
-    }
-}
-
-/// Sleeps until CLOCK_REALTIME shows `at`, whatever it is set to meanwhile.
-fn sleep_realtime(cx: &mut Cx<'_>, at: i64) -> Result<usize> {
-    let time = cx.kernel.time.clone();
-    loop {
-        let settings = time.settings();
-        let deadline = time.from_realtime(at);
-        let was_set = || (time.settings() != settings).then_some(());
-        match wait_until(
-            cx.task,
-            &[WaitOn::any(&time.set_queue)],
-            deadline,
-            WaitKind::Interruptible,
-            was_set,
-        ) {
-            Ok(()) => {}
-            Err(WaitError::TimedOut) => return Ok(0),
-            Err(WaitError::Interrupted) => bail!(ERESTARTNOHAND),
-        }
     }
 }
 
@@ -162,16 +141,14 @@ pub fn clock_nanosleep(
         let deadline = after(cx, nanos);
         return sleep(cx, deadline, rem);
     }
-    match clock.alarm(cx, nanos) {
-        Some((AlarmClock::Realtime, at)) => sleep_realtime(cx, at),
-        Some((AlarmClock::Monotonic, at)) => {
-            let deadline = Ktime(at as u64);
-            match wait_until(cx.task, &[], deadline, WaitKind::Interruptible, || None::<()>) {
-                Err(WaitError::Interrupted) => bail!(ERESTARTNOHAND),
-                _ => Ok(0),
-            }
-        }
+    let until = match clock.alarm(cx, nanos) {
+        Some((AlarmClock::Realtime, at)) => Until::Realtime(at),
+        Some((AlarmClock::Monotonic, at)) => Until::Monotonic(Ktime(at as u64)),
         None => bail!(EOPNOTSUPP, "this clock has no sleep"),
+    };
+    match wait_for(cx, until, || None::<()>) {
+        Err(WaitError::Interrupted) => bail!(ERESTARTNOHAND),
+        _ => Ok(0),
     }
 }
 

@@ -11,7 +11,7 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 
@@ -22,11 +22,19 @@ use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::sync::{SpinLock, class};
 
+mod namespace;
+mod ops;
 mod propagation;
+mod show;
 mod topology;
+mod umount;
 
+pub(crate) use namespace::{copy_namespace, drop_namespace};
+pub use ops::{do_mount, init_tree};
 pub use propagation::{GroupId, Propagation};
-pub use topology::MountTopology;
+pub use show::{show_mountinfo, show_mounts, show_mountstats};
+pub use topology::{CopyFlags, MountTopology, UmountHow};
+pub use umount::{UmountFlags, detach_mounts, is_local_mountpoint, pivot_root, umount};
 
 bitflags::bitflags! {
     /// Flags of a mount, as Linux's `MNT_*` numbers them.
@@ -73,6 +81,8 @@ pub struct Mount {
     pub root: Arc<Dentry>,
     /// The source, for `mountinfo`.
     pub source: Box<[u8]>,
+    /// Its key in the namespace's list.
+    ns_key: AtomicU64,
     flags: AtomicU32,
     writers: AtomicU32,
     links: SpinLock<Links, class::Leaf>,
@@ -105,6 +115,7 @@ impl Mount {
             sb,
             root,
             source: source.into(),
+            ns_key: AtomicU64::new(0),
             flags: AtomicU32::new(flags.bits()),
             writers: AtomicU32::new(0),
             links: SpinLock::default(),
@@ -169,6 +180,7 @@ impl Mount {
     /// [`Mount::drop_write`].
     pub fn want_write(&self) -> Result<()> {
         self.writers.fetch_add(1, Ordering::SeqCst);
+        self.sb.writers.fetch_add(1, Ordering::SeqCst);
         if self.is_readonly() {
             self.drop_write();
             ensure!(false, EROFS);
@@ -178,6 +190,18 @@ impl Mount {
     /// Ends [`Mount::want_write`].
     pub fn drop_write(&self) {
         self.writers.fetch_sub(1, Ordering::SeqCst);
+        self.sb.writers.fetch_sub(1, Ordering::SeqCst);
+    }
+    /// Makes the mount read-only (`EBUSY` while it is written to) or writable.
+    fn change_readonly(&self, readonly: bool) -> Result<()> {
+        if readonly && !self.flags().contains(MountFlags::READONLY) {
+            self.set_flags(MountFlags::READONLY, MountFlags::READONLY);
+            if self.writers.load(Ordering::SeqCst) > 0 {
+                self.set_flags(MountFlags::READONLY, MountFlags::empty());
+                ensure!(false, EBUSY, "files are open for writing");
+            }
+        }
+        Ok(())
     }
     /// [`Mount::want_write`] for the life of a value.
     pub fn write_guard(&self) -> Result<WriteGuard<'_>> {
@@ -197,22 +221,11 @@ impl Drop for WriteGuard<'_> {
 
 impl Drop for Mount {
     fn drop(&mut self) {
+        if let Some(dentry) = self.links.get_mut().mountpoint.take() {
+            dentry.mount_removed();
+        }
         if let Some(kernel) = self.kernel.upgrade() {
             kernel.vfs.mount_ids.lock().free(self.id);
         }
     }
-}
-
-/// Whether something is mounted on `dentry` of `dir`'s mount in the caller's mount namespace.
-pub fn is_local_mountpoint(task: &Arc<crate::task::Task>, dir: &Path, dentry: &Arc<Dentry>) -> bool {
-    let _ = task;
-    dir.mount.child_at(dentry).is_some()
-}
-
-/// The name of `dentry` was removed: what others mounted on it goes (`__detach_mounts`).
-pub fn detach_mounts(kernel: &Arc<Kernel>, dentry: &Arc<Dentry>) {
-    if !dentry.is_mountpoint() {
-        return;
-    }
-    let _ = kernel;
 }

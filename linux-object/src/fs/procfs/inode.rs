@@ -353,7 +353,6 @@ impl EntryText {
             kernel: cx.task.kernel(),
             pid_ns: &self.fs.pid_ns,
             reader: cx.task,
-            cred: &cx.file.cred,
         })
     }
 }

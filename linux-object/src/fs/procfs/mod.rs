@@ -40,7 +40,7 @@ use self::inode::{Node, ProcInode};
 use self::options::{HidePid, Options};
 use super::seq_file::SeqBuf;
 use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, MountRequest, SbFlags, SuperBlock};
-use crate::cred::{Capability, Cred};
+use crate::cred::Capability;
 use crate::ensure;
 use crate::error::Result;
 use crate::kernel::Kernel;
@@ -69,8 +69,6 @@ pub(crate) struct ProcCx<'a> {
     pub pid_ns: &'a Arc<PidNamespace>,
     /// Who reads or writes.
     pub reader: &'a Arc<Task>,
-    /// Who opened the file.
-    pub cred: &'a Arc<Cred>,
 }
 
 /// Writes a file's text.

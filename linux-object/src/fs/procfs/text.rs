@@ -144,26 +144,59 @@ pub(super) fn limits(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     Ok(())
 }
 
-/// `wchan`: where the task waits. There are no symbols here, so 0 as without `kallsyms`.
-pub(super) fn wchan(_cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+/// Return addresses on the kernel stack of a task that does not run, innermost first.
+fn frames(cx: &PidCx<'_>, frames: &mut [u64; 64]) -> usize {
+    if cx.task.sched.on_cpu() {
+        return 0;
+    }
+    cx.task.thread.backtrace(frames).min(frames.len())
+}
+
+/// A path of the compiler without blanks, its last two parts: `pipe::read`.
+fn short(symbol: &str) -> &str {
+    let end = symbol.find(['<', ' ']).unwrap_or(symbol.len());
+    let symbol = &symbol[..end];
+    let start = symbol.rmatch_indices("::").nth(1).map_or(0, |(at, _)| at + 2);
+    &symbol[start..]
+}
+
+/// Parts of the kernel in which every waiting task is.
+const WAITING: [&str; 4] = ["sched", "switch", "wait_until", "wait_queue"];
+
+/// `wchan`: the function that waits, 0 for a task that runs, or for a reader who may not know.
+pub(super) fn wchan(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let mut addresses = [0; 64];
+    if cx.may_look() && cx.task.sched.state() != TaskState::Running {
+        let count = frames(cx, &mut addresses);
+        let names = addresses[..count]
+            .iter()
+            .filter_map(|&address| cx.kernel.hal.symbol(address));
+        let waits = names
+            .map(|(name, _)| name)
+            .find(|name| !WAITING.iter().any(|part| name.contains(part)));
+        if let Some(name) = waits {
+            return write!(out, "{}", short(name));
+        }
+    }
     out.byte(b'0')
 }
 
-/// `stack`: return addresses of the kernel, for the administrator.
+/// `stack`: where the task is in the kernel, for the administrator.
 pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     ensure!(
         cx.cred.capable(Capability::SYS_ADMIN),
         EACCES,
         "proc: stack needs CAP_SYS_ADMIN"
     );
-    if cx.task.sched.on_cpu() {
-        return Ok(());
+    let mut addresses = [0; 64];
+    let count = frames(cx, &mut addresses);
+    for &address in &addresses[..count] {
+        match cx.kernel.hal.symbol(address) {
+            Some((name, offset)) => writeln!(out, "[<0>] {name}+{offset:#x}")?,
+            None => writeln!(out, "[<0>] {address:#x}")?,
+        }
     }
-    let mut frames = [0; 64];
-    let count = cx.task.thread.backtrace(&mut frames).min(frames.len());
-    frames[..count]
-        .iter()
-        .try_for_each(|frame| writeln!(out, "[<0>] {frame:#x}"))
+    Ok(())
 }
 
 /// `syscall`: number, arguments, stack and instruction pointer of the call that the task waits in.
@@ -203,4 +236,16 @@ pub(super) fn children(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn functions_have_short_names() {
+        assert_eq!(short("linux_syscall::calls::pipe::read"), "pipe::read");
+        assert_eq!(short("main"), "main");
+        assert_eq!(short("a::b::read<u8>"), "b::read");
+    }
 }

@@ -7,7 +7,7 @@ use crate::fs::procfs::mask_list;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::CpuId;
 use crate::kernel::Kernel;
-use crate::sched::{CpuMask, MAX_CPUS};
+use crate::sched::MAX_CPUS;
 
 /// `online`, `possible` and `present`.
 pub(super) fn online(kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {

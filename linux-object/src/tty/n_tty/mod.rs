@@ -17,6 +17,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub use input::Events;
+
 use alloc::collections::VecDeque;
 
 use super::termios::{InputFlags, LocalFlags, Termios};

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use super::{MAX_NUMBERS, Sysctl, Value};
 use crate::cred::{Capability, UCount};
 use crate::error::Result;
+use crate::fs::NR_OPEN;
 use crate::fs::procfs::ProcCx;
 use crate::fs::procfs::inode::Event;
 use crate::fs::seq_file::SeqBuf;
-use crate::namespace::{Name, RELEASE, SYSNAME, UtsNamespace, VERSION};
+use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
 use crate::sync::WaitQueue;
 use crate::sysctl::{Setting, Sysctls};
 use crate::task::Task;
@@ -86,9 +87,9 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/inotify/max_user_instances", 0, INT, |s| &s.inotify_max_user_instances),
     cell("sys/fs/inotify/max_user_watches", 0, INT, |s| &s.inotify_max_user_watches),
     cell("sys/fs/mount-max", 1, INT, |s| &s.mount_max),
-    cell("sys/fs/nr_open", 64, 0x3fff_ffc0, |s| &s.nr_open),
-    cell("sys/fs/overflowgid", 0, 65535, |s| &s.overflowgid),
-    cell("sys/fs/overflowuid", 0, 65535, |s| &s.overflowuid),
+    fixed("sys/fs/nr_open", |_| NR_OPEN as i64),
+    fixed("sys/fs/overflowgid", |_| OVERFLOW_ID as i64),
+    fixed("sys/fs/overflowuid", |_| OVERFLOW_ID as i64),
     cell("sys/fs/pipe-max-size", 4096, INT, |s| &s.pipe_max_size),
     cell("sys/fs/pipe-user-pages-hard", 0, LONG, |s| &s.pipe_user_pages_hard),
     cell("sys/fs/pipe-user-pages-soft", 0, LONG, |s| &s.pipe_user_pages_soft),
@@ -115,9 +116,8 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
         get: |cx| cx.reader.pid_ns().last_pid() as i64, set: set_ns_last_pid, min: 0, max: INT } },
     constant("sys/kernel/osrelease", |_, out| write!(out, "{RELEASE}")),
     constant("sys/kernel/ostype", |_, out| write!(out, "{SYSNAME}")),
-    cell("sys/kernel/overflowgid", 0, 65535, |s| &s.overflowgid),
-    cell("sys/kernel/overflowuid", 0, 65535, |s| &s.overflowuid),
-    cell("sys/kernel/panic", -INT - 1, INT, |s| &s.panic),
+    fixed("sys/kernel/overflowgid", |_| OVERFLOW_ID as i64),
+    fixed("sys/kernel/overflowuid", |_| OVERFLOW_ID as i64),
     number("sys/kernel/pid_max", (301, 4 << 20), |cx| cx.kernel.tasks.pid_max() as i64,
         |cx, max| { cx.kernel.tasks.set_pid_max(max as i32); Ok(()) }),
     Sysctl { path: "sys/kernel/printk", mode: 0o644, value: Value::Numbers { get: get_printk, set: set_printk } },

@@ -1,0 +1,144 @@
+//! User memory as source and destination of transfers.
+
+use linux_object::bail;
+use linux_object::error::Result;
+use linux_object::fs::io::{IoDst, IoSrc};
+use linux_object::hal::{Frames, Hal};
+use linux_object::ids::{Frame, UserAddr};
+use smallvec::SmallVec;
+
+use crate::abi;
+use crate::context::Cx;
+use crate::user_ptr::UserInPtr;
+
+/// Ranges in a vector at most (`UIO_MAXIOV`).
+pub const UIO_MAXIOV: usize = 1024;
+/// Bytes that one call moves at most (`MAX_RW_COUNT`).
+pub const MAX_RW_COUNT: usize = 0x7fff_f000;
+
+/// Ranges of user memory, used up from the front. A copy made before a transfer starts it again.
+#[derive(Clone)]
+pub struct UserIo<'a> {
+    hal: &'a dyn Hal,
+    ranges: SmallVec<[(UserAddr, usize); 2]>,
+    /// The range at hand, and bytes of it that are used up.
+    at: usize,
+    used: usize,
+    remaining: usize,
+}
+
+impl<'a> UserIo<'a> {
+    /// One range; longer ones are cut to what one call moves.
+    pub fn new(cx: &Cx<'a>, addr: UserAddr, len: usize) -> UserIo<'a> {
+        let len = len.min(MAX_RW_COUNT);
+        UserIo {
+            hal: &*cx.kernel.hal,
+            ranges: SmallVec::from_slice(&[(addr, len)]),
+            at: 0,
+            used: 0,
+            remaining: len,
+        }
+    }
+
+    /// The ranges of an array of `struct iovec`. `EINVAL`: too many, or a length below 0.
+    pub fn from_iovec(cx: &Cx<'a>, iov: UserInPtr<abi::IoVec>, count: usize) -> Result<UserIo<'a>> {
+        if count > UIO_MAXIOV {
+            bail!(EINVAL, "more than 1024 ranges");
+        }
+        let mut ranges = SmallVec::new();
+        if ranges.try_reserve(count).is_err() {
+            bail!(ENOMEM, "no memory for the ranges");
+        }
+        let mut remaining = 0;
+        for n in 0..count {
+            let abi::IoVec { base, len } = iov.at(n).read(cx)?;
+            if len > isize::MAX as u64 {
+                bail!(EINVAL, "a range has a negative length");
+            }
+            let len = (len as usize).min(MAX_RW_COUNT - remaining);
+            remaining += len;
+            ranges.push((UserAddr(base), len));
+        }
+        Ok(UserIo {
+            hal: &*cx.kernel.hal,
+            ranges,
+            at: 0,
+            used: 0,
+            remaining,
+        })
+    }
+
+    /// Bytes that are left.
+    pub fn len(&self) -> usize {
+        self.remaining
+    }
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.remaining == 0
+    }
+
+    /// Uses up `len` bytes, range by range. Stops at the first failure, which counts only if nothing
+    /// was moved before.
+    fn each(
+        &mut self,
+        len: usize,
+        mut f: impl FnMut(&dyn Hal, UserAddr, usize, usize) -> Result<()>,
+    ) -> Result<usize> {
+        let mut done = 0;
+        while done < len
+            && let Some(&(addr, size)) = self.ranges.get(self.at)
+        {
+            let part = (size - self.used).min(len - done);
+            if part > 0 {
+                match f(self.hal, addr.offset(self.used as u64), done, part) {
+                    Ok(()) => {}
+                    Err(_) if done > 0 => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            done += part;
+            self.used += part;
+            self.remaining -= part;
+            if self.used == size {
+                self.at += 1;
+                self.used = 0;
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl IoDst for UserIo<'_> {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+    fn put(&mut self, data: &[u8]) -> Result<usize> {
+        self.each(data.len(), |hal, addr, done, part| {
+            hal.copy_to_user(addr, &data[done..][..part])
+        })
+    }
+    fn put_frame(&mut self, _: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize> {
+        self.each(len, |hal, addr, done, part| {
+            hal.frame_to_user(frame, offset + done, addr, part)
+        })
+    }
+    fn put_zeros(&mut self, len: usize) -> Result<usize> {
+        self.each(len, |hal, addr, _, part| hal.clear_user(addr, part))
+    }
+}
+
+impl IoSrc for UserIo<'_> {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+    fn take(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.each(buf.len(), |hal, addr, done, part| {
+            hal.copy_from_user(&mut buf[done..][..part], addr)
+        })
+    }
+    fn take_frame(&mut self, _: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize> {
+        self.each(len, |hal, addr, done, part| {
+            hal.user_to_frame(addr, frame, offset + done, part)
+        })
+    }
+}
