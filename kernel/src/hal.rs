@@ -60,12 +60,6 @@ impl Cpu for Machine {
     fn idle(&self) {
         interrupts::wait();
     }
-    fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
-        cpu_info::get(cpu.0 as usize)
-    }
-    fn symbol(&self, address: u64) -> Option<(&'static str, u64)> {
-        crate::symbols::lookup(address)
-    }
     fn poll_interrupts(&self) {
         crate::lockdep::assert_none_held("poll_interrupts");
         interrupts::poll();

@@ -33,6 +33,7 @@ mod poll;
 pub mod procfs;
 pub mod pseudo;
 pub mod seq_file;
+pub mod signalfd;
 mod sigpipe;
 mod state;
 mod super_block;

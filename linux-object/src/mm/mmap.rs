@@ -701,3 +701,34 @@ impl MmState {
 pub(super) fn user_range(range: &Range<u64>) -> Range<UserAddr> {
     UserAddr(range.start)..UserAddr(range.end)
 }
+
+#[cfg(test)]
+impl Mm {
+    /// Maps pages of a cache that no file stands for.
+    pub(super) fn map_cache_for_test(
+        &self,
+        addr: u64,
+        cache: &Arc<PageCache>,
+        pages: u64,
+        shared: bool,
+    ) -> u64 {
+        let source = VmSource::Cache(cache.clone());
+        let file = VmFile::new(self.weak(), source, None, "test", shared).unwrap();
+        let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::MAYREAD | VmFlags::MAYWRITE;
+        flags.set(VmFlags::SHARED | VmFlags::MAYSHARE, shared);
+        let vma = Vma {
+            start: addr,
+            end: addr + pages * PAGE,
+            flags,
+            pgoff: 0,
+            file: Some(file),
+        };
+        let mut trash = Trash::default();
+        let mut state = self.core.lock();
+        state
+            .add_area(&self.core, &super::memory::Unlimited, vma, &mut trash)
+            .unwrap();
+        drop(state);
+        addr
+    }
+}

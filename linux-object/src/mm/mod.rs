@@ -30,6 +30,10 @@ mod quota;
 mod remote;
 mod residency;
 mod smaps;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod vma;
 mod vma_tree;
 mod zap;

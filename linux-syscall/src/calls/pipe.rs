@@ -1,17 +1,59 @@
-//! System calls: pipe.
+//! System calls: pipe (`pipe(2)`).
 
-use linux_object::bail;
+use alloc::sync::Arc;
+
+use linux_object::ensure;
 use linux_object::error::Result;
+use linux_object::fs::pipe::make_pipe;
+use linux_object::fs::{FileType, OpenFile, OpenFlags, pseudo_pair};
+use linux_object::ids::Fd;
+use linux_object::task::Resource;
 
 use crate::context::Cx;
 use crate::user_ptr::UserOutPtr;
 
+/// Gives `file` a descriptor below `RLIMIT_NOFILE`.
+pub(super) fn install(cx: &Cx<'_>, file: Arc<OpenFile>, cloexec: bool) -> Result<usize> {
+    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let fd = cx.task.files().install(file, cloexec, 0, limit)?;
+    Ok(fd.0 as usize)
+}
+
+/// Gives two files descriptors and writes the numbers to user space; on failure none stays.
+pub(super) fn install_pair(
+    cx: &Cx<'_>,
+    files: [Arc<OpenFile>; 2],
+    cloexec: bool,
+    out: UserOutPtr<i32>,
+) -> Result<usize> {
+    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let table = cx.task.files();
+    let first = table.reserve(cloexec, 0, limit)?;
+    let second = table.reserve(cloexec, 0, limit)?;
+    let (Fd(a), Fd(b)) = (first.fd(), second.fd());
+    out.write_slice(cx, &[a, b])?;
+    let [one, two] = files;
+    first.install(one);
+    second.install(two);
+    Ok(0)
+}
+
 /// `pipe(2)`.
-pub fn pipe(_cx: &mut Cx<'_>, _pipefd: UserOutPtr<i32>) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn pipe(cx: &mut Cx<'_>, pipefd: UserOutPtr<i32>) -> Result<usize> {
+    pipe2(cx, pipefd, 0)
 }
 
 /// `pipe2(2)`.
-pub fn pipe2(_cx: &mut Cx<'_>, _pipefd: UserOutPtr<i32>, _flags: u32) -> Result<usize> {
-    bail!(ENOSYS)
+pub fn pipe2(cx: &mut Cx<'_>, pipefd: UserOutPtr<i32>, flags: u32) -> Result<usize> {
+    let flags = OpenFlags::from_bits_retain(flags);
+    let allowed = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK | OpenFlags::DIRECT;
+    ensure!(allowed.contains(flags), EINVAL, "pipe2: unknown flags");
+    let (reader, writer) = make_pipe(cx.task)?;
+    let cred = cx.task.cred();
+    let kept = [
+        flags & OpenFlags::NONBLOCK,
+        OpenFlags::WRONLY | flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT),
+    ];
+    let files = pseudo_pair(cx.kernel, FileType::Fifo, [reader, writer], kept, &cred)?;
+    install_pair(cx, files, flags.contains(OpenFlags::CLOEXEC), pipefd)
 }

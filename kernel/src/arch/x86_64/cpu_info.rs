@@ -1,99 +1,205 @@
-//! What CPUID tells of the processors, for `/proc/cpuinfo` (Intel SDM vol. 2, CPUID; Linux's
-//! `arch/x86/include/asm/cpufeatures.h` for the names).
+//! What `/proc/cpuinfo` says of this machine's CPUs (CPUID: Intel SDM vol. 2A). All CPUs are alike.
 
 use alloc::string::String;
 
 use linux_object::hal::CpuInfo;
-use raw_cpuid::cpuid;
+use raw_cpuid::{CpuId as Cpuid, cpuid};
 
 use super::{percpu, tsc};
 
-/// Names of the bits of a word from bit 0 on; `-` is a bit without a name in Linux.
-type Names = &'static str;
+/// CPUID registers whose bits are features: leaf, subleaf, register (0 eax, 1 ebx, 2 ecx, 3 edx), and
+/// Linux's names of the bits (`arch/x86/include/asm/cpufeatures.h`).
+type Word = (u32, u32, usize, &'static [(u32, &'static str)]);
 
-const LEAF_1_EDX: Names = "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx \
-     fxsr sse sse2 ss ht tm ia64 pbe";
-const LEAF_8000_0001_EDX: Names = "- - - - - - - - - - - syscall - - - - - - - mp nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm 3dnowext \
-     3dnow";
-const LEAF_1_ECX: Names = "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca sse4_1 \
-     sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave - avx f16c rdrand hypervisor";
-const LEAF_8000_0001_ECX: Names = "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit wdt \
-     - lwp fma4 tce - nodeid_msr - tbm topoext perfctr_core perfctr_nb - bpext ptsc perfctr_llc mwaitx";
-const LEAF_7_EBX: Names = "fsgsbase tsc_adjust sgx bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f avx512dq rdseed \
-     adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw avx512vl";
-const LEAF_7_ECX: Names = "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme \
-     avx512_vpopcntdq - la57 - - - - - rdpid - bus_lock_detect cldemote - movdiri movdir64b enqcmd";
+const WORDS: &[Word] = &[
+    (
+        1,
+        0,
+        3,
+        &[
+            (0, "fpu"),
+            (1, "vme"),
+            (2, "de"),
+            (3, "pse"),
+            (4, "tsc"),
+            (5, "msr"),
+            (6, "pae"),
+            (7, "mce"),
+            (8, "cx8"),
+            (9, "apic"),
+            (11, "sep"),
+            (12, "mtrr"),
+            (13, "pge"),
+            (14, "mca"),
+            (15, "cmov"),
+            (16, "pat"),
+            (17, "pse36"),
+            (18, "pn"),
+            (19, "clflush"),
+            (21, "dts"),
+            (22, "acpi"),
+            (23, "mmx"),
+            (24, "fxsr"),
+            (25, "sse"),
+            (26, "sse2"),
+            (27, "ss"),
+            (28, "ht"),
+            (29, "tm"),
+            (30, "ia64"),
+            (31, "pbe"),
+        ],
+    ),
+    (
+        0x8000_0001,
+        0,
+        3,
+        &[
+            (11, "syscall"),
+            (19, "mp"),
+            (20, "nx"),
+            (22, "mmxext"),
+            (25, "fxsr_opt"),
+            (26, "pdpe1gb"),
+            (27, "rdtscp"),
+            (29, "lm"),
+            (30, "3dnowext"),
+            (31, "3dnow"),
+        ],
+    ),
+    (
+        1,
+        0,
+        2,
+        &[
+            (0, "pni"),
+            (1, "pclmulqdq"),
+            (3, "monitor"),
+            (4, "ds_cpl"),
+            (5, "vmx"),
+            (7, "est"),
+            (9, "ssse3"),
+            (12, "fma"),
+            (13, "cx16"),
+            (17, "pcid"),
+            (19, "sse4_1"),
+            (20, "sse4_2"),
+            (21, "x2apic"),
+            (22, "movbe"),
+            (23, "popcnt"),
+            (24, "tsc_deadline_timer"),
+            (25, "aes"),
+            (26, "xsave"),
+            (28, "avx"),
+            (29, "f16c"),
+            (30, "rdrand"),
+            (31, "hypervisor"),
+        ],
+    ),
+    (
+        0x8000_0001,
+        0,
+        2,
+        &[
+            (0, "lahf_lm"),
+            (1, "cmp_legacy"),
+            (2, "svm"),
+            (4, "cr8_legacy"),
+            (5, "abm"),
+            (6, "sse4a"),
+            (7, "misalignsse"),
+            (8, "3dnowprefetch"),
+        ],
+    ),
+    (
+        7,
+        0,
+        1,
+        &[
+            (0, "fsgsbase"),
+            (3, "bmi1"),
+            (5, "avx2"),
+            (7, "smep"),
+            (8, "bmi2"),
+            (9, "erms"),
+            (10, "invpcid"),
+            (16, "avx512f"),
+            (17, "avx512dq"),
+            (18, "rdseed"),
+            (19, "adx"),
+            (20, "smap"),
+            (21, "avx512ifma"),
+            (23, "clflushopt"),
+            (24, "clwb"),
+            (28, "avx512cd"),
+            (29, "sha_ni"),
+            (30, "avx512bw"),
+            (31, "avx512vl"),
+        ],
+    ),
+    (
+        0xd,
+        1,
+        0,
+        &[(0, "xsaveopt"), (1, "xsavec"), (2, "xgetbv1"), (3, "xsaves")],
+    ),
+    (
+        7,
+        0,
+        2,
+        &[
+            (1, "avx512vbmi"),
+            (2, "umip"),
+            (3, "pku"),
+            (8, "gfni"),
+            (9, "vaes"),
+            (10, "vpclmulqdq"),
+            (11, "avx512_vnni"),
+            (16, "la57"),
+            (22, "rdpid"),
+        ],
+    ),
+];
 
-fn names(word: u32, names: Names, out: &mut String) {
-    for (bit, name) in names.split_ascii_whitespace().enumerate() {
-        if word >> bit & 1 != 0 && name != "-" {
-            if !out.is_empty() {
-                out.push(' ');
+/// What is known about a CPU.
+pub fn read(cpu: usize) -> CpuInfo {
+    let cpuid_level = cpuid!(0).eax;
+    let extended_level = cpuid!(0x8000_0000).eax;
+    let mut flags = String::new();
+    for &(leaf, subleaf, register, names) in WORDS {
+        let top = if leaf >= 0x8000_0000 {
+            extended_level
+        } else {
+            cpuid_level
+        };
+        if leaf > top {
+            continue;
+        }
+        let r = cpuid!(leaf, subleaf);
+        let bits = [r.eax, r.ebx, r.ecx, r.edx][register];
+        for (_, name) in names.iter().filter(|(bit, _)| bits >> bit & 1 != 0) {
+            if !flags.is_empty() {
+                flags.push(' ');
             }
-            out.push_str(name);
+            flags.push_str(name);
         }
     }
-}
-
-fn flags() -> String {
-    let mut out = String::new();
-    let (basic, structured, extended) = (cpuid!(1), cpuid!(7, 0), cpuid!(0x8000_0001));
-    names(basic.edx, LEAF_1_EDX, &mut out);
-    names(extended.edx, LEAF_8000_0001_EDX, &mut out);
-    names(basic.ecx, LEAF_1_ECX, &mut out);
-    names(extended.ecx, LEAF_8000_0001_ECX, &mut out);
-    if cpuid!(0).eax >= 7 {
-        names(structured.ebx, LEAF_7_EBX, &mut out);
-        names(structured.ecx, LEAF_7_ECX, &mut out);
-    }
-    out
-}
-
-/// Text in registers, without blanks and zeros around it.
-fn text(words: &[u32]) -> String {
-    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-    let text: String = bytes.filter(|byte| *byte != 0).map(char::from).collect();
-    text.trim().into()
-}
-
-/// A processor; all are of one kind.
-pub fn get(cpu: usize) -> CpuInfo {
-    let (vendor, version) = (cpuid!(0), cpuid!(1).eax);
-    let (family, model) = (version >> 8 & 0xf, version >> 4 & 0xf);
-    let brand = match cpuid!(0x8000_0000).eax {
-        0x8000_0004.. => {
-            let leaves = [cpuid!(0x8000_0002), cpuid!(0x8000_0003), cpuid!(0x8000_0004)];
-            let mut words = [0; 12];
-            for (to, leaf) in words.chunks_mut(4).zip(leaves) {
-                to.copy_from_slice(&[leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]);
-            }
-            text(&words)
-        }
-        _ => String::from("unknown"),
-    };
-    let sizes = match cpuid!(0x8000_0000).eax {
-        0x8000_0008.. => cpuid!(0x8000_0008).eax,
-        _ => 36 | 48 << 8,
-    };
+    let cpuid = Cpuid::new();
+    let sizes = cpuid.get_processor_capacity_feature_info();
+    let info = cpuid.get_feature_info();
+    let brand = cpuid.get_processor_brand_string();
     CpuInfo {
-        vendor: text(&[vendor.ebx, vendor.edx, vendor.ecx]),
-        name: brand,
-        family: if family == 0xf {
-            family + (version >> 20 & 0xff)
-        } else {
-            family
-        },
-        model: if matches!(family, 6 | 0xf) {
-            model | version >> 12 & 0xf0
-        } else {
-            model
-        },
-        stepping: version & 0xf,
+        vendor: cpuid
+            .get_vendor_info()
+            .map_or_else(String::new, |v| v.as_str().into()),
+        name: brand.map_or_else(String::new, |b| b.as_str().trim().into()),
+        family: info.as_ref().map_or(0, |i| i.family_id().into()),
+        model: info.as_ref().map_or(0, |i| i.model_id().into()),
+        stepping: info.as_ref().map_or(0, |i| i.stepping_id().into()),
         khz: tsc::hz() / 1000,
         apic_id: percpu::of(cpu).apic_id.get(),
-        cpuid_level: vendor.eax,
-        flags: flags(),
-        physical_bits: sizes & 0xff,
-        virtual_bits: sizes >> 8 & 0xff,
+        cpuid_level,
+        flags,
+        physical_bits: sizes.as_ref().map_or(36, |s| s.physical_address_bits().into()),
+        virtual_bits: sizes.as_ref().map_or(48, |s| s.linear_address_bits().into()),
     }
 }

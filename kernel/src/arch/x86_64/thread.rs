@@ -41,8 +41,8 @@ pub struct Thread {
     fpu_cpu: Cell<u32>,
     fs_base: Cell<u64>,
     gs_base: Cell<u64>,
-    /// Where user mode left its registers, on the thread's own stack; null before.
-    regs: Cell<*mut UserRegs>,
+    /// The registers of the last trap from user mode, on this thread's stack; 0: none.
+    user_regs: Cell<usize>,
 }
 
 // SAFETY: the cells are used by the thread itself, or by others while it does not run (the contract of
@@ -92,7 +92,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
-            regs: Cell::new(core::ptr::null_mut()),
+            user_regs: Cell::new(0),
         });
         // SAFETY: the top of a mapped stack that nobody uses yet.
         unsafe {
@@ -121,7 +121,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
-            regs: Cell::new(core::ptr::null_mut()),
+            user_regs: Cell::new(0),
         })
     }
 
@@ -161,6 +161,22 @@ impl Thread {
             self.load_bases();
             self.own_registers();
         }
+    }
+
+    /// Remembers where the user's registers are, if the last trap on this CPU was this thread's.
+    #[inline]
+    fn note_user_regs(&self) {
+        let regs = percpu::this().regs.get() as usize;
+        if self.on_stack(regs) {
+            self.user_regs.set(regs);
+        }
+    }
+
+    #[inline]
+    fn on_stack(&self, addr: usize) -> bool {
+        self.stack
+            .as_ref()
+            .is_some_and(|stack| stack.range().contains(&addr))
     }
 
     /// User code may have changed the bases itself.
@@ -270,8 +286,6 @@ fn of(thread: &Arc<dyn MachineThread>) -> &Thread {
 unsafe fn leave(prev: &Thread, next: &Thread) {
     let cpu = percpu::this();
     cpu.thread.set(next);
-    // Entering user mode sets it; until then it is the thread's last place.
-    prev.regs.set(cpu.regs.replace(next.regs.get()));
     // SAFETY: `next` has a saved stack pointer, as it was switched away from or made by `new`;
     // `on_cpu` keeps two CPUs off one stack.
     unsafe {
@@ -294,6 +308,7 @@ pub fn switch(prev: &Arc<dyn MachineThread>, next: &Arc<dyn MachineThread>) {
         return;
     }
     prev.save_user_state();
+    prev.note_user_regs();
     // SAFETY: both threads are kept alive by the references.
     unsafe { leave(prev, next) };
     // Some time later, perhaps on another CPU.
@@ -392,13 +407,13 @@ impl MachineThread for Thread {
     }
 
     fn user_regs(&self) -> Option<UserRegs> {
-        let regs = self.regs.get();
-        if self.on_cpu.load(Acquire) || regs.is_null() {
+        let at = self.user_regs.get();
+        if self.on_cpu.load(Acquire) || !self.on_stack(at) {
             return None;
         }
-        // SAFETY: points into the thread's stack, which lives as long as the thread does. Should it
-        // start to run now, the words are stale or mixed, but plain numbers.
-        Some(unsafe { regs.read_volatile() })
+        // SAFETY: within the thread's stack, and `run_user` was given it as its registers. If the
+        // thread starts to run now, or has left its user loop, the words are stale but readable.
+        Some(unsafe { (at as *const UserRegs).read_volatile() })
     }
 }
 

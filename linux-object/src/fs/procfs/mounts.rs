@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 
 use super::base::PidCx;
 use super::inode::Event;
+use crate::err;
 use crate::error::Result;
-use crate::fs::Path;
 use crate::fs::seq_file::SeqBuf;
+use crate::fs::{Path, mount};
 use crate::namespace::MountNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
-use crate::{bail, err};
 
 fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
     let parts = task.parts.lock();
@@ -21,20 +21,20 @@ fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
 
 /// `mounts`.
 pub(super) fn mounts(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let _ = (view(cx.task)?, out);
-    bail!(ENOSYS)
+    let (ns, root) = view(cx.task)?;
+    out.bytes(&mount::show_mounts(&ns, &root))
 }
 
 /// `mountinfo`.
 pub(super) fn mountinfo(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let _ = (view(cx.task)?, out);
-    bail!(ENOSYS)
+    let (ns, root) = view(cx.task)?;
+    out.bytes(&mount::show_mountinfo(cx.kernel, &ns, &root))
 }
 
 /// `mountstats`.
 pub(super) fn mountstats(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let _ = (view(cx.task)?, out);
-    bail!(ENOSYS)
+    let (ns, root) = view(cx.task)?;
+    out.bytes(&mount::show_mountstats(&ns, &root))
 }
 
 /// Tells of changes of the task's mount namespace.

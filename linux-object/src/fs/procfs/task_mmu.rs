@@ -4,9 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::base::PidCx;
-use super::links::d_path;
 use crate::error::Result;
 use crate::fs::DevT;
+use crate::fs::d_path::d_path;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::PAGE_SIZE;
 use crate::mm::{Mm, MmLayout, Smaps, VmFlags, Vma};
@@ -74,7 +74,7 @@ fn map_line(cx: &PidCx<'_>, vma: &Vma, layout: &MmLayout, out: &mut SeqBuf) -> R
                 line.offset = vma.pgoff * PAGE_SIZE as u64;
                 line.dev = file.path.mount.sb.dev;
                 line.inode = file.inode.metadata().inode;
-                d_path(&cx.reader.fs().root(), &file.path)
+                d_path(&file.path, &cx.reader.fs().root())
             }
             None => {
                 if let Some(cache) = mapped.cache() {

@@ -10,7 +10,7 @@ use crate::cred::Capability;
 use crate::ensure;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::ids::UserAddr;
+use crate::ids::{PAGE_SIZE, UserAddr};
 use crate::mm::Mm;
 use crate::task::{Resource, TaskState};
 
@@ -41,29 +41,27 @@ fn remote(mm: &Arc<Mm>, from: u64, to: u64, out: &mut SeqBuf) -> Result<()> {
 const MAX_STRINGS: u64 = 8 << 20;
 
 /// `cmdline`: the arguments, each ended by a zero byte. A program that has overwritten the last of them
-/// (`setproctitle`) is shown up to the next zero byte, in the environment too.
+/// (`setproctitle`) is shown up to the first zero byte.
 pub(super) fn cmdline(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let Some(mm) = cx.task.try_mm() else { return Ok(()) };
     let layout = mm.layout();
-    let (start, end, env_end) = (layout.arg_start, layout.arg_end, layout.env_end);
+    let (start, end) = (layout.arg_start, layout.arg_end);
     if start == 0 || end <= start || end - start > MAX_STRINGS {
         return Ok(());
     }
     let mut last = [0];
-    let ended = matches!(mm.read_remote(UserAddr(end - 1), &mut last), Ok(1)) && last[0] == 0;
-    if ended || layout.env_start != end || env_end < end || env_end - start > MAX_STRINGS {
+    let overwritten = matches!(mm.read_remote(UserAddr(end - 1), &mut last), Ok(1)) && last[0] != 0;
+    if !overwritten {
         return remote(&mm, start, end, out);
     }
-    let mut whole = SeqBuf::new();
-    remote(&mm, start, env_end, &mut whole)?;
-    let text = whole.as_bytes();
-    let args = (end - start) as usize;
-    let len = text
+    let mut title = SeqBuf::new();
+    remote(&mm, start, start + PAGE_SIZE as u64, &mut title)?;
+    let title = title.as_bytes();
+    let len = title
         .iter()
-        .skip(args.saturating_sub(1))
         .position(|&byte| byte == 0)
-        .map_or(text.len(), |at| args.saturating_sub(1) + at);
-    out.bytes(&text[..len])
+        .map_or(title.len(), |zero| zero + 1);
+    out.bytes(&title[..len])
 }
 
 /// `environ`.

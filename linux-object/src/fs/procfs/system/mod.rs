@@ -75,6 +75,7 @@ pub(super) static FILES: &[StaticFile] = &[
     text("swaps", |_, out| {
         writeln!(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority")
     }),
+    text("tty/drivers", tty_drivers),
     text("uptime", uptime),
     text("version", version),
     text("vmstat", vmstat),
@@ -267,6 +268,18 @@ fn devices(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         out.bytes(b"128 ptm\n136 pts\n")?;
     }
     out.bytes(b"\nBlock devices:\n")
+}
+
+/// Terminal drivers as `ps` names terminals by them.
+fn tty_drivers(_cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    out.bytes(
+        b"/dev/tty             /dev/tty        5       0 system:/dev/tty\n\
+          /dev/console         /dev/console    5       1 system:console\n\
+          /dev/ptmx            /dev/ptmx       5       2 system\n\
+          serial               /dev/ttyS       4      64 serial\n\
+          pty_slave            /dev/pts      136 0-1048575 pty:slave\n\
+          pty_master           /dev/ptm      128 0-1048575 pty:master\n",
+    )
 }
 
 /// The one console.
