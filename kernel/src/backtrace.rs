@@ -30,7 +30,7 @@ fn is_text(addr: u64) -> bool {
 /// Follows the frames from `rbp`, reading only what `readable` allows.
 fn walk(mut rbp: u64, readable: impl Fn(usize) -> bool, mut each: impl FnMut(u64) -> bool) {
     for _ in 0..DEPTH {
-        if rbp == 0 || rbp % 8 != 0 || !readable(rbp as usize) || !readable(rbp as usize + 15) {
+        if rbp == 0 || !rbp.is_multiple_of(8) || !readable(rbp as usize) || !readable(rbp as usize + 15) {
             return;
         }
         // SAFETY: two readable words of the kernel's own memory.

@@ -47,6 +47,9 @@ impl Clock for Machine {
 }
 
 impl Cpu for Machine {
+    fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
+        cpu_info::read(cpu.0 as usize)
+    }
     #[inline]
     fn current_cpu(&self) -> CpuId {
         CpuId(percpu::this().id.get())
@@ -59,6 +62,9 @@ impl Cpu for Machine {
     }
     fn idle(&self) {
         interrupts::wait();
+    }
+    fn symbol(&self, address: u64) -> Option<(&'static str, u64)> {
+        crate::symbols::lookup(address)
     }
     fn poll_interrupts(&self) {
         crate::lockdep::assert_none_held("poll_interrupts");

@@ -66,13 +66,16 @@ const TESTS: &[Test] = &[
     ("crossing shootdowns do not lock up", smp::crossing),
 ];
 
+/// A window of an address space.
+type Lazy = (Arc<dyn AddressSpace>, u64, u64);
+
 /// Counts of upcalls, and what to do about faults under user copies.
 struct Receiver {
     timers: [AtomicUsize; 32],
     kicks: [AtomicUsize; 32],
     faults: AtomicUsize,
     /// Pages in this window of the current space are made on first touch.
-    lazy: Lock<Option<(Arc<dyn AddressSpace>, u64, u64)>>,
+    lazy: Lock<Option<Lazy>>,
 }
 
 static RECEIVER: Receiver = Receiver {

@@ -275,7 +275,7 @@ pub fn odd_returns(hal: &dyn Hal) {
         }
     }
     // Kernel selectors, no interrupts, I/O privilege, virtual 8086 mode: none of it takes effect.
-    for flags in [0, u64::MAX & !0x10100, 0x3000, 1 << 17, 1 << 14] {
+    for flags in [0, !0x10100, 0x3000, 1 << 17, 1 << 14] {
         program.regs.rip = CODE;
         program.regs.cs = 0x10;
         program.regs.ss = 0x18;

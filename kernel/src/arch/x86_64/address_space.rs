@@ -291,7 +291,9 @@ fn free_table(pfn: u32) {
 
 fn check(range: &Range<UserAddr>) -> Range<u64> {
     assert!(
-        range.start.0 <= range.end.0 && range.end.0 <= USER_END && (range.start.0 | range.end.0) % 4096 == 0,
+        range.start.0 <= range.end.0
+            && range.end.0 <= USER_END
+            && (range.start.0 | range.end.0).is_multiple_of(4096),
         "not a range of user pages: {range:?}"
     );
     range.start.0..range.end.0
@@ -299,7 +301,10 @@ fn check(range: &Range<UserAddr>) -> Range<u64> {
 
 impl AddressSpace for PageTables {
     fn map(&self, at: UserAddr, pte: Pte) -> Result<Option<Pte>> {
-        assert!(at.0 < USER_END && at.0 % 4096 == 0, "not a user page: {at}");
+        assert!(
+            at.0 < USER_END && at.0.is_multiple_of(4096),
+            "not a user page: {at}"
+        );
         let leaf = match self.leaf(at.0) {
             Some(leaf) => leaf,
             None => self.make_leaf(at.0)?,

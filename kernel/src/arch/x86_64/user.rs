@@ -19,6 +19,7 @@ unsafe extern "C" {
 }
 
 const _: () = assert!(offset_of!(PerCpu, regs) == 8 && offset_of!(PerCpu, kernel_rsp) == 16);
+const _: () = assert!(gdt::USER_SS == gdt::USER_CS - 8);
 const _: () = assert!(offset_of!(UserRegs, rip) == 128 && offset_of!(UserRegs, ss) == 160);
 
 /// Sets up `syscall` on this CPU (Intel SDM vol. 3, 5.8.8).
