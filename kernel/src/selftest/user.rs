@@ -84,6 +84,12 @@ selftest_code:
     decq %rsi
     jne 1b
     ud2
+    .balign 32                  // 0x160: tries to get into 32-bit mode
+    pushq $0x23
+    leaq 1f(%rip), %rax
+    pushq %rax
+    lretq
+1:  syscall
 selftest_code_end:
     .text
 "#,
@@ -205,6 +211,9 @@ pub fn exceptions(hal: &dyn Hal) {
     program.regs.rip = CODE + 0x80;
     program.regs.rdi = 1 << 63;
     assert_eq!(program.run(hal), Trap::Exception { vector: 13, error: 0 });
+    // There is no 32-bit mode.
+    program.regs.rip = CODE + 0x160;
+    assert!(matches!(program.run(hal), Trap::Exception { .. }));
     program.end(hal);
 }
 
