@@ -27,6 +27,8 @@ pub mod namespace;
 pub mod net;
 pub mod rng;
 pub mod sched;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod sync;
 pub mod sysctl;
 pub mod task;

@@ -141,4 +141,7 @@ impl IoSrc for UserIo<'_> {
             hal.user_to_frame(addr, frame, offset + done, part)
         })
     }
+    fn skip_all(&mut self) -> usize {
+        core::mem::take(&mut self.remaining)
+    }
 }

@@ -4,9 +4,12 @@
 //! `prepare_creds`/`commit_creds`). A task reads its own without waiting; others take a reference.
 
 mod capability;
+mod change;
+pub mod exec;
 mod ucounts;
 
 pub use capability::{Capabilities, Capability};
+pub use change::SetId;
 pub use ucounts::{UCount, UCountGuard, UCountLimits, UCountRlimit, UCountTable, UCounts};
 
 use alloc::sync::Arc;

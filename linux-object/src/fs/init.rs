@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 
-/// Registers the file system types and devices of this part. Called once, before anything is mounted.
-pub fn init(kernel: &Arc<Kernel>) -> Result<()> {
+/// Registers the file system types and devices of this part.
+fn init(kernel: &Arc<Kernel>) -> Result<()> {
     kernel.fs_types.register(Arc::new(TmpFsType("ramfs")))?;
     kernel.fs_types.register(Arc::new(TmpFsType("tmpfs")))?;
     kernel.fs_types.register(Arc::new(devtmpfs::DevTmpFsType))?;
@@ -19,6 +19,7 @@ pub fn init(kernel: &Arc<Kernel>) -> Result<()> {
 /// The first mounts: an empty, immutable root, and over it a tmpfs with the initramfs unpacked into it.
 /// Returns the root of the first process; the namespace is `kernel.vfs.init_mnt_ns`.
 pub fn init_mounts(kernel: &Arc<Kernel>, initrd: Option<&[u8]>) -> Result<Path> {
+    init(kernel)?;
     let user_ns = &kernel.init_user_ns;
     let options = Options {
         mode: Some(0o755),

@@ -46,7 +46,7 @@ pub use atime::{atime_moves, touch_atime};
 pub use dentry::{Dentry, DentryFlags, Name, hash_name};
 pub use fd_table::{FileTable, NR_OPEN, ReservedFd};
 pub use fs_struct::FsStruct;
-pub use init::{init, init_mounts};
+pub use init::init_mounts;
 pub use inode_common::{InodeCommon, InodeFlags};
 pub use mount::{Mount, MountFlags};
 pub use open::{OpenHow, may_exec_on, open, read_file_all, vfs_open};

@@ -15,7 +15,8 @@ use super::{
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::ids::PAGE_SIZE;
-use crate::task::Task;
+use crate::task::signal::send_to_task;
+use crate::task::{Resource, SigInfo, Signal, Task};
 use crate::{bail, ensure};
 
 /// How to open, checked by [`OpenHow::new`].
@@ -307,6 +308,10 @@ fn open_ops(task: &Arc<Task>, inode: &Arc<dyn INode>, flags: OpenFlags) -> Resul
 pub fn truncate_inode(task: &Arc<Task>, path: &Path, size: u64) -> Result<()> {
     let inode = path.inode()?;
     let owner = inode.owner();
+    if size > inode.metadata().size && size > task.group().rlimit(Resource::FSIZE).cur {
+        let _ = send_to_task(task, SigInfo::kernel(Signal::XFSZ));
+        bail!(EFBIG, "RLIMIT_FSIZE");
+    }
     let attr = SetAttr {
         size: Some(size),
         mode: super::permission::mode_without_privs(&task.cred(), owner),

@@ -294,6 +294,11 @@ pub trait INode: Any + Send + Sync {
     fn write_at(&self, offset: u64, from: &mut dyn IoSrc) -> Result<usize> {
         bail!(EINVAL)
     }
+    /// Writes at the end; tells where that was.
+    fn append(&self, from: &mut dyn IoSrc) -> Result<(u64, usize)> {
+        let end = self.metadata().size;
+        Ok((end, self.write_at(end, from)?))
+    }
     /// The page cache behind `mmap`; `None` if the file cannot be mapped.
     fn page_cache(&self) -> Option<Arc<crate::mm::PageCache>> {
         None

@@ -1,5 +1,6 @@
 //! The hash table of waiters.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -89,9 +90,9 @@ const BUCKETS: usize = 256;
 
 /// All futex waiters of a kernel.
 pub struct FutexTable {
-    buckets: [SpinLock<Bucket, class::Futex>; BUCKETS],
-    lens: [AtomicUsize; BUCKETS],
-    arrivals: [AtomicUsize; BUCKETS],
+    buckets: Box<[SpinLock<Bucket, class::Futex>]>,
+    lens: Box<[AtomicUsize]>,
+    arrivals: Box<[AtomicUsize]>,
 }
 
 impl Default for FutexTable {
@@ -104,9 +105,9 @@ impl FutexTable {
     /// Nobody waits.
     pub fn new() -> FutexTable {
         FutexTable {
-            buckets: core::array::from_fn(|_| SpinLock::default()),
-            lens: core::array::from_fn(|_| AtomicUsize::new(0)),
-            arrivals: core::array::from_fn(|_| AtomicUsize::new(0)),
+            buckets: (0..BUCKETS).map(|_| SpinLock::default()).collect(),
+            lens: (0..BUCKETS).map(|_| AtomicUsize::new(0)).collect(),
+            arrivals: (0..BUCKETS).map(|_| AtomicUsize::new(0)).collect(),
         }
     }
 

@@ -387,5 +387,7 @@ pub fn load(
 fn min_sig_stack(fpu_size: usize) -> u64 {
     const RT_SIGFRAME: usize = 440;
     const PADDING: usize = 15 + 63;
-    ((RT_SIGFRAME + PADDING + fpu_size + 4).next_multiple_of(16)) as u64
+    // The second magic number, and what Linux reserves for 32-bit programs.
+    const AROUND_FPU: usize = 4 + 112;
+    (RT_SIGFRAME + PADDING + fpu_size + AROUND_FPU).next_multiple_of(16) as u64
 }

@@ -14,6 +14,8 @@ mod layout;
 mod program;
 mod script;
 mod stack;
+#[cfg(test)]
+mod tests;
 pub mod vdso;
 
 pub use args::{ArgStrings, MAX_ARG_STRLEN};

@@ -31,7 +31,7 @@ mod remote;
 mod residency;
 mod smaps;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod vma;

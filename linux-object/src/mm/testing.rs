@@ -35,7 +35,7 @@ struct Pages {
 }
 
 /// The machine.
-pub(super) struct TestHal {
+pub(crate) struct TestHal {
     pages: Mutex<Pages>,
     limit: AtomicU32,
     spaces: AtomicU32,
@@ -43,8 +43,8 @@ pub(super) struct TestHal {
     me: std::sync::Weak<TestHal>,
 }
 
-/// A machine with its memory.
-pub(super) fn memory(frames: u32) -> (Arc<TestHal>, Arc<Memory>) {
+/// A machine with so many frames.
+pub(crate) fn machine(frames: u32) -> Arc<TestHal> {
     let hal = Arc::new_cyclic(|me| TestHal {
         pages: Mutex::default(),
         limit: AtomicU32::new(frames),
@@ -53,6 +53,12 @@ pub(super) fn memory(frames: u32) -> (Arc<TestHal>, Arc<Memory>) {
         me: me.clone(),
     });
     let _zero = hal.alloc_frame(true);
+    hal
+}
+
+/// A machine and its memory.
+pub(crate) fn memory(frames: u32) -> (Arc<TestHal>, Arc<Memory>) {
+    let hal = machine(frames);
     let port: Arc<dyn Hal> = hal.clone();
     let time = Arc::new(Timekeeper::new(port.clone()));
     (hal, Memory::new(port, Arc::new(Sysctls::default()), time))
@@ -334,7 +340,7 @@ impl UserMemory for TestHal {
 
 /// Limits for tests.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub limit_as: u64,
     pub data: u64,
     pub stack: u64,

@@ -11,7 +11,7 @@ pub mod unix;
 
 pub use file::{SocketFile, socket_of};
 pub use message::{MsgFlags, RecvMsg, ScmCreds, SendMsg, SockAddr};
-pub use options::{SockBase, SockOption, sol_socket};
+pub use options::{SOL_SOCKET, SockBase, SockOption, sol_socket};
 pub use socket::{Shutdown, Socket, SocketType};
 
 use alloc::sync::Arc;

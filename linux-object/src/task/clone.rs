@@ -72,8 +72,6 @@ pub struct CloneArgs {
     pub tls: u64,
     /// Where `CLONE_CHILD_CLEARTID` clears and wakes.
     pub child_tid: u64,
-    /// The child has a stack of its own choice.
-    pub new_stack: bool,
     /// Numbers that the child shall have, innermost namespace first.
     pub set_tid: SmallVec<[i32; 4]>,
 }
@@ -298,13 +296,12 @@ pub fn prepare(
                 pgrp: from.pgrp(),
                 session: from.session(),
                 exit_signal,
-                has_subreaper: from.has_subreaper.load(Ordering::Relaxed)
-                    || from.is_subreaper.load(Ordering::Relaxed),
                 start_time: kernel.hal.now(),
                 oom_score_adj: (
                     from.oom_score_adj.load(Ordering::Relaxed),
                     from.oom_score_adj_min.load(Ordering::Relaxed),
                 ),
+                thp_disabled: from.thp_disabled.load(Ordering::Relaxed),
             },
         )
     };
@@ -367,8 +364,6 @@ impl Task {
         self.no_new_privs
             .store(parent.no_new_privs.load(relaxed), relaxed);
         self.personality.store(parent.personality.load(relaxed), relaxed);
-        self.tsc_disabled
-            .store(parent.tsc_disabled.load(relaxed), relaxed);
         let slack = parent.timer_slack_ns.load(relaxed);
         self.timer_slack_ns.store(slack, relaxed);
         self.default_timer_slack_ns.store(slack, relaxed);
@@ -490,9 +485,9 @@ pub fn spawn_init(
             pgrp: sid.clone(),
             session,
             exit_signal: super::Signal::CHLD.nr() as i32,
-            has_subreaper: false,
             start_time: kernel.hal.now(),
             oom_score_adj: (0, 0),
+            thp_disabled: false,
         },
     );
     parts.cred.ucounts.inc_rlimit(UCountRlimit::Nproc, 1);

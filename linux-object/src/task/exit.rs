@@ -198,20 +198,18 @@ fn find_alive_thread(group: &ThreadGroup) -> Option<Arc<Task>> {
 /// Who takes the children of a process that ends: the nearest subreaper above it in the same pid
 /// namespace, else the namespace's init.
 fn find_new_reaper(group: &Arc<ThreadGroup>) -> Option<(Arc<ThreadGroup>, Arc<Task>)> {
-    if group.has_subreaper.load(Ordering::Relaxed) {
-        let level = group.pid_ns().level();
-        let mut above = group.parent();
-        while let Some(reaper) = above {
-            if reaper.pid_ns().level() != level {
-                break;
-            }
-            if reaper.is_subreaper.load(Ordering::Relaxed)
-                && let Some(thread) = find_alive_thread(&reaper)
-            {
-                return Some((reaper, thread));
-            }
-            above = reaper.parent();
+    let level = group.pid_ns().level();
+    let mut above = group.parent();
+    while let Some(reaper) = above {
+        if reaper.pid_ns().level() != level {
+            break;
         }
+        if reaper.is_subreaper.load(Ordering::Relaxed)
+            && let Some(thread) = find_alive_thread(&reaper)
+        {
+            return Some((reaper, thread));
+        }
+        above = reaper.parent();
     }
     let reaper = group.pid_ns().child_reaper()?;
     let thread = find_alive_thread(&reaper).or_else(|| reaper.leader())?;

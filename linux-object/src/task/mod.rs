@@ -5,9 +5,11 @@
 
 mod accounting;
 pub mod clone;
+pub mod exec;
 pub mod exit;
 pub mod pid;
 pub mod pid_map;
+mod pidfd;
 mod rlimit;
 pub mod session;
 pub mod signal;
@@ -21,6 +23,7 @@ pub mod wait;
 mod wake;
 
 pub use accounting::{Accounting, Usage};
+pub use pidfd::PidFd;
 pub use rlimit::{RLIM_INFINITY, Resource, Rlimit, Rlimits};
 pub use session::{ControllingTty, Session, is_orphaned_pgrp};
 pub use signal::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};

@@ -5,12 +5,16 @@
 
 use alloc::sync::Arc;
 use core::any::Any;
+use core::sync::atomic::Ordering;
 
+use crate::error::Result;
 use crate::fs::DevT;
+use crate::ids::PidNr;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
 use crate::task::{ExitState, Task, ThreadGroup};
+use crate::{bail, ensure};
 
 /// A terminal as a session sees it.
 pub trait ControllingTty: Any + Send + Sync {
@@ -87,4 +91,81 @@ pub(super) fn will_become_orphaned(
         }
         !Arc::ptr_eq(&parent.pgrp(), pgrp) && Arc::ptr_eq(&parent.session(), &member.session())
     })
+}
+
+/// `setsid(2)`: the caller leads a new session and process group without a terminal.
+pub fn set_sid(task: &Arc<Task>) -> Result<Arc<Pid>> {
+    let group = task.group();
+    let sid = group.tgid.clone();
+    let session = Session::new(sid.clone());
+    let mut tree = task.kernel().tasks.lock();
+    ensure!(
+        !group.is_session_leader(),
+        EPERM,
+        "setsid: leads a session already"
+    );
+    // A process group of this number may be left from a child that led it.
+    ensure!(!sid.has_pgrp(), EPERM, "setsid: a process group has this number");
+    let (old_pgrp, old_session) = {
+        let mut family = group.family(&mut tree);
+        (
+            core::mem::replace(&mut family.pgrp, sid.clone()),
+            core::mem::replace(&mut family.session, session),
+        )
+    };
+    sid.attach_pgrp(&mut tree, group.clone());
+    sid.attach_session(&mut tree, group.clone());
+    old_pgrp.detach_pgrp(&mut tree, group);
+    old_session.sid().detach_session(&mut tree, group);
+    drop(tree);
+    Ok(sid)
+}
+
+/// `setpgid(2)`: moves `target`, the caller or a child of it in the same session that has not called
+/// `execve`, to the process group `pgid` of that session, or to a new one of its own number.
+pub fn set_pgid(task: &Arc<Task>, target: &Arc<ThreadGroup>, pgid: PidNr) -> Result<()> {
+    let me = task.group();
+    let mut tree = task.kernel().tasks.lock();
+    let is_child = target.parent().is_some_and(|parent| Arc::ptr_eq(&parent, me));
+    if is_child {
+        ensure!(
+            Arc::ptr_eq(&target.session(), &me.session()),
+            EPERM,
+            "setpgid: the child is in another session"
+        );
+        ensure!(
+            !target.did_exec.load(Ordering::Relaxed),
+            EACCES,
+            "setpgid: the child has called execve"
+        );
+    } else {
+        ensure!(
+            Arc::ptr_eq(target, me),
+            ESRCH,
+            "setpgid: neither the caller nor a child of it"
+        );
+    }
+    ensure!(!target.is_session_leader(), EPERM, "setpgid: a session leader");
+    let ns = task.pid_ns();
+    let pgrp = if pgid == target.tgid.nr_in(ns) {
+        target.tgid.clone()
+    } else {
+        let members = ns.find(pgid).map(|pid| (pid.pgrp_members(), pid));
+        let Some((member, pgrp)) = members.and_then(|(members, pid)| Some((members.first()?.clone(), pid)))
+        else {
+            bail!(EPERM, "setpgid: no such process group");
+        };
+        ensure!(
+            Arc::ptr_eq(&member.session(), &me.session()),
+            EPERM,
+            "setpgid: a process group of another session"
+        );
+        pgrp
+    };
+    let old = core::mem::replace(&mut target.family(&mut tree).pgrp, pgrp.clone());
+    if !Arc::ptr_eq(&old, &pgrp) {
+        pgrp.attach_pgrp(&mut tree, target.clone());
+        old.detach_pgrp(&mut tree, target);
+    }
+    Ok(())
 }

@@ -96,6 +96,8 @@ pub struct Task {
     pub start_time: Ktime,
     /// `set_tid_address(2)`: cleared and woken as a futex when the task ends.
     pub clear_child_tid: AtomicU64,
+    /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
+    pub set_child_tid: AtomicU64,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
     /// Wait status of this thread, once it has exited.
@@ -116,8 +118,8 @@ pub struct Task {
     pub timer_slack_ns: AtomicU64,
     /// What `PR_SET_TIMERSLACK` with 0 returns to.
     pub default_timer_slack_ns: AtomicU64,
-    /// `PR_SET_TSC`: `rdtsc` faults.
-    pub tsc_disabled: AtomicBool,
+    /// Became a user with too many processes: the next `execve` fails.
+    pub nproc_exceeded: AtomicBool,
     /// `vfork`: who waits for the release of the address space.
     pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
     /// How an interrupted call goes on (`restart_syscall(2)`); the system-call layer knows the type.
@@ -141,6 +143,7 @@ impl Task {
             acct: Accounting::default(),
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),
+            set_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
@@ -151,7 +154,7 @@ impl Task {
             personality: AtomicU32::new(0),
             timer_slack_ns: AtomicU64::new(50_000),
             default_timer_slack_ns: AtomicU64::new(50_000),
-            tsc_disabled: AtomicBool::new(false),
+            nproc_exceeded: AtomicBool::new(false),
             vfork_done: SpinLock::new(None),
             restart_block: SpinLock::new(None),
         })

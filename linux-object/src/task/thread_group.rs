@@ -122,8 +122,8 @@ pub struct ThreadGroup {
     pub(super) exit_signal: AtomicI32,
     /// `PR_SET_CHILD_SUBREAPER`.
     pub is_subreaper: AtomicBool,
-    /// An ancestor was a subreaper when this was made.
-    pub(super) has_subreaper: AtomicBool,
+    /// `PR_SET_THP_DISABLE`.
+    pub thp_disabled: AtomicBool,
     /// Wait status, once it is a zombie.
     pub(super) exit_code: AtomicI32,
     /// Has called `execve` since it was forked (`setpgid(2)`).
@@ -148,7 +148,7 @@ pub(super) struct GroupInit {
     pub pgrp: Arc<Pid>,
     pub session: Arc<Session>,
     pub exit_signal: i32,
-    pub has_subreaper: bool,
+    pub thp_disabled: bool,
     pub start_time: Ktime,
     pub oom_score_adj: (i32, i32),
 }
@@ -188,7 +188,7 @@ impl ThreadGroup {
             dead_children: Accounting::default(),
             exit_signal: AtomicI32::new(init.exit_signal),
             is_subreaper: AtomicBool::new(false),
-            has_subreaper: AtomicBool::new(init.has_subreaper),
+            thp_disabled: AtomicBool::new(init.thp_disabled),
             exit_code: AtomicI32::new(0),
             did_exec: AtomicBool::new(false),
             start_time: init.start_time,

@@ -7,20 +7,28 @@
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 
+use linux_object::cred::exec::{ExecCreds, bprm_creds};
 use linux_object::error::Result;
 use linux_object::fs::namei::{LookupFlags, path_lookup};
 use linux_object::fs::permission::{Access, inode_permission};
-use linux_object::fs::{OpenFile, OpenFlags, Path, vfs_open};
+use linux_object::fs::{FileTable, FileType, OpenFile, OpenFlags, Path, vfs_open};
 use linux_object::hal::UserRegs;
-use linux_object::ids::{Fd, UserAddr};
+use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};
+use linux_object::task::exec::{abort_de_thread, begin_de_thread, finish_de_thread, others_are_gone};
+use linux_object::task::{Resource, Rlimit};
+use linux_object::time::Ktime;
 use linux_object::{bail, ensure};
 
 use crate::abi::AT_FDCWD;
+use crate::calls::exit::release_user_tid;
+use crate::calls::futex;
 use crate::context::Cx;
 use crate::user_ptr::{UserCStr, UserInPtr};
+use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
 const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 const AT_EMPTY_PATH: u32 = 0x1000;
@@ -30,6 +38,13 @@ const MAX_ARG_STRINGS: usize = 0x7fff_ffff;
 const USER_CS: u64 = 0x33;
 const USER_DS: u64 = 0x2b;
 const RFLAGS: u64 = 0x202;
+/// The stack that programs usually get (`_STK_LIM`).
+const STK_LIM: u64 = 8 << 20;
+/// `PR_SET_DUMPABLE`: as a debugger of the same user likes.
+const SUID_DUMP_USER: u64 = 1;
+/// `personality(2)` bits that a program with more rights does not get: READ_IMPLIES_EXEC,
+/// ADDR_NO_RANDOMIZE, ADDR_COMPAT_LAYOUT, MMAP_PAGE_ZERO.
+const PER_CLEAR_ON_SETID: u32 = 0x0074_0000;
 
 /// `execve(2)`.
 pub fn execve(cx: &mut Cx<'_>, path: UserCStr, argv: UserInPtr<u64>, envp: UserInPtr<u64>) -> Result<usize> {
@@ -51,6 +66,7 @@ pub fn execveat(
         "execveat: unknown flags"
     );
     let path = path.read_path(cx)?;
+    cx.task.check_nproc_exceeded()?;
     ensure!(
         !path.is_empty() || flags & AT_EMPTY_PATH != 0,
         ENOENT,
@@ -133,7 +149,7 @@ impl ReadStrings for ArgStrings {
 fn open_exec(cx: &Cx<'_>, base: Option<&Path>, name: &[u8], lookup: LookupFlags) -> Result<Arc<OpenFile>> {
     let path = path_lookup(cx.task, base, name, lookup)?;
     let inode = path.inode()?;
-    if inode.file_type() == linux_object::fs::FileType::Symlink {
+    if inode.file_type() == FileType::Symlink {
         bail!(ELOOP, "execveat: a symlink, and AT_SYMLINK_NOFOLLOW");
     }
     loader::check_executable(&path)?;
@@ -151,7 +167,8 @@ fn exec_file(
 ) -> Result<()> {
     let open = |name: &[u8]| open_exec(cx, None, name, LookupFlags::FOLLOW);
     let program = Program::open(file, filename, argv, vanishes, open)?;
-    let cred = cx.task.cred();
+    let binary = &program.exe.file;
+    let creds = bprm_creds(cx.task, &binary.path, &binary.inode)?;
     let vdso = match &cx.kernel.vdso {
         Some(vdso) => {
             let offsets = cx.task.nsproxy().time_ns.offsets();
@@ -163,8 +180,8 @@ fn exec_file(
         &LoadRequest {
             memory: &cx.kernel.memory,
             who: &**cx.task,
-            cred: &cred,
-            secure: false,
+            cred: &creds.cred,
+            secure: creds.secure,
             filename,
             envp,
             random: &|| cx.kernel.rng.next_u64(),
@@ -175,25 +192,78 @@ fn exec_file(
         &program,
         open,
     )?;
-    commit(cx, loaded, filename)
+    // Who may not read the program may not read it from memory either (Linux's `would_dump`).
+    let cred = cx.task.cred();
+    let readable = inode_permission(cx.task, &cred, &binary.path.mount, &*binary.inode, Access::READ).is_ok();
+    let dumpable = if creds.privileged || !readable {
+        cx.kernel.sysctl.suid_dumpable.get_u64()
+    } else {
+        SUID_DUMP_USER
+    };
+    // A table shared with others is left to them.
+    let files = cx.task.files();
+    let files = match files.users.load(Ordering::Acquire) {
+        1 => None,
+        _ => Some(files.fork()?),
+    };
+    de_thread(cx)?;
+    let replaced = files.and_then(|files| cx.task.parts.lock().files.replace(files));
+    if let Some(shared) = replaced {
+        shared.leave(cx.task);
+    }
+    commit(cx, loaded, filename, creds, dumpable);
+    Ok(())
 }
 
-/// The caller becomes the new program (Linux's `begin_new_exec` and `setup_new_exec`).
-fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
+/// The other threads of the process end.
+fn de_thread(cx: &Cx<'_>) -> Result<()> {
+    let (task, group) = (cx.task, cx.task.group());
+    begin_de_thread(task)?;
+    let gone = wait_until(
+        task,
+        &[WaitOn::any(&group.wait_child)],
+        Ktime::MAX,
+        WaitKind::Killable,
+        || others_are_gone(task).then_some(()),
+    );
+    if gone.is_err() {
+        abort_de_thread(task);
+        bail!(EAGAIN, "execve: killed while other threads end");
+    }
+    finish_de_thread(task);
+    Ok(())
+}
+
+/// The caller becomes the new program (Linux's `begin_new_exec` and `setup_new_exec`). Nothing
+/// can fail any more.
+fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, dumpable: u64) {
     let task = cx.task;
-    task.group().did_exec.store(true, Ordering::Relaxed);
-    task.group().sighand().flush_handlers(false);
+    futex::exit_robust_list(cx);
+    release_user_tid(cx);
     let old = task.parts.lock().mm.replace(loaded.mm.clone());
     cx.hal().activate(Some(loaded.mm.space()));
     if let Some(old) = old {
-        let peak = old.rss_peak() * 4;
+        let peak = old.rss_peak() * (PAGE_SIZE as u64 / 1024);
         task.acct.maxrss.fetch_max(peak, Ordering::Relaxed);
     }
     task.complete_vfork();
+    task.group().timers.delete_all_posix();
+    task.exec_signals();
+    if creds.secure {
+        task.personality.fetch_and(!PER_CLEAR_ON_SETID, Ordering::Relaxed);
+        task.pdeath_signal.store(0, Ordering::Relaxed);
+        // Its stack is not as large as its caller would like.
+        let clamp = |old: Rlimit| {
+            let cur = old.cur.min(STK_LIM);
+            Ok::<_, Infallible>(Rlimit { cur, ..old })
+        };
+        let _ = task.group().update_rlimit(Resource::STACK, clamp);
+    }
     task.files().close_on_exec(task);
     let name = filename.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     task.set_comm(name);
-    crate::strace::follow(task);
+    task.commit_creds(creds.cred);
+    loaded.mm.set_dumpable(dumpable);
     task.thread.reset_user_state();
     *cx.regs = UserRegs {
         rip: loaded.entry,
@@ -205,5 +275,4 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8]) -> Result<()> {
         orig_rax: u64::MAX,
         ..UserRegs::default()
     };
-    Ok(())
 }

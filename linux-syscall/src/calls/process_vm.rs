@@ -7,6 +7,7 @@ use linux_object::error::Result;
 use linux_object::fs::procfs::access::{PtraceMode, ptrace_may_access};
 use linux_object::ids::{Fd, PAGE_SIZE, PidNr, UserAddr};
 use linux_object::mm::{Fault, Mm};
+use linux_object::task::PidFd;
 use linux_object::{bail, ensure, err};
 
 use crate::abi;
@@ -141,6 +142,27 @@ pub fn process_vm_writev(
 /// `process_mrelease(2)`.
 pub fn process_mrelease(cx: &mut Cx<'_>, pidfd: Fd, flags: u32) -> Result<usize> {
     ensure!(flags == 0, EINVAL, "process_mrelease: there are no flags");
-    let _ = (Arc::clone(cx.task), pidfd);
-    bail!(ENOSYS)
+    let file = cx.task.files().get_rw(pidfd)?;
+    let pid = PidFd::of(&file).ok_or(err!(EBADF, "process_mrelease: not a pidfd"))?;
+    let Some(group) = pid.group() else {
+        bail!(ESRCH, "process_mrelease: the process is gone")
+    };
+    let Some(mm) = group.threads().iter().find_map(|task| task.try_mm()) else {
+        bail!(ESRCH, "process_mrelease: the process has no memory any more")
+    };
+    // Those who share the memory and live on must keep it.
+    let threads = group
+        .threads()
+        .iter()
+        .filter(|task| task.try_mm().is_some())
+        .count();
+    let dying = group.is_exiting();
+    ensure!(dying, EINVAL, "process_mrelease: the process is not dying");
+    ensure!(
+        Arc::strong_count(&mm) <= threads + 1 || mm.is_reaped(),
+        EINVAL,
+        "process_mrelease: others use the memory"
+    );
+    mm.reap();
+    Ok(0)
 }

@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Path;
+use crate::cred::Cred;
 use crate::error::Result;
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -72,6 +73,27 @@ pub struct Parent {
 
 /// The place that `name` leads to, from `base` or the working directory.
 pub fn path_lookup(task: &Arc<Task>, base: Option<&Path>, name: &[u8], flags: LookupFlags) -> Result<Path> {
+    lookup(task, None, base, name, flags)
+}
+
+/// Likewise, with other credentials (`access(2)`).
+pub fn path_lookup_as(
+    task: &Arc<Task>,
+    cred: &Arc<Cred>,
+    base: Option<&Path>,
+    name: &[u8],
+    flags: LookupFlags,
+) -> Result<Path> {
+    lookup(task, Some(cred), base, name, flags)
+}
+
+fn lookup(
+    task: &Arc<Task>,
+    cred: Option<&Arc<Cred>>,
+    base: Option<&Path>,
+    name: &[u8],
+    flags: LookupFlags,
+) -> Result<Path> {
     if name.is_empty() {
         ensure!(flags.contains(LookupFlags::EMPTY), ENOENT, "the path is empty");
         return match base {
@@ -80,6 +102,9 @@ pub fn path_lookup(task: &Arc<Task>, base: Option<&Path>, name: &[u8], flags: Lo
         };
     }
     let mut nd = Nameidata::new(task, base, name, flags)?;
+    if let Some(cred) = cred {
+        nd.cred = cred.clone();
+    }
     let mut names = Names::new(name);
     loop {
         let (kind, range) = nd.link_path_walk(&mut names)?;

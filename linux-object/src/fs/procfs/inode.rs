@@ -120,12 +120,8 @@ impl ProcInode {
         let pid = self.fs.pid_ns.find(PidNr(nr)).ok_or(err!(ENOENT))?;
         let task = pid.task().ok_or(err!(ENOENT))?;
         if let Some(viewer) = self.fs.current() {
-            ensure!(
-                self.fs.options().hide_pid != HidePid::Ptraceable
-                    || self.fs.may_see(&viewer, &task, HidePid::NoAccess),
-                ENOENT,
-                "proc: hidepid=ptraceable"
-            );
+            let visible = self.fs.may_see(&viewer, &task, HidePid::Invisible);
+            ensure!(visible, ENOENT, "proc: hidepid");
         }
         Ok(ProcInode::new(&self.fs, Node::Pid(PidNode::process(pid))))
     }

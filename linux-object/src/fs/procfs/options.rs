@@ -94,3 +94,34 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kobject::KoidTable;
+    use crate::namespace::NsRegistry;
+
+    #[test]
+    fn options_as_mount_gives_them() {
+        let registry = NsRegistry::new(Arc::new(KoidTable::new()));
+        let user_ns = UserNamespace::initial(&registry, 100);
+        let parse = |text: &str| Options::default().parse(text.as_bytes(), &user_ns).ok();
+        assert_eq!(parse(""), Some(Options::default()));
+        let options = parse("hidepid=ptraceable,gid=5,subset=pid").unwrap();
+        assert_eq!(
+            (options.hide_pid, options.gid, options.pid_only),
+            (HidePid::Ptraceable, Kgid(5), true)
+        );
+        assert_eq!(parse("hidepid=2").unwrap().hide_pid, HidePid::Invisible);
+        for wrong in [
+            "hidepid=3",
+            "hidepid",
+            "gid=x",
+            "subset=net",
+            "nonsense",
+            "size=1",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -184,8 +184,29 @@ impl TmpInode {
         }
     }
 
-    fn link_count(inode: &Arc<dyn INode>) -> Result<Arc<TmpInode>> {
-        // Inodes come back from the VFS as trait objects; only our own pass.
+    /// Writes while other writers are kept out.
+    fn write_locked(&self, offset: u64, from: &mut dyn IoSrc) -> Result<usize> {
+        let cache = self.cache()?;
+        let seals = cache.seals();
+        if !seals.is_empty() {
+            let end = offset.saturating_add(from.remaining() as u64);
+            ensure!(
+                !seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE)
+                    && !(seals.contains(Seals::GROW) && end > cache.size()),
+                EPERM,
+                "sealed against writes"
+            );
+        }
+        let written = cache.write_at(offset, from)?;
+        let now = self.shared.now();
+        let mut attributes = self.attributes.lock();
+        attributes.mtime = now;
+        attributes.ctime = now;
+        Ok(written)
+    }
+
+    /// Inodes come back from the VFS as trait objects; only our own pass.
+    fn own(inode: &Arc<dyn INode>) -> Result<Arc<TmpInode>> {
         let any: Arc<dyn Any + Send + Sync> = inode.clone();
         any.downcast()
             .map_err(|_| err!(EXDEV, "an inode of another file system"))
@@ -307,7 +328,7 @@ impl INode for TmpInode {
         Ok(TmpInode::unlisted(&self.shared, spec)?)
     }
     fn link(&self, name: &[u8], target: &Arc<dyn INode>) -> Result<()> {
-        let target = TmpInode::link_count(target)?;
+        let target = TmpInode::own(target)?;
         // The first name of an O_TMPFILE file costs nothing more.
         let extra = target.attributes.lock().nlink > 0;
         if extra {
@@ -342,7 +363,7 @@ impl INode for TmpInode {
         Ok(())
     }
     fn rename(&self, name: &[u8], to_dir: &Arc<dyn INode>, to_name: &[u8], exchange: bool) -> Result<()> {
-        let to = TmpInode::link_count(to_dir)?;
+        let to = TmpInode::own(to_dir)?;
         let is_dir = |inode: &TmpInode| inode.file_type == FileType::Directory;
         let source = self.entries()?.lock().find(name).cloned().ok_or(err!(ENOENT))?;
         let target = to.entries()?.lock().find(to_name).cloned();
@@ -399,24 +420,13 @@ impl INode for TmpInode {
         self.cache()?.read_at(offset, to)
     }
     fn write_at(&self, offset: u64, from: &mut dyn IoSrc) -> Result<usize> {
-        let cache = self.cache()?;
         let _writers = self.common.dir.lock();
-        let seals = cache.seals();
-        if !seals.is_empty() {
-            let end = offset.saturating_add(from.remaining() as u64);
-            ensure!(
-                !seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE)
-                    && !(seals.contains(Seals::GROW) && end > cache.size()),
-                EPERM,
-                "sealed against writes"
-            );
-        }
-        let written = cache.write_at(offset, from)?;
-        let now = self.shared.now();
-        let mut attributes = self.attributes.lock();
-        attributes.mtime = now;
-        attributes.ctime = now;
-        Ok(written)
+        self.write_locked(offset, from)
+    }
+    fn append(&self, from: &mut dyn IoSrc) -> Result<(u64, usize)> {
+        let _writers = self.common.dir.lock();
+        let end = self.cache()?.size();
+        Ok((end, self.write_locked(end, from)?))
     }
     fn page_cache(&self) -> Option<Arc<PageCache>> {
         self.cache().ok().cloned()

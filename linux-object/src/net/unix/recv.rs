@@ -8,7 +8,7 @@ use super::{Phase, Shutdown, UnixSocket, UnixState, UnixTable, addr, wake_waitin
 use crate::error::Result;
 use crate::fs::OpenFile;
 use crate::ids::{Kgid, Kuid};
-use crate::net::{MsgFlags, RecvMsg, ScmCreds};
+use crate::net::{MsgFlags, RecvMsg, ScmCreds, SockAddr};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -132,6 +132,7 @@ impl UnixSocket {
         // What is used up is dropped when the lock is not held any more.
         let mut used: Vec<Packet> = Vec::new();
         let mut passed: Option<Rights> = None;
+        let mut sender = None;
         let mut state = self.state.lock();
         ensure!(
             matches!(state.phase, Phase::Connected | Phase::Dead),
@@ -162,8 +163,8 @@ impl UnixSocket {
                 Err(error) => break Err(error),
             };
             done += moved;
-            if at == 0 && msg.addr.is_none() {
-                // A stream tells the name of the other end only where it has one.
+            if sender.is_none() {
+                sender = Some(packet.sender.clone());
             }
             let had_rights = packet.rights.is_some();
             let leftover = packet.hand_files(msg);
@@ -192,6 +193,7 @@ impl UnixSocket {
         drop(used);
         drop(passed);
         if done > 0 {
+            msg.addr = sender.and_then(|sender| sender.shown_name());
             return Ok(done);
         }
         result?;
@@ -251,15 +253,18 @@ impl UnixSocket {
         drop(leftover);
         drop(used);
         wake_waiting(waiting);
-        let addr = sender.state.lock().addr.clone();
-        if let Some(addr) = addr {
-            msg.addr = Some(addr::sockaddr(Some(&addr)));
-        }
+        msg.addr = sender.shown_name();
         Ok(if msg.flags.contains(MsgFlags::TRUNC) {
             len
         } else {
             moved
         })
+    }
+
+    /// Its name for a receiver, if it has one.
+    fn shown_name(&self) -> Option<SockAddr> {
+        let addr = self.state.lock().addr.clone()?;
+        Some(addr::sockaddr(Some(&addr)))
     }
 
     /// The files in the receive queue and in those of connections that wait, for the garbage collector.

@@ -382,6 +382,11 @@ fn complete(state: &mut SigState, task: &Arc<Task>, to_group: bool, signal: Sign
 }
 
 impl ThreadGroup {
+    /// Throws away what is pending of a signal, for the process and all its threads.
+    pub fn discard_pending(&self, signal: Signal) {
+        let mut state = self.signal.lock();
+        flush_group(&mut state, self, signal.set());
+    }
     /// Throws the shared pending signals away; the caller drops them without locks.
     #[must_use]
     pub(in crate::task) fn flush_shared(&self, state: &mut SigState) -> VecDeque<Queued> {

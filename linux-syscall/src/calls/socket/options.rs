@@ -1,0 +1,59 @@
+//! `setsockopt(2)` and `getsockopt(2)`.
+
+use linux_object::ensure;
+use linux_object::error::Result;
+use linux_object::ids::Fd;
+use linux_object::net::{SOL_SOCKET, socket_of, sol_socket};
+
+use super::socket_file;
+use crate::context::Cx;
+use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
+
+/// No option is longer.
+const OPTION_MAX: usize = 4096;
+
+/// `setsockopt(2)`.
+pub fn setsockopt(
+    cx: &mut Cx<'_>,
+    sockfd: Fd,
+    level: i32,
+    optname: i32,
+    optval: UserInPtr<u8>,
+    optlen: u32,
+) -> Result<usize> {
+    ensure!(optlen as i32 >= 0, EINVAL, "a negative length");
+    let file = socket_file(cx, sockfd)?;
+    let socket = &**socket_of(&file)?;
+    let value = optval.read_bytes(cx, (optlen as usize).min(OPTION_MAX))?;
+    if level == SOL_SOCKET {
+        sol_socket::set(socket, cx.task, optname, &value)?;
+    } else {
+        socket.set_option(cx.task, level, optname, &value)?;
+    }
+    Ok(0)
+}
+
+/// `getsockopt(2)`.
+pub fn getsockopt(
+    cx: &mut Cx<'_>,
+    sockfd: Fd,
+    level: i32,
+    optname: i32,
+    optval: UserOutPtr<u8>,
+    optlen: UserPtr<u32>,
+) -> Result<usize> {
+    let file = socket_file(cx, sockfd)?;
+    let socket = &**socket_of(&file)?;
+    let room = optlen.read(cx)? as i32;
+    ensure!(room >= 0, EINVAL, "a negative length");
+    let room = room as usize;
+    let value = if level == SOL_SOCKET {
+        sol_socket::get(socket, cx.task, optname, room)?
+    } else {
+        socket.get_option(cx.task, level, optname, room)?
+    };
+    let part = &value[..value.len().min(room)];
+    optval.write_slice(cx, part)?;
+    optlen.write(cx, &(part.len() as u32))?;
+    Ok(0)
+}
