@@ -73,8 +73,9 @@ impl Printer {
         }
         self.end();
         self.last = rip;
-        match symbols::lookup(rip) {
-            Some((name, offset)) => crate::kprintln!("  {rip:016x} {name}+{offset:#x}"),
+        // A call that does not return may be a function's last instruction.
+        match symbols::lookup(rip - 1) {
+            Some((name, offset)) => crate::kprintln!("  {rip:016x} {name}+{:#x}", offset + 1),
             None => crate::kprintln!("  {rip:016x}"),
         }
         true

@@ -213,7 +213,12 @@ pub fn exceptions(hal: &dyn Hal) {
     assert_eq!(program.run(hal), Trap::Exception { vector: 13, error: 0 });
     // There is no 32-bit mode.
     program.regs.rip = CODE + 0x160;
-    assert!(matches!(program.run(hal), Trap::Exception { .. }));
+    let trap = program.run(hal);
+    assert!(
+        matches!(trap, Trap::Exception { .. }),
+        "{trap:?} {:x?}",
+        program.regs
+    );
     program.end(hal);
 }
 

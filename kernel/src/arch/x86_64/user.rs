@@ -66,6 +66,9 @@ pub fn run(regs: &mut UserRegs) -> Trap {
 #[inline(never)]
 fn trapped(vector: u8, error: u64) -> Trap {
     match vector {
+        // User code, but not a user access: QEMU's emulator reads the stack of a far return so, which
+        // SMAP then forbids. Trying again would not help.
+        14 if error & 0b101 == 0b001 => Trap::Exception { vector: 13, error: 0 },
         14 => Trap::PageFault {
             addr: UserAddr(Cr2::read_raw()),
             access: access_of(error),
