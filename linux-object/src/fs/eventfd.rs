@@ -35,7 +35,7 @@ impl EventFd {
         let mut count = self.count.lock();
         *count = count.saturating_add(n);
         drop(count);
-        self.queue.wake(PollEvents::READABLE);
+        self.queue.wake_all(PollEvents::READABLE);
     }
     fn take(&self) -> Result<u64> {
         let mut count = self.count.lock();
@@ -45,7 +45,7 @@ impl EventFd {
         let value = if self.semaphore { 1 } else { *count };
         *count -= value;
         drop(count);
-        self.queue.wake(PollEvents::WRITABLE);
+        self.queue.wake_all(PollEvents::WRITABLE);
         Ok(value)
     }
     fn add(&self, n: u64) -> Result<()> {
@@ -55,7 +55,7 @@ impl EventFd {
         }
         *count += n;
         drop(count);
-        self.queue.wake(PollEvents::READABLE);
+        self.queue.wake_all(PollEvents::READABLE);
         Ok(())
     }
 }

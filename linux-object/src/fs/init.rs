@@ -13,7 +13,8 @@ fn init(kernel: &Arc<Kernel>) -> Result<()> {
     kernel.fs_types.register(Arc::new(TmpFsType("ramfs")))?;
     kernel.fs_types.register(Arc::new(TmpFsType("tmpfs")))?;
     kernel.fs_types.register(Arc::new(devtmpfs::DevTmpFsType))?;
-    mem_dev::init(kernel)
+    mem_dev::init(kernel)?;
+    crate::tty::init(kernel)
 }
 
 /// The first mounts: an empty, immutable root, and over it a tmpfs with the initramfs unpacked into it.

@@ -254,7 +254,7 @@ impl Inotify {
         }
         queue.events.push_back(event);
         drop(queue);
-        self.readers.wake(PollEvents::READABLE);
+        self.readers.wake_all(PollEvents::READABLE);
     }
 
     /// Takes the first event if it fits into `room` bytes. `EINVAL`: it does not.

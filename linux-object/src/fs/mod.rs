@@ -40,6 +40,7 @@ mod super_block;
 pub mod sysfs;
 pub mod tmpfs;
 mod vfs;
+pub mod xattr;
 
 pub use anon::{anon_file, pseudo_file, pseudo_pair};
 pub use atime::{atime_moves, touch_atime};

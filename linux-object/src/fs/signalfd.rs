@@ -36,7 +36,7 @@ struct Relay(Arc<WaitQueue>);
 
 impl Waiter for Relay {
     fn wake(self: Arc<Self>, _: PollEvents) -> bool {
-        self.0.wake(PollEvents::READABLE);
+        self.0.wake_all(PollEvents::READABLE);
         true
     }
 }

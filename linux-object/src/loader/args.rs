@@ -72,7 +72,7 @@ impl ArgStrings {
 /// Whether strings of `len` bytes and `count` pointers fit a new stack (Linux's `bprm_stack_limits`).
 /// `E2BIG`.
 pub fn check_size(limit_stack: u64, count: u64, len: u64) -> Result<()> {
-    let limit = (limit_stack / 4).min(MOST).max(ARG_MAX);
+    let limit = (limit_stack / 4).clamp(ARG_MAX, MOST);
     let pointers = count.saturating_mul(8);
     ensure!(
         limit > pointers && len <= limit - pointers,

@@ -216,7 +216,7 @@ impl Image {
                 },
             )?;
             anonymous = page_up(file_end);
-            if mem_end > file_end && prot.contains(Prot::WRITE) && file_end % PAGE != 0 {
+            if mem_end > file_end && prot.contains(Prot::WRITE) && !file_end.is_multiple_of(PAGE) {
                 mm.clear_remote(file_end, anonymous - file_end)?;
             }
         }

@@ -97,7 +97,7 @@ impl Strings {
         let used = auxv::used(&entries);
         let words = 1 + argv.count() + 1 + envp.count() + 1;
         let len = (words + 2 * used) as u64 * 8;
-        let sp = (info.random & !0xf) - len & !0xf;
+        let sp = ((info.random & !0xf) - len) & !0xf;
         ensure!(sp > self.bottom, E2BIG, "no room for the tables");
         let mut table: Vec<u8> = Vec::new();
         ensure!(
@@ -136,4 +136,4 @@ impl Strings {
     }
 }
 
-const _: () = assert!(STACK_EXPAND % PAGE_SIZE as u64 == 0);
+const _: () = assert!(STACK_EXPAND.is_multiple_of(PAGE_SIZE as u64));

@@ -9,7 +9,6 @@ use crate::cred::Cred;
 use crate::error::{Errno, Result};
 use crate::fs::io::{IoDst, KernelSrc};
 use crate::fs::{FileType, INode, InodeCommon, Metadata, OpenFile, OpenFlags, pseudo_file};
-use crate::hal::Frames;
 use crate::ids::{PAGE_SIZE, UserAddr};
 use crate::kernel::{BootInfo, Kernel};
 use crate::mm::testing::{Limits, TestHal, machine};

@@ -14,13 +14,22 @@ use crate::cmdline::Cmdline;
 use crate::error::Result;
 use crate::hal::Hal;
 use crate::ids::{Frame, PAGE_SIZE};
+use crate::kernel::Kernel;
 use crate::mm::{FrameSet, Mm, MmQuota, Prot, VVAR};
-use crate::namespace::TimeOffsets;
+use crate::namespace::{TimeNamespace, TimeOffsets};
 use crate::sync::{SpinLock, class};
 use crate::time::{Timekeeper, VdsoData};
 
 /// The shared object.
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vdso.so"));
+
+/// Gives an address space the clocks of a time namespace (Linux's `vdso_join_timens`). `ENOMEM`.
+pub fn join_time_ns(kernel: &Kernel, mm: &Mm, ns: &TimeNamespace) -> Result<()> {
+    match &kernel.vdso {
+        Some(vdso) => mm.set_vvar(vdso.vvar_for(&ns.offsets())?),
+        None => Ok(()),
+    }
+}
 
 /// The vDSO of one kernel.
 pub struct Vdso {

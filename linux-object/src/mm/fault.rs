@@ -85,7 +85,7 @@ impl MmState {
         }
         let Some(file) = &vma.file else {
             if !write {
-                let flags = PageFlags::SPECIAL | PageFlags::ACCESSED | prot - PageFlags::WRITE;
+                let flags = PageFlags::SPECIAL | PageFlags::ACCESSED | (prot - PageFlags::WRITE);
                 let frame = core.frames().zero_page();
                 return core.set(page, Pte { frame, flags });
             }
@@ -143,7 +143,7 @@ impl MmState {
             let flags = prot | own;
             return core.set(page, Pte { frame: copy?, flags });
         }
-        let flags = prot - PageFlags::WRITE | PageFlags::ACCESSED;
+        let flags = (prot - PageFlags::WRITE) | PageFlags::ACCESSED;
         core.set(page, Pte { frame, flags })?;
         // Neighbours in the cache come along.
         let first = (at & !((FAULT_AROUND << PAGE_SHIFT) - 1)).max(vma.start);

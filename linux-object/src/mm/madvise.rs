@@ -217,8 +217,8 @@ fn new_flags(vma: &Vma, advice: Advice) -> Result<VmFlags> {
     let readahead = VmFlags::SEQ_READ | VmFlags::RAND_READ;
     Ok(match advice {
         Advice::Normal => flags - readahead,
-        Advice::Sequential => flags - readahead | VmFlags::SEQ_READ,
-        Advice::Random => flags - readahead | VmFlags::RAND_READ,
+        Advice::Sequential => (flags - readahead) | VmFlags::SEQ_READ,
+        Advice::Random => (flags - readahead) | VmFlags::RAND_READ,
         Advice::DontFork => flags | VmFlags::DONTCOPY,
         Advice::DoFork => flags - VmFlags::DONTCOPY,
         Advice::DontDump => flags | VmFlags::DONTDUMP,
@@ -237,9 +237,9 @@ fn new_flags(vma: &Vma, advice: Advice) -> Result<VmFlags> {
         Advice::KeepOnFork => flags - VmFlags::WIPEONFORK,
         Advice::HugePage => {
             ensure!(!special, EINVAL, "MADV_HUGEPAGE of a special mapping");
-            flags - VmFlags::NOHUGEPAGE | VmFlags::HUGEPAGE
+            (flags - VmFlags::NOHUGEPAGE) | VmFlags::HUGEPAGE
         }
-        Advice::NoHugePage => flags - VmFlags::HUGEPAGE | VmFlags::NOHUGEPAGE,
+        Advice::NoHugePage => (flags - VmFlags::HUGEPAGE) | VmFlags::NOHUGEPAGE,
         _ => flags,
     })
 }

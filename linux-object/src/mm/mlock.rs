@@ -88,7 +88,7 @@ impl Mm {
             Ok(if special {
                 vma.flags
             } else {
-                vma.flags - LOCKED | set
+                (vma.flags - LOCKED) | set
             })
         });
         let result = match changed {
@@ -134,7 +134,7 @@ impl Mm {
                 Ok(if special {
                     vma.flags
                 } else {
-                    vma.flags - LOCKED | set
+                    (vma.flags - LOCKED) | set
                 })
             });
             if changed.is_ok() {

@@ -237,7 +237,8 @@ impl Mm {
                 let mode = opened.flags();
                 match kind {
                     1 | 3 => {
-                        const LEGACY: u32 = 0x0fffff | 0x4000000;
+                        // LEGACY_MAP_MASK: what MAP_SHARED never complained about.
+                        const LEGACY: u32 = 0x7_f973 | 31 << 26;
                         ensure!(
                             kind == 1 || flags.bits() & !(LEGACY | 3) == 0,
                             EOPNOTSUPP,

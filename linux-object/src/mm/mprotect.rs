@@ -90,7 +90,7 @@ impl MmState {
             }
             let old = vma.flags;
             let part = at..vma.end.min(range.end);
-            let mut new = old - VmFlags::ACCESS | access(old);
+            let mut new = (old - VmFlags::ACCESS) | access(old);
             let may = VmFlags::from_bits_retain(new.bits() >> 4) & VmFlags::ACCESS;
             if !may.contains(new & VmFlags::ACCESS) {
                 break Err(crate::err!(EACCES, "mprotect: more than the mapping allows"));
@@ -134,7 +134,7 @@ impl MmState {
         let access = PageFlags::READ | PageFlags::WRITE | PageFlags::EXEC;
         let mut less = false;
         core.space.update(user_range(range), &mut |_, pte| {
-            let mut new = pte.flags - access | prot;
+            let mut new = (pte.flags - access) | prot;
             // A page that is not the process's alone is copied at the next write.
             let own = pte.flags.contains(PageFlags::ANON)
                 && (pte.flags.contains(PageFlags::WRITE) || core.frames().frame_refs(pte.frame) == 1);

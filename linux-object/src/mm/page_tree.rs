@@ -6,12 +6,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::ensure;
 use crate::error::Result;
 use crate::ids::Frame;
-use crate::{ensure, err};
 
 const LEAF: u64 = 32;
 /// No machine has this frame.
@@ -44,18 +45,20 @@ impl PageTree {
 
     /// Puts a frame at `index`, where none is.
     pub fn insert(&mut self, index: u64, frame: Frame) -> Result<()> {
-        if !self.leaves.contains_key(&(index / LEAF)) {
-            let mut slots = Vec::new();
-            ensure!(
-                slots.try_reserve_exact(LEAF as usize).is_ok(),
-                ENOMEM,
-                "no memory for the index of a file's pages"
-            );
-            slots.resize(LEAF as usize, NONE);
-            let slots = slots.into_boxed_slice();
-            self.leaves.insert(index / LEAF, Leaf { used: 0, slots });
-        }
-        let leaf = self.leaves.get_mut(&(index / LEAF)).ok_or(err!(ENOMEM))?;
+        let leaf = match self.leaves.entry(index / LEAF) {
+            Entry::Occupied(leaf) => leaf.into_mut(),
+            Entry::Vacant(place) => {
+                let mut slots = Vec::new();
+                ensure!(
+                    slots.try_reserve_exact(LEAF as usize).is_ok(),
+                    ENOMEM,
+                    "no memory for the index of a file's pages"
+                );
+                slots.resize(LEAF as usize, NONE);
+                let slots = slots.into_boxed_slice();
+                place.insert(Leaf { used: 0, slots })
+            }
+        };
         let slot = &mut leaf.slots[(index % LEAF) as usize];
         debug_assert_eq!(*slot, NONE);
         *slot = frame.0;

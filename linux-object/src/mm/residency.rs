@@ -7,7 +7,7 @@ use super::addr_space::Mm;
 use super::mmap::{is_aligned, page_align};
 use super::{VmFile, VmFlags};
 use crate::error::Result;
-use crate::ids::{PAGE_SHIFT, PAGE_SIZE, UserAddr};
+use crate::ids::{PAGE_SHIFT, UserAddr};
 use crate::{bail, ensure};
 
 const MS_ASYNC: u32 = 1;
@@ -95,6 +95,3 @@ impl Mm {
         Ok(())
     }
 }
-
-/// Pages of one call of [`Mm::mincore`].
-pub const MINCORE_CHUNK: usize = PAGE_SIZE / 8;

@@ -195,7 +195,9 @@ fn step(random: &mut Random, hal: &TestHal, processes: &mut Vec<(Arc<Mm>, Proces
         3 | 4 => {
             let (mm, model) = &mut processes[n];
             mm.munmap(at, len).unwrap();
-            addrs.iter().for_each(|addr| drop(model.pages.remove(addr)));
+            addrs.iter().for_each(|addr| {
+                model.pages.remove(addr);
+            });
         }
         5 | 6 => {
             let (mm, model) = &mut processes[n];
@@ -302,7 +304,7 @@ fn step(random: &mut Random, hal: &TestHal, processes: &mut Vec<(Arc<Mm>, Proces
             let (mm, _) = &processes[n];
             let data = [value; 3];
             let _ = mm.futex_key(UserAddr(at));
-            let writable = processes[n].1.pages.get(&at).map(|page| page.clone());
+            let writable = processes[n].1.pages.get(&at).cloned();
             let written = mm.write_remote(UserAddr(at), &data);
             match writable {
                 None => assert!(written.is_err()),
@@ -604,7 +606,7 @@ fn page_cache_is_a_sparse_file() {
             }
             4 => {
                 cache
-                    .allocate(at as u64..(at + len) as u64, len % 2 == 0)
+                    .allocate(at as u64..(at + len) as u64, len.is_multiple_of(2))
                     .unwrap();
                 if len % 2 == 1 {
                     model.resize(model.len().max(at + len), 0);

@@ -287,7 +287,7 @@ impl Vma {
     }
     /// The part from `at` on of this area, which then ends there.
     pub(super) fn tail(&self, at: u64) -> Vma {
-        debug_assert!(self.start < at && at < self.end && at % PAGE_SIZE as u64 == 0);
+        debug_assert!(self.start < at && at < self.end && at.is_multiple_of(PAGE_SIZE as u64));
         Vma {
             start: at,
             pgoff: self.index_of(at),

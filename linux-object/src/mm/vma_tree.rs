@@ -89,10 +89,6 @@ impl VmaTree {
         (vma.start, vma.end) = (start, end);
     }
 
-    pub fn first(&self) -> Option<Pos> {
-        (!self.leaves.is_empty()).then_some(Pos { leaf: 0, at: 0 })
-    }
-
     pub fn last(&self) -> Option<Pos> {
         let leaf = self.leaves.len().checked_sub(1)?;
         let at = self.leaves[leaf].areas.len() - 1;

@@ -183,7 +183,14 @@ impl NsProxy {
 impl Task {
     /// Installs other namespaces (Linux's `switch_task_namespaces`).
     pub fn switch_task_namespaces(&self, new: Option<Arc<NsProxy>>) {
+        let time_ns = new.as_ref().map(|new| new.time_ns.clone());
         let old = core::mem::replace(&mut self.parts.lock().nsproxy, new);
+        if let (Some(old), Some(time_ns), Some(mm)) = (&old, time_ns, self.try_mm())
+            && !Arc::ptr_eq(&old.time_ns, &time_ns)
+            && crate::loader::vdso::join_time_ns(self.kernel(), &mm, &time_ns).is_err()
+        {
+            log::error!("no memory for the clock offsets of a time namespace");
+        }
         drop(old);
     }
     /// The namespace that `/proc/PID/ns/NAME` leads to; `None` once the task has exited.

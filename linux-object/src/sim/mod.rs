@@ -11,6 +11,8 @@ mod lockdep;
 mod machine;
 mod memory;
 mod random;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 pub use machine::{Machine, Outcome};

@@ -89,6 +89,25 @@ impl WaitQueue {
         self.wake_nr(events, usize::MAX);
     }
 
+    /// Tells one exclusive waiter and nobody else: the one that was told before left something.
+    pub fn wake_next(&self, events: PollEvents) {
+        if self.is_empty() {
+            return;
+        }
+        let told: SmallVec<[WaitEntry; 4]> = {
+            let entries = self.entries.lock();
+            let interested = entries
+                .iter()
+                .filter(|entry| entry.exclusive && entry.events.intersects(events));
+            interested.cloned().collect()
+        };
+        for entry in told {
+            if entry.waiter.wake(events) {
+                break;
+            }
+        }
+    }
+
     /// Tells the interested waiters, at most `nr_exclusive` of the exclusive ones.
     pub fn wake_nr(&self, events: PollEvents, mut nr_exclusive: usize) {
         core::sync::atomic::fence(Ordering::SeqCst);

@@ -260,6 +260,12 @@ pub fn prepare(
     let nsproxy = parent
         .nsproxy()
         .copy_namespaces(parent, flags, &cred, shares.fs.as_deref())?;
+    if let Some(mm) = &mm
+        && !flags.contains(CloneFlags::VM)
+        && !Arc::ptr_eq(&parent.nsproxy().time_ns, &nsproxy.time_ns)
+    {
+        crate::loader::vdso::join_time_ns(kernel, mm, &nsproxy.time_ns)?;
+    }
     ensure!(
         !flags.contains(CloneFlags::SETTLS) || args.tls < USER_END,
         EPERM,

@@ -32,7 +32,7 @@ struct InterByte(Arc<Tty>);
 
 impl TimerCallback for InterByte {
     fn fire(self: Arc<Self>, _: Ktime) {
-        self.0.queue.wake(PollEvents::READABLE);
+        self.0.queue.wake_all(PollEvents::READABLE);
     }
 }
 

@@ -209,10 +209,10 @@ impl Tty {
             job::signal_pgrp(&pgrp, signal);
         }
         if !after.wake.is_empty() {
-            self.queue.wake(after.wake);
+            self.queue.wake_all(after.wake);
         }
         if !after.wake_master.is_empty() {
-            self.master_queue.wake(after.wake_master);
+            self.master_queue.wake_all(after.wake_master);
         }
     }
 

@@ -26,7 +26,7 @@ pub fn mmap(
     offset: u64,
 ) -> Result<usize> {
     ensure!(
-        offset % PAGE_SIZE as u64 == 0,
+        offset.is_multiple_of(PAGE_SIZE as u64),
         EINVAL,
         "mmap: offset is not page-aligned"
     );
@@ -89,7 +89,7 @@ pub fn msync(cx: &mut Cx<'_>, addr: UserAddr, length: usize, flags: u32) -> Resu
 /// `mincore(2)`.
 pub fn mincore(cx: &mut Cx<'_>, addr: UserAddr, length: usize, vec: UserOutPtr<u8>) -> Result<usize> {
     ensure!(
-        addr.0 % PAGE_SIZE as u64 == 0,
+        addr.0.is_multiple_of(PAGE_SIZE as u64),
         EINVAL,
         "mincore: address is not page-aligned"
     );

@@ -30,7 +30,7 @@ mod topology;
 mod umount;
 
 pub(crate) use namespace::{copy_namespace, drop_namespace};
-pub use ops::{do_mount, init_tree};
+pub use ops::{check_may_mount, do_mount, init_tree};
 pub use propagation::{GroupId, Propagation};
 pub use show::{show_mountinfo, show_mounts, show_mountstats};
 pub use topology::{CopyFlags, MountTopology, UmountHow};
@@ -139,6 +139,13 @@ impl Mount {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
                 Some(old & !mask.bits() | value.bits() & mask.bits())
             });
+    }
+    /// It was used: the next `MNT_EXPIRE` marks it anew.
+    #[inline]
+    pub fn clear_expiry_mark(&self) {
+        if self.flags().contains(MountFlags::EXPIRY_MARK) {
+            self.set_flags(MountFlags::EXPIRY_MARK, MountFlags::empty());
+        }
     }
     /// The mount it stands on; `None` for a root.
     pub fn parent(&self) -> Option<Arc<Mount>> {

@@ -65,6 +65,11 @@ pub(super) fn may_mount(task: &Arc<Task>) -> Result<Arc<MountNamespace>> {
     Ok(ns)
 }
 
+/// `EPERM` unless the caller may change its mount namespace.
+pub fn check_may_mount(task: &Arc<Task>) -> Result<()> {
+    may_mount(task).map(drop)
+}
+
 /// The caller's mount namespace.
 pub(super) fn current_ns(task: &Arc<Task>) -> Result<Arc<MountNamespace>> {
     match &task.parts.lock().nsproxy {

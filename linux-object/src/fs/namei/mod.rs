@@ -37,8 +37,8 @@ bitflags::bitflags! {
         const DIRECTORY = 1 << 1;
         /// An empty path names the base itself (`AT_EMPTY_PATH`).
         const EMPTY = 1 << 2;
-        /// What is mounted at the end is not entered (`umount2` of a mountpoint does enter).
-        const NO_AUTOMOUNT = 1 << 3;
+        /// Passing a mount does not clear its mark of `MNT_EXPIRE`.
+        const KEEP_EXPIRY = 1 << 4;
         /// `RESOLVE_NO_XDEV`.
         const NO_XDEV = 1 << 8;
         /// `RESOLVE_NO_MAGICLINKS`.

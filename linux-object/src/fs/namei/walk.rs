@@ -271,6 +271,9 @@ impl<'t> Nameidata<'t> {
                 EXDEV,
                 "RESOLVE_NO_XDEV and a mountpoint"
             );
+            if !self.flags.contains(LookupFlags::KEEP_EXPIRY) {
+                mount.clear_expiry_mark();
+            }
             found = Some(Path::root_of(&mount));
         }
         Ok(found)

@@ -60,6 +60,46 @@ impl PipeBatch {
         self.bufs.drain(..self.at).for_each(drop);
         core::mem::take(&mut self.bufs)
     }
+    /// Copies bytes out that stay in it; returns how many.
+    pub fn peek(&self, buf: &mut [u8]) -> usize {
+        let mut done = 0;
+        for front in self.bufs.iter().skip(self.at) {
+            let n = (front.len as usize).min(buf.len() - done);
+            let part = &mut buf[done..][..n];
+            self.hal.read_frame(front.frame, front.offset as usize, part);
+            done += n;
+        }
+        done
+    }
+    /// Drops bytes at the front.
+    pub fn skip(&mut self, mut count: usize) {
+        while count > 0
+            && let Some(front) = self.bufs.get(self.at)
+        {
+            let n = count.min(front.len as usize);
+            self.advance(n);
+            count -= n;
+        }
+    }
+    /// Moves bytes to the end of another batch as far as that has room, pages by reference; returns
+    /// how many.
+    pub fn move_to(&mut self, to: &mut PipeBatch) -> Result<usize> {
+        let mut done = 0;
+        while let Some(front) = self.bufs.get(self.at) {
+            let (frame, offset, len) = (front.frame, front.offset as usize, front.len as usize);
+            let hal = self.hal.clone();
+            match to.put_frame(&*hal, frame, offset, len) {
+                Ok(0) => break,
+                Ok(moved) => {
+                    self.advance(moved);
+                    done += moved;
+                }
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
     fn reserve(&mut self) -> Result<()> {
         if self.bufs.try_reserve(1).is_err() {
             bail!(ENOMEM, "no memory for spliced pages");

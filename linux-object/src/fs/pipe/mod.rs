@@ -16,6 +16,8 @@ mod batch;
 mod end;
 mod limits;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use batch::PipeBatch;
 pub use end::{PipeEnd, fifo_open, fifo_slot, make_pipe, pipe_of};
@@ -82,9 +84,13 @@ impl Pipe {
         let was_full = state.is_full();
         let done = state.read(&*self.hal, to);
         let wake = was_full && !state.is_full();
+        let left = !state.bufs.is_empty();
         drop(state);
         if wake {
             self.queue.wake(PollEvents::WRITABLE);
+        }
+        if left {
+            self.queue.wake_next(PollEvents::READABLE);
         }
         done
     }
@@ -100,9 +106,13 @@ impl Pipe {
             bail!(EPIPE, "the pipe has no reader");
         }
         let done = state.write(&*self.hal, from, packets);
+        let room = !state.is_full();
         drop(state);
         if matches!(done, Ok(n) if n > 0) {
             self.queue.wake(PollEvents::READABLE);
+            if room {
+                self.queue.wake_next(PollEvents::WRITABLE);
+            }
         }
         done
     }

@@ -164,7 +164,7 @@ impl UnixSocket {
     fn sent_less(&self, size: usize) {
         self.sent.fetch_sub(size, Ordering::SeqCst);
         if self.writable() {
-            self.queue.wake(PollEvents::WRITABLE);
+            self.queue.wake_all(PollEvents::WRITABLE);
         }
     }
 
@@ -179,7 +179,7 @@ impl UnixSocket {
 /// Tells those who waited for room to try again. No lock is held.
 fn wake_waiting(waiting: Vec<Weak<UnixSocket>>) {
     for socket in waiting.iter().filter_map(Weak::upgrade) {
-        socket.queue.wake(PollEvents::WRITABLE);
+        socket.queue.wake_all(PollEvents::WRITABLE);
     }
 }
 

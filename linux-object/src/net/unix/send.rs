@@ -64,7 +64,7 @@ impl UnixSocket {
             }
         }
         if sent > 0 {
-            peer.queue.wake(PollEvents::READABLE);
+            peer.queue.wake_all(PollEvents::READABLE);
             return Ok(sent);
         }
         if let Some(rights) = rights {
