@@ -51,7 +51,7 @@ type Update<'a> = &'a mut dyn FnMut(UserAddr, Pte) -> Option<PageFlags>;
 impl PageTables {
     /// An empty address space.
     pub fn new() -> Result<PageTables> {
-        let root = Table::new()?;
+        let root = Table::make()?;
         kernel_map::copy_kernel_half(root);
         Ok(PageTables {
             root,
@@ -97,7 +97,7 @@ impl PageTables {
             let slot = table.slot(index(at, level));
             let next = match slot.load(Relaxed) {
                 0 => {
-                    let new = Table::new()?;
+                    let new = Table::make()?;
                     self.tables.fetch_add(1, Relaxed);
                     table.occupy(index(at, level));
                     // The table's zeros must be visible before the entry.

@@ -64,7 +64,7 @@ pub fn indices(level: u32, base: u64, range: &Range<u64>) -> (Range<usize>, Rang
 
 impl Table {
     /// An empty table. `ENOMEM`.
-    pub fn new() -> Result<u32> {
+    pub fn make() -> Result<u32> {
         let Some(pfn) = frames::alloc_one(Reserve::Keep) else {
             return Err(err!(ENOMEM, "no frame for a page table"));
         };
