@@ -73,6 +73,13 @@ impl Cpu for Machine {
     fn relax(&self) {
         arch::relax();
     }
+    fn hwcap(&self) -> (u64, u64) {
+        /// `HWCAP2_FSGSBASE` of Linux's `asm/hwcap2.h`.
+        const FSGSBASE: u64 = 1 << 1;
+        let features = raw_cpuid::cpuid!(1).edx;
+        let fsgsbase = arch::features::get().fsgsbase;
+        (features.into(), if fsgsbase { FSGSBASE } else { 0 })
+    }
 }
 
 impl Switch for Machine {
