@@ -63,6 +63,9 @@ impl Cpu for Machine {
     fn idle(&self) {
         interrupts::wait();
     }
+    fn symbol(&self, address: u64) -> Option<(&'static str, u64)> {
+        crate::symbols::lookup(address)
+    }
     fn poll_interrupts(&self) {
         crate::lockdep::assert_none_held("poll_interrupts");
         interrupts::poll();

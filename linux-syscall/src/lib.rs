@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(any(test, feature = "sim"))]
+extern crate std;
 
 pub mod abi;
 pub mod arg;
@@ -18,6 +20,8 @@ pub mod restart;
 pub mod rw;
 pub mod siginfo;
 pub mod signal_frame;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod start;
 pub mod strace;
 pub mod table;

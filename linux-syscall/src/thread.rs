@@ -29,7 +29,7 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
         task,
         regs: &mut regs,
     };
-    strace::follow(task);
+    task.follow_strace();
     calls::clone::schedule_tail(&mut cx);
     loop {
         exit_to_user(&mut cx);

@@ -38,6 +38,8 @@ pub struct InodeCommon {
     flags: AtomicU32,
     /// Above 0: open for writing so many times; below: so many times executed.
     write_count: AtomicI32,
+    /// Open descriptions.
+    pub(super) opens: AtomicU32,
     /// The watches on it.
     pub marks: Marks,
     /// The pipe of a FIFO while it is open.
@@ -60,6 +62,7 @@ impl InodeCommon {
             locks: FileLocks::default(),
             flags: AtomicU32::new(flags.bits()),
             write_count: AtomicI32::new(0),
+            opens: AtomicU32::new(0),
             marks: Marks::default(),
             fifo: fifo_slot(),
             socket: bound_slot(),

@@ -5,6 +5,7 @@ use core::any::Any;
 
 use super::device::{self, CharDevice};
 use super::io::{IoDst, IoSrc};
+use super::kmsg::Kmsg;
 use super::{DevT, FileOps, MapSource, OpenFile, OpenFlags};
 use crate::error::Result;
 use crate::ids::{PAGE_SIZE, UserAddr};
@@ -24,8 +25,9 @@ enum MemDevice {
 struct MemDriver;
 
 impl CharDevice for MemDriver {
-    fn open(&self, _task: &Arc<Task>, dev: DevT, _flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
+    fn open(&self, task: &Arc<Task>, dev: DevT, flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
         Ok(Arc::new(match dev.minor() {
+            11 => return Ok(Kmsg::open(task, flags)?),
             3 => MemDevice::Null,
             5 => MemDevice::Zero,
             7 => MemDevice::Full,
@@ -131,5 +133,5 @@ pub(super) fn init(kernel: &Arc<Kernel>) -> Result<()> {
     ] {
         device::add_node(kernel, name, DevT::new(1, minor), 0o666)?;
     }
-    Ok(())
+    device::add_node(kernel, "kmsg", DevT::new(1, 11), 0o644)
 }

@@ -144,6 +144,18 @@ pub fn name_gone(inode: &dyn INode) {
     }
 }
 
+/// The inode lost a name or a user: if that was the last of both, [`inode_removed`].
+#[inline]
+pub fn inode_released(inode: &dyn INode) {
+    let common = inode.common();
+    if common.marks.mask.load(Ordering::Relaxed) != 0
+        && common.opens.load(Ordering::Acquire) == 0
+        && inode.metadata().nlink == 0
+    {
+        inode_removed(inode);
+    }
+}
+
 /// The file system of the inode was unmounted: `IN_UNMOUNT`, and all its watches end.
 pub fn inode_unmounted(inode: &dyn INode) {
     end_watches(inode, NotifyMask::UNMOUNT);

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::epoll::{self, FileWatches};
-use super::notify::NotifyMask;
+use super::notify::{self, NotifyMask};
 use super::{FileOps, FileTable, FileType, INode, Path};
 use crate::cred::Cred;
 use crate::error::Result;
@@ -96,6 +96,7 @@ impl OpenFile {
         flags: OpenFlags,
         cred: Arc<Cred>,
     ) -> OpenFile {
+        inode.common().opens.fetch_add(1, Ordering::Relaxed);
         OpenFile {
             path,
             inode,
@@ -178,9 +179,19 @@ impl Drop for OpenFile {
         if self.flags().contains(OpenFlags::ASYNC) {
             super::fasync::file_closed(self);
         }
-        if *self.flags.get_mut() & OpenFlags::PATH.bits() != 0 {
-            return;
+        let last = self.inode.common().opens.fetch_sub(1, Ordering::AcqRel) == 1;
+        if *self.flags.get_mut() & OpenFlags::PATH.bits() == 0 {
+            self.release();
         }
+        if last {
+            notify::inode_released(&*self.inode);
+        }
+    }
+}
+
+impl OpenFile {
+    /// What the description held goes (Linux's `__fput`).
+    fn release(&mut self) {
         self.notify(if self.flags().writable() {
             NotifyMask::CLOSE_WRITE
         } else {

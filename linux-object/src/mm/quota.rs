@@ -40,7 +40,7 @@ fn fault(task: &Task, addr: UserAddr, access: Access) -> Result<(), Fault> {
     // The task alone counts its faults.
     let count = &task.acct.min_flt;
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    match task.try_mm() {
+    match task.fault_mm() {
         Some(mm) => mm.handle_fault(task, addr, access),
         None => Err(Fault::Segv(si_code::SEGV_MAPERR)),
     }

@@ -181,7 +181,7 @@ impl Scheduler {
     /// Lets a new task run for the first time.
     pub fn start(&self, task: &Arc<Task>) {
         crate::time::update_tick(task.group());
-        let woken = self.wake_up(task, StateMask::KILLABLE);
+        let woken = self.wake_up(task, StateMask::NEW);
         debug_assert!(woken);
     }
 

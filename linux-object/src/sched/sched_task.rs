@@ -26,6 +26,8 @@ use crate::task::TaskState;
 use crate::time::Ktime;
 
 const STATE: u32 = 0xff;
+/// State of a task that was never started: no signal wakes it.
+const NEW: u32 = 6;
 const ON_RQ: u32 = 1 << 8;
 const ON_CPU: u32 = 1 << 9;
 
@@ -39,6 +41,8 @@ bitflags::bitflags! {
         const KILLABLE = 1 << TaskState::Killable as u32;
         /// Job control.
         const STOPPED = 1 << TaskState::Stopped as u32;
+        /// Not started yet.
+        const NEW = 1 << NEW;
         /// Both kinds of sleep (Linux's `TASK_NORMAL`).
         const NORMAL = Self::INTERRUPTIBLE.bits() | Self::KILLABLE.bits();
     }
@@ -158,7 +162,7 @@ impl SchedTask {
 
     fn with_params(group: Arc<TaskGroup>, params: SchedParams, affinity: CpuMask) -> SchedTask {
         SchedTask {
-            word: AtomicU32::new(TaskState::Killable as u32),
+            word: AtomicU32::new(NEW),
             cpu: AtomicU32::new(0),
             entity: Entity::new(params.weight()),
             params: SpinLock::new(params),
@@ -355,6 +359,7 @@ fn state_of(word: u32) -> TaskState {
         2 => TaskState::Killable,
         3 => TaskState::Stopped,
         4 => TaskState::Zombie,
+        NEW => TaskState::Running,
         _ => TaskState::Dead,
     }
 }

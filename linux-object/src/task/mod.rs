@@ -18,6 +18,7 @@ mod task;
 mod task_set;
 mod thread_group;
 mod thread_info;
+mod trace;
 mod vfork;
 pub mod wait;
 mod wake;

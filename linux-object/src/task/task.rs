@@ -109,6 +109,8 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// `CLONE_CHILD_SETTID`: where the child writes its tid before it runs.
     pub set_child_tid: AtomicU64,
+    /// The same as `parts.mm`, for page faults, which may come with almost any lock held.
+    fault_mm: SpinLock<Option<Arc<Mm>>, class::Leaf>,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
     /// Wait status of this thread, once it has exited.
@@ -142,6 +144,7 @@ pub struct Task {
 impl Task {
     /// A task with these parts; it belongs to nothing yet (see `clone`).
     pub fn new(kernel: &Arc<Kernel>, init: TaskInit) -> Arc<Task> {
+        let fault_mm = SpinLock::new(init.parts.mm.clone());
         Arc::new(Task {
             koid: kernel.koids.allocate(),
             kernel: kernel.clone(),
@@ -165,6 +168,7 @@ impl Task {
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            fault_mm,
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),
             exited: AtomicBool::new(false),
@@ -248,6 +252,17 @@ impl Task {
     pub fn mm(&self) -> Arc<Mm> {
         self.parts.lock().mm.clone().expect("the calling task has an mm")
     }
+    /// Replaces its address space; returns the old one, which the caller drops without locks.
+    pub fn set_mm(&self, mm: Option<Arc<Mm>>) -> Option<Arc<Mm>> {
+        let shown = core::mem::replace(&mut *self.fault_mm.lock(), mm.clone());
+        let old = core::mem::replace(&mut self.parts.lock().mm, mm);
+        drop(shown);
+        old
+    }
+    /// Its address space, if it has one, for the running task itself with any lock held.
+    pub(crate) fn fault_mm(&self) -> Option<Arc<Mm>> {
+        self.fault_mm.lock().clone()
+    }
     /// Its address space, if it has one.
     pub fn try_mm(&self) -> Option<Arc<Mm>> {
         self.parts.lock().mm.clone()
@@ -275,6 +290,7 @@ impl Task {
         let len = name.len().min(15);
         comm[..len].copy_from_slice(&name[..len]);
         self.parts.lock().comm = comm;
+        self.follow_strace();
     }
     /// What it used so far.
     pub fn usage(&self) -> Usage {

@@ -240,7 +240,7 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
     let task = cx.task;
     futex::exit_robust_list(cx);
     release_user_tid(cx);
-    let old = task.parts.lock().mm.replace(loaded.mm.clone());
+    let old = task.set_mm(Some(loaded.mm.clone()));
     cx.hal().activate(Some(loaded.mm.space()));
     if let Some(old) = old {
         let peak = old.rss_peak() * (PAGE_SIZE as u64 / 1024);

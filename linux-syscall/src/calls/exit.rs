@@ -62,7 +62,7 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
 fn exit_mm(cx: &mut Cx<'_>) {
     futex::exit_robust_list(cx);
     release_user_tid(cx);
-    let mm = cx.task.parts.lock().mm.take();
+    let mm = cx.task.set_mm(None);
     cx.kernel.hal.activate(None);
     drop(mm);
     cx.task.complete_vfork();
@@ -80,7 +80,8 @@ pub fn release_user_tid(cx: &mut Cx<'_>) {
         .lock()
         .mm
         .as_ref()
-        .is_some_and(|mm| alloc::sync::Arc::strong_count(mm) > 1);
+        // The task itself holds two references.
+        .is_some_and(|mm| alloc::sync::Arc::strong_count(mm) > 2);
     if shared && UserOutPtr::<i32>::new(at).write(cx, &0).is_ok() {
         futex::wake_user(cx, at, 1);
     }

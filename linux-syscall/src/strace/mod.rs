@@ -5,19 +5,18 @@
 //! the [`Error`](linux_object::error::Error)'s own and never reaches user space. Names and types come
 //! from the table of calls.
 //!
-//! Model: a followed task carries [`ThreadFlags::STRACE`], which [`follow`] sets when the task
+//! Model: a followed task carries `ThreadFlags::STRACE`, which `Task::follow_strace` sets when the task
 //! begins or is given a new name; the system-call path looks at the flag only. Strings are copied
 //! like any other user memory, before the call runs; what a call writes is shown afterwards.
 
 mod symbols;
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt::{self, Write};
 
 use linux_object::error::Result;
 use linux_object::ids::UserAddr;
-use linux_object::task::{Task, ThreadFlags};
+use linux_object::task::Task;
 
 use crate::context::Cx;
 use crate::dispatch::{CallInfo, PointsTo};
@@ -27,24 +26,6 @@ use crate::table::CALLS;
 const SHOWN: usize = 32;
 /// Bytes of a string that are shown.
 const SHOWN_STRING: usize = 128;
-
-/// Sets or clears the task's strace flag by its name and number. Called when a task starts and when
-/// its `comm` changes.
-pub fn follow(task: &Arc<Task>) {
-    let Some(wanted) = task.kernel().cmdline.value("strace") else {
-        return;
-    };
-    let comm = comm(task);
-    let nr = task.pid().global_nr().0;
-    let follows = wanted
-        .split(',')
-        .any(|wanted| wanted == comm || wanted == "*" || wanted.parse() == Ok(nr));
-    if follows {
-        task.set_thread_flags(ThreadFlags::STRACE);
-    } else {
-        task.clear_thread_flags(ThreadFlags::STRACE);
-    }
-}
 
 fn comm(task: &Task) -> String {
     let comm = task.comm();

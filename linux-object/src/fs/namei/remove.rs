@@ -43,6 +43,7 @@ pub fn unlink(task: &Arc<Task>, parent: &Parent) -> Result<()> {
     }
     crate::fs::mount::detach_mounts(task.kernel(), &victim);
     notify::inode_event(&*removed, NotifyMask::ATTRIB);
+    notify::inode_released(&*removed);
     notify::dir_event(&**inode, NotifyMask::DELETE, name, 0, false);
     Ok(())
 }

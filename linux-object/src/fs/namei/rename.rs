@@ -171,7 +171,10 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
     match target {
         Some(target) if exchange => moved(new, old, &*target)?,
         Some(target) if is_dir(&*target) => notify::inode_removed(&*target),
-        Some(target) => notify::inode_event(&*target, NotifyMask::ATTRIB),
+        Some(target) => {
+            notify::inode_event(&*target, NotifyMask::ATTRIB);
+            notify::inode_released(&*target);
+        }
         None => {}
     }
     Ok(())
