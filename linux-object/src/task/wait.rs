@@ -136,7 +136,6 @@ pub fn wait_once(task: &Arc<Task>, target: &WaitTarget, options: WaitOptions) ->
         match child.exit_state() {
             ExitState::Dead => continue,
             ExitState::Zombie => {
-                any = true;
                 if !options.contains(WaitOptions::EXITED) {
                     // Nothing but its end is left to report.
                     continue;

@@ -181,13 +181,11 @@ impl ProcessTimers {
         if timer.expires == 0 || now < timer.expires {
             return false;
         }
-        timer.expires = if timer.interval == 0 {
-            0
-        } else {
-            let missed = (now - timer.expires) / timer.interval + 1;
-            timer
+        timer.expires = match (now - timer.expires).checked_div(timer.interval) {
+            None => 0,
+            Some(missed) => timer
                 .expires
-                .saturating_add(missed.saturating_mul(timer.interval))
+                .saturating_add((missed + 1).saturating_mul(timer.interval)),
         };
         drop(timers);
         self.update_watch();
