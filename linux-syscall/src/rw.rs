@@ -51,7 +51,7 @@ pub fn retry<T>(
             let deadline = ops.io_deadline(file, write, now);
             let waited = wait_until(
                 cx.task,
-                &[WaitOn::events(queue, events).exclusive()],
+                &[WaitOn::events(queue, events)],
                 deadline,
                 WaitKind::Interruptible,
                 || match attempt() {
