@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::alarm::{Alarm, AlarmClock};
-use super::cpu_timer::{CpuTimer, update_tick};
+use super::cpu_timer::{CpuTimer, start_tick};
 use super::posix_timer::PosixTimer;
 use super::timerfd::IntervalSetting;
 use super::{Ktime, TimerCallback};
@@ -158,7 +158,7 @@ impl ProcessTimers {
             interval: new.interval,
         };
         self.update_watch();
-        update_tick(group);
+        start_tick(group);
         old
     }
     /// The setting of one.
@@ -204,7 +204,7 @@ impl ProcessTimers {
     pub fn add_cpu_timer(&self, group: &ThreadGroup, timer: Arc<dyn CpuTimer>) {
         self.cpu_list.lock().push(timer);
         self.update_watch();
-        update_tick(group);
+        start_tick(group);
     }
     pub(super) fn cpu_timers(&self) -> Vec<Arc<dyn CpuTimer>> {
         self.cpu_list.lock().clone()
