@@ -98,6 +98,9 @@ impl Kernel {
         let time = Arc::new(Timekeeper::new(hal.clone()));
         let memory = Memory::new(hal.clone(), sysctl.clone(), time.clone());
         let cmdline = Cmdline::parse(&boot.cmdline);
+        if cmdline.has("norandmaps") {
+            sysctl.randomize_va_space.set(0);
+        }
         let vdso = Vdso::start(&hal, &time, &cmdline);
         Arc::new(Kernel {
             sched: Scheduler::new(hal.clone(), events.clone()),
