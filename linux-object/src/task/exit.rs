@@ -82,12 +82,19 @@ impl Task {
         true
     }
 
-    /// Notes the thread's wait status. Returns whether it was the last thread to live.
+    /// Notes the thread's wait status. Returns whether it was the last thread to live; its status
+    /// is the process's then, unless the process was ended as a whole (Linux's
+    /// `synchronize_group_exit`).
     pub fn leave_group(&self, code: i32) -> bool {
         self.exit_code.store(code, Ordering::Relaxed);
         let mut state = self.group().signal.lock();
         state.nr_live -= 1;
-        state.nr_live == 0
+        let last = state.nr_live == 0;
+        if last && !state.flags.contains(SignalFlags::GROUP_EXIT) {
+            state.flags |= SignalFlags::GROUP_EXIT;
+            state.group_exit_code = code;
+        }
+        last
     }
 
     /// Gives up the calling thread's files, root and namespaces (Linux's `exit_files`, `exit_fs`,
