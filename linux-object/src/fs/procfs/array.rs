@@ -14,6 +14,10 @@ const TICK: u64 = 10_000_000;
 
 /// Letter and name of a state.
 fn state(task: &Task) -> &'static str {
+    if task.has_exited() {
+        // Somebody still knows it, so it is not reaped.
+        return "Z (zombie)";
+    }
     match task.sched.state() {
         TaskState::Running => "R (running)",
         TaskState::Interruptible => "S (sleeping)",
