@@ -8,7 +8,7 @@ use crate::mm::boot_memory::Image;
 use crate::symbols;
 
 /// Frames shown at most.
-const DEPTH: usize = 48;
+const DEPTH: usize = 256;
 
 struct PanicTrap(Cell<Option<(u64, u64)>>);
 
@@ -30,7 +30,7 @@ fn is_text(addr: u64) -> bool {
 /// Follows the frames from `rbp`, reading only what `readable` allows.
 fn walk(mut rbp: u64, readable: impl Fn(usize) -> bool, mut each: impl FnMut(u64) -> bool) {
     for _ in 0..DEPTH {
-        if rbp == 0 || rbp % 8 != 0 || !readable(rbp as usize) || !readable(rbp as usize + 15) {
+        if rbp == 0 || !rbp.is_multiple_of(8) || !readable(rbp as usize) || !readable(rbp as usize + 15) {
             return;
         }
         // SAFETY: two readable words of the kernel's own memory.
@@ -59,20 +59,44 @@ pub fn walk_saved(rsp: usize, stack: Range<usize>, out: &mut [u64]) -> usize {
     found
 }
 
-/// Prints this CPU's stack.
-pub fn print() {
-    let readable = |at: usize| at >= crate::mm::PHYS_OFFSET && kernel_map::is_mapped(at);
-    let show = |rip: u64| {
-        match symbols::lookup(rip) {
-            Some((name, offset)) => crate::kprintln!("  {rip:016x} {name}+{offset:#x}"),
+/// Prints return addresses, equal ones in a row (a recursion) once.
+struct Printer {
+    last: u64,
+    repeated: usize,
+}
+
+impl Printer {
+    fn show(&mut self, rip: u64) -> bool {
+        if rip == self.last {
+            self.repeated += 1;
+            return true;
+        }
+        self.end();
+        self.last = rip;
+        // A call that does not return may be a function's last instruction.
+        match symbols::lookup(rip - 1) {
+            Some((name, offset)) => crate::kprintln!("  {rip:016x} {name}+{:#x}", offset + 1),
             None => crate::kprintln!("  {rip:016x}"),
         }
         true
-    };
+    }
+
+    fn end(&mut self) {
+        if self.repeated > 0 {
+            crate::kprintln!("  … {} times more", self.repeated);
+            self.repeated = 0;
+        }
+    }
+}
+
+/// Prints this CPU's stack.
+pub fn print() {
+    let readable = |at: usize| at >= crate::mm::PHYS_OFFSET && kernel_map::is_mapped(at);
+    let mut printer = Printer { last: 0, repeated: 0 };
     crate::kprintln!("backtrace, CPU {}:", percpu::this().id.get());
     let rbp = match TRAP.0.take() {
         Some((rip, rbp)) => {
-            show(rip);
+            printer.show(rip);
             rbp
         }
         None => {
@@ -82,5 +106,6 @@ pub fn print() {
             rbp
         }
     };
-    walk(rbp, readable, show);
+    walk(rbp, readable, |rip| printer.show(rip));
+    printer.end();
 }

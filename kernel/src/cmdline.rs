@@ -20,8 +20,10 @@ pub struct Options {
     pub on_panic: OnPanic,
     /// `maxcpus=`
     pub max_cpus: usize,
-    /// `quiet`, `loglevel=`: messages less severe than this are not shown on the console.
-    pub log_level: log::LevelFilter,
+    /// `quiet`, `debug`, `loglevel=`: messages whose severity is smaller are shown on the console.
+    pub console_level: u8,
+    /// What is logged at all.
+    pub max_level: log::LevelFilter,
     /// `zcell.selftest`: test the machine layer, print TAP, leave.
     pub selftest: bool,
 }
@@ -29,25 +31,14 @@ pub struct Options {
 static OPTIONS: BootCell<Options> = BootCell::new(Options {
     on_panic: OnPanic::Halt,
     max_cpus: usize::MAX,
-    log_level: log::LevelFilter::Info,
+    console_level: 7,
+    max_level: log::LevelFilter::Info,
     selftest: false,
 });
 
 /// The options in force.
 pub fn options() -> &'static Options {
     OPTIONS.get()
-}
-
-/// Linux's console log level: messages with a *smaller* number are shown; 7 is "debug".
-fn level_filter(level: u32) -> log::LevelFilter {
-    match level {
-        0..=3 => log::LevelFilter::Off,
-        4 => log::LevelFilter::Error,
-        5 | 6 => log::LevelFilter::Warn,
-        7 => log::LevelFilter::Info,
-        8 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    }
 }
 
 /// Parses the command line.
@@ -72,16 +63,15 @@ pub unsafe fn init(cmdline: &str) {
             }
             "maxcpus" => options.max_cpus = value.parse().unwrap_or(usize::MAX).max(1),
             "nosmp" => options.max_cpus = 1,
-            "quiet" => options.log_level = level_filter(4),
-            "debug" => options.log_level = log::LevelFilter::Debug,
-            "loglevel" => {
-                if let Ok(level) = value.parse() {
-                    options.log_level = level_filter(level);
-                }
-            }
+            "quiet" => options.console_level = 4,
+            "debug" => options.console_level = 10,
+            "loglevel" => options.console_level = value.parse().unwrap_or(7),
             "zcell.selftest" => options.selftest = true,
             _ => {}
         }
+    }
+    if options.console_level > 7 {
+        options.max_level = log::LevelFilter::Debug;
     }
     // SAFETY: by the contract of this function.
     unsafe { OPTIONS.set(options) };

@@ -63,12 +63,22 @@ impl Cpu for Machine {
     fn idle(&self) {
         interrupts::wait();
     }
+    fn symbol(&self, address: u64) -> Option<(&'static str, u64)> {
+        crate::symbols::lookup(address)
+    }
     fn poll_interrupts(&self) {
         crate::lockdep::assert_none_held("poll_interrupts");
         interrupts::poll();
     }
     fn relax(&self) {
         arch::relax();
+    }
+    fn hwcap(&self) -> (u64, u64) {
+        /// `HWCAP2_FSGSBASE` of Linux's `asm/hwcap2.h`.
+        const FSGSBASE: u64 = 1 << 1;
+        let features = raw_cpuid::cpuid!(1).edx;
+        let fsgsbase = arch::features::get().fsgsbase;
+        (features.into(), if fsgsbase { FSGSBASE } else { 0 })
     }
 }
 

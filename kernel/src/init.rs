@@ -73,7 +73,7 @@ unsafe fn boot(start_info: u64) -> Booted {
     let data = unsafe { BootData::read(start_info) };
     // SAFETY: nobody has asked yet.
     unsafe { cmdline::init(data.cmdline()) };
-    logger::init(cmdline::options().log_level);
+    logger::init();
     // SAFETY: once, here.
     unsafe { boot_memory::init(&data) };
     lockdep::init();
@@ -87,6 +87,7 @@ unsafe fn boot(start_info: u64) -> Booted {
     unsafe { power::init(info.power_off, info.reset) };
     ioapic::init(&info, uart::ISA_IRQ, interrupts::UART, apic::id());
     smp::start(&info, cmdline::options().max_cpus);
+    percpu::settle();
     boot_memory::free_boot_part();
     let realtime = rtc::seconds(info.rtc_century);
     // SAFETY: the other CPUs wait for `release` and look at no clock.

@@ -10,6 +10,7 @@ use linux_object::error::Result;
 use linux_object::hal::Access;
 use linux_object::ids::UserAddr;
 use linux_object::kernel::{BootInfo, Kernel};
+use linux_object::time::Ktime;
 
 mod arch;
 mod backtrace;
@@ -47,6 +48,9 @@ impl upcall::Upcalls for Events {
     fn user_fault(&self, addr: UserAddr, access: Access, present: bool) -> Result<()> {
         kernel().user_fault(addr, access, present)
     }
+    fn log(&self, at: Ktime, level: u8, text: &[u8]) -> bool {
+        kernel().log.append(at, level, 0, text)
+    }
 }
 
 fn kernel() -> &'static Arc<Kernel> {
@@ -65,7 +69,9 @@ fn run(booted: init::Booted) -> ! {
         cmdline: booted.cmdline.clone(),
     };
     KERNEL.call_once(|| Kernel::new(init::machine(), boot));
+    kernel().log.set_console_level(cmdline::options().console_level);
     upcall::install(&Events);
+    logger::hand_over();
     drivers::uart::enable_input();
     if let Err(error) = linux_syscall::start::start(kernel(), booted.initrd()) {
         panic!("no first process: {error:?}");

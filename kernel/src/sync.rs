@@ -2,8 +2,8 @@
 //!
 //! Model: kernel code takes no interrupts, so a plain spin lock is safe everywhere. While it
 //! spins it serves TLB shootdowns, like every spinning loop of the kernel (see
-//! [`crate::arch::tlb`]). These locks are leaves: nothing else is taken and no library code is
-//! called while one is held.
+//! [`crate::arch::tlb`]). They rank below all of the libraries' locks, and no library code is called
+//! while one is held. Among themselves there is one nesting: a slab's lock, then the buddy system's.
 
 use spin::RelaxStrategy;
 

@@ -3,6 +3,7 @@
 use linux_object::error::Result;
 use linux_object::hal::Access;
 use linux_object::ids::UserAddr;
+use linux_object::time::Ktime;
 
 /// Receiver of the machine's events. All run in thread context with interrupts off.
 pub trait Upcalls: Sync {
@@ -14,6 +15,9 @@ pub trait Upcalls: Sync {
     fn console_input(&self, bytes: &[u8]);
     /// The kernel touched user memory that is not there. On an error the copy fails.
     fn user_fault(&self, addr: UserAddr, access: Access, present: bool) -> Result<()>;
+    /// A kernel message of Linux's severity 0 to 7, for the log that user space can read. Returns
+    /// whether the console should show it.
+    fn log(&self, at: Ktime, level: u8, text: &[u8]) -> bool;
 }
 
 static UPCALLS: spin::Once<&'static dyn Upcalls> = spin::Once::new();

@@ -15,7 +15,7 @@ use linux_object::ids::Frame;
 use linux_object::task::signal::send_to_task;
 use linux_object::task::{Resource, SigInfo, SigInfoFields, Signal, Task, si_code};
 use linux_object::time::Ktime;
-use linux_object::{bail, ensure};
+use linux_object::{bail, ensure, err};
 
 use crate::context::Cx;
 use crate::user_io::UserIo;
@@ -51,7 +51,7 @@ pub fn retry<T>(
             let deadline = ops.io_deadline(file, write, now);
             let waited = wait_until(
                 cx.task,
-                &[WaitOn::events(queue, events).exclusive()],
+                &[WaitOn::events(queue, events)],
                 deadline,
                 WaitKind::Interruptible,
                 || match attempt() {
@@ -190,12 +190,25 @@ pub fn send_sigxfsz(task: &Arc<Task>) {
     let _ = send_to_task(task, info);
 }
 
+/// The error of a write beyond `RLIMIT_FSIZE`; [`signal_fsize`] turns it into the signal as well.
+fn fsize_exceeded() -> Error {
+    err!(EFBIG, "RLIMIT_FSIZE")
+}
+
+/// Sends SIGXFSZ for a write that `RLIMIT_FSIZE` ended, once the position is unlocked.
+pub fn signal_fsize(task: &Arc<Task>, written: Result<usize>) -> Result<usize> {
+    written.inspect_err(|error| {
+        if core::ptr::eq(error.0, fsize_exceeded().0) {
+            send_sigxfsz(task);
+        }
+    })
+}
+
 /// How many of `len` bytes may be written at `offset`: `RLIMIT_FSIZE`, the largest offset.
 fn write_limit(task: &Arc<Task>, offset: u64, len: usize) -> Result<usize> {
     let limit = task.group().rlimit(Resource::FSIZE).cur;
     if offset >= limit {
-        send_sigxfsz(task);
-        bail!(EFBIG, "RLIMIT_FSIZE");
+        return Err(fsize_exceeded());
     }
     ensure!(offset < OFFSET_MAX, EFBIG, "beyond the largest offset");
     let room = limit.min(OFFSET_MAX) - offset;
@@ -248,14 +261,16 @@ pub fn write(
             match at {
                 Some(mut offset) => {
                     check_range(offset, from.len())?;
-                    write_inode(cx.task, file, &mut offset, &mut from, append)?
+                    let written = write_inode(cx.task, file, &mut offset, &mut from, append);
+                    signal_fsize(cx.task, written)?
                 }
                 None => {
                     let mut position = file.position.lock();
                     let mut moved = *position;
                     let written = write_inode(cx.task, file, &mut moved, &mut from, append);
                     *position = moved;
-                    written?
+                    drop(position);
+                    signal_fsize(cx.task, written)?
                 }
             }
         }

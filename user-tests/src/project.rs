@@ -61,16 +61,25 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Build the kernel and leave it at [`image`].
+///
+/// `PROFILE=dev` in the environment gives the kernel that checks lock order.
 pub fn build_image() -> Result<()> {
+    let profile = std::env::var("PROFILE").unwrap_or("release".into());
     run(Command::new("cargo").current_dir(root()).args([
         "build",
         "--quiet",
-        "--release",
+        "--profile",
+        &profile,
         "--package=zcell",
         "--target=x86_64-unknown-none",
     ]))
     .context("the kernel does not build")?;
-    let built = target("x86_64-unknown-none/release/zcell");
-    std::fs::copy(&built, image()).with_context(|| format!("copy {}", built.display()))?;
-    Ok(())
+    let folder = if profile == "dev" { "debug" } else { &profile };
+    let built = target(&format!("x86_64-unknown-none/{folder}/zcell"));
+    // Without debug information, with the names of functions for backtraces.
+    run(Command::new("cargo")
+        .current_dir(root())
+        .args(["run", "--quiet", "--package=ksyms", "--"])
+        .arg(&built)
+        .arg(image()))
 }

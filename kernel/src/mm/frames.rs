@@ -2,7 +2,7 @@
 //!
 //! Model: [`FrameMeta`] describes each frame below the highest usable address. Free memory is
 //! kept in blocks of 2^order frames, aligned to their size, in doubly linked lists through the
-//! metadata (Knuth, TAOCP vol. 1, 2.5). Each CPU keeps up to [`CACHE`] single frames, so that
+//! metadata (Knuth, TAOCP vol. 1, 2.5). Each CPU keeps some single frames, so that
 //! allocating and freeing one takes no lock.
 //!
 //! Invariants:
@@ -41,10 +41,10 @@ pub const NIL: u32 = u32::MAX;
 const ORDERS: usize = 15;
 /// Mark of the head of a free block, in `owner`.
 const FREE: u32 = 0xb0dd_7000;
-/// Frames that a CPU keeps for itself at most.
-const CACHE: usize = 64;
-/// Frames moved between a cache and the buddy system at once.
-const BATCH: usize = 32;
+/// Frames that a CPU keeps for itself at most, on a machine with much memory.
+const CACHE: usize = 512;
+/// What fraction of memory all CPUs together may keep for themselves.
+const CACHE_SHARE: usize = 64;
 
 /// May an allocation use the reserve?
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,8 @@ impl Buddy {
 /// One CPU's free single frames.
 pub struct FrameCache {
     len: Cell<u32>,
+    /// How many it may keep.
+    limit: Cell<u32>,
     frames: [Cell<u32>; CACHE],
 }
 
@@ -165,8 +167,15 @@ impl FrameCache {
     pub const fn new() -> FrameCache {
         FrameCache {
             len: Cell::new(0),
+            limit: Cell::new(32),
             frames: [const { Cell::new(0) }; CACHE],
         }
+    }
+
+    /// Sets the limit for a machine with so many CPUs.
+    pub fn set_limit(&self, cpus: usize) {
+        let share = TOTAL.load(Relaxed) / CACHE_SHARE / cpus;
+        self.limit.set(share.clamp(32, CACHE) as u32);
     }
 
     #[inline(always)]
@@ -187,13 +196,25 @@ impl FrameCache {
             Reserve::Keep => RESERVE.load(Relaxed),
             Reserve::Use => 0,
         };
-        let want = buddy.free.saturating_sub(keep).min(BATCH);
-        for i in 0..want {
-            match buddy.alloc(0) {
-                Some(pfn) => self.frames[i].set(pfn),
-                None => break,
+        let mut want = buddy.free.saturating_sub(keep).min(self.limit.get() as usize / 2);
+        let mut order = ORDERS - 1;
+        while want > 0 {
+            order = order.min(want.ilog2() as usize);
+            let Some(pfn) = buddy.alloc(order) else {
+                // No block of that size is left; there may be smaller ones.
+                if order == 0 {
+                    break;
+                }
+                order -= 1;
+                continue;
+            };
+            let len = self.len.get();
+            // In descending order, so that they are used in ascending order.
+            for i in 0..1u32 << order {
+                self.frames[(len + i) as usize].set(pfn + (1 << order) - 1 - i);
             }
-            self.len.set(i as u32 + 1);
+            self.len.set(len + (1 << order));
+            want -= 1 << order;
         }
         drop(buddy);
         self.pop()
@@ -201,23 +222,30 @@ impl FrameCache {
 
     #[inline]
     fn push(&self, pfn: u32) {
-        let mut len = self.len.get() as usize;
-        if len == CACHE {
-            self.drain(CACHE - BATCH);
-            len = CACHE - BATCH;
+        let mut len = self.len.get();
+        if len >= self.limit.get() {
+            self.drain();
+            len = self.len.get();
         }
-        self.frames[len].set(pfn);
-        self.len.set(len as u32 + 1);
+        self.frames[len as usize].set(pfn);
+        self.len.set(len + 1);
     }
 
+    /// Gives half of the frames back, those that have been here longest.
     #[cold]
     #[inline(never)]
-    fn drain(&self, keep: usize) {
+    fn drain(&self) {
+        let len = self.len.get() as usize;
+        let give = len / 2;
         let mut buddy = BUDDY.lock();
-        for cell in &self.frames[keep..self.len.get() as usize] {
+        for cell in &self.frames[..give] {
             buddy.free(cell.get(), 0);
         }
-        self.len.set(keep as u32);
+        drop(buddy);
+        for i in give..len {
+            self.frames[i - give].set(self.frames[i].get());
+        }
+        self.len.set((len - give) as u32);
     }
 
     /// Frames in the cache, from any CPU (a racy figure).

@@ -16,7 +16,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Distance of stacks.
 const SLOT: usize = 32 * 1024;
 /// Bytes of a stack.
-pub const SIZE: usize = 24 * 1024;
+pub const SIZE: usize = if cfg!(debug_assertions) { 28 } else { 24 } * 1024;
 const PAGES: usize = SIZE / PAGE_SIZE;
 /// Stacks that can exist: more than tasks can.
 const SLOTS: usize = 1 << 16;

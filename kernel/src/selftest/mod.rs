@@ -2,8 +2,10 @@
 //!
 //! Prints TAP on the console and ends with QEMU's debug exit: 0 passed (exit code 1), 1 failed (exit
 //! code 3). A failed assertion is a panic (exit code 255 with `panic=-1`). `zcell.selftest=bench`
-//! prints costs in cycles instead, which are instructions under `-icount shift=0`;
-//! `zcell.selftest=overflow` overflows a kernel stack, which has to end in a panic that says so.
+//! prints costs in cycles instead, which are instructions under `-icount shift=0`. Two end in a panic that
+//! has to say so: `=overflow` overflows a kernel stack, `=panic` panics on the last CPU while the others
+//! hold locks. `=input` shows what comes in on the console until a `q`. Any other value runs the tests
+//! whose name contains it.
 
 mod bench;
 mod jobs;
@@ -21,6 +23,7 @@ use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{Access, AddressSpace, Frames, Hal, PageFlags, Pte};
 use linux_object::ids::UserAddr;
+use linux_object::time::Ktime;
 
 use crate::hal::Machine;
 use crate::sync::Lock;
@@ -65,13 +68,16 @@ const TESTS: &[Test] = &[
     ("crossing shootdowns do not lock up", smp::crossing),
 ];
 
+/// A window of an address space.
+type Lazy = (Arc<dyn AddressSpace>, u64, u64);
+
 /// Counts of upcalls, and what to do about faults under user copies.
 struct Receiver {
     timers: [AtomicUsize; 32],
     kicks: [AtomicUsize; 32],
     faults: AtomicUsize,
     /// Pages in this window of the current space are made on first touch.
-    lazy: Lock<Option<(Arc<dyn AddressSpace>, u64, u64)>>,
+    lazy: Lock<Option<Lazy>>,
 }
 
 static RECEIVER: Receiver = Receiver {
@@ -94,6 +100,10 @@ impl upcall::Upcalls for Receiver {
     }
     fn console_input(&self, bytes: &[u8]) {
         kprintln!("# console input: {bytes:?}");
+        QUIT.fetch_add(usize::from(bytes.contains(&b'q')), Relaxed);
+    }
+    fn log(&self, _: Ktime, _: u8, _: &[u8]) -> bool {
+        true
     }
     fn user_fault(&self, addr: UserAddr, _: Access, _: bool) -> Result<()> {
         self.faults.fetch_add(1, Relaxed);
@@ -122,11 +132,21 @@ pub fn run(booted: &init::Booted) -> ! {
     match mode {
         Some("bench") => bench::run(&*hal),
         Some("overflow") => threads::overflow(&*hal),
+        Some("panic") => smp::panic(&*hal),
+        Some("input") => input(&*hal),
         Some(only) => run_tests(&*hal, only),
         None => run_tests(&*hal, ""),
     }
     drivers::power::debug_exit(0);
     drivers::power::power_off()
+}
+
+static QUIT: AtomicUsize = AtomicUsize::new(0);
+
+fn input(hal: &dyn Hal) {
+    while QUIT.load(Relaxed) == 0 {
+        hal.idle();
+    }
 }
 
 fn run_tests(hal: &dyn Hal, only: &str) {

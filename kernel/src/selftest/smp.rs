@@ -282,3 +282,18 @@ pub fn crossing(hal: &dyn Hal) {
     *SPACE.lock() = None;
     clear_space(hal, &*space);
 }
+
+/// Panics on the last CPU, with a library's lock held, while the others spin with interrupts off.
+pub fn panic(hal: &dyn Hal) {
+    static LOCK: linux_object::sync::SpinLock<(), linux_object::sync::class::Mm> =
+        linux_object::sync::SpinLock::new(());
+    jobs::everywhere(hal, |hal| {
+        if this_cpu() == percpu::count() - 1 {
+            let _guard = LOCK.lock();
+            panic!("asked for");
+        }
+        while !jobs::STOP.load(Relaxed) {
+            hal.relax();
+        }
+    });
+}

@@ -84,6 +84,12 @@ selftest_code:
     decq %rsi
     jne 1b
     ud2
+    .balign 32                  // 0x160: tries to get into 32-bit mode
+    pushq $0x23
+    leaq 1f(%rip), %rax
+    pushq %rax
+    lretq
+1:  syscall
 selftest_code_end:
     .text
 "#,
@@ -205,6 +211,14 @@ pub fn exceptions(hal: &dyn Hal) {
     program.regs.rip = CODE + 0x80;
     program.regs.rdi = 1 << 63;
     assert_eq!(program.run(hal), Trap::Exception { vector: 13, error: 0 });
+    // There is no 32-bit mode.
+    program.regs.rip = CODE + 0x160;
+    let trap = program.run(hal);
+    assert!(
+        matches!(trap, Trap::Exception { .. }),
+        "{trap:?} {:x?}",
+        program.regs
+    );
     program.end(hal);
 }
 
@@ -275,7 +289,7 @@ pub fn odd_returns(hal: &dyn Hal) {
         }
     }
     // Kernel selectors, no interrupts, I/O privilege, virtual 8086 mode: none of it takes effect.
-    for flags in [0, u64::MAX & !0x10100, 0x3000, 1 << 17, 1 << 14] {
+    for flags in [0, !0x10100, 0x3000, 1 << 17, 1 << 14] {
         program.regs.rip = CODE;
         program.regs.cs = 0x10;
         program.regs.ss = 0x18;

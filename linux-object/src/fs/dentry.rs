@@ -344,7 +344,7 @@ impl Dentry {
         let old = {
             let mut place = self.place.lock();
             place.name = Name::from_slice(name);
-            core::mem::replace(&mut place.parent, Some(parent.clone()))
+            place.parent.replace(parent.clone())
         };
         self.set(DentryFlags::HASHED);
         self.clear(DentryFlags::DELETED);

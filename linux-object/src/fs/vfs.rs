@@ -2,7 +2,7 @@
 //!
 //! The vocabulary is that of rcore-fs, which zCore used: a [`FileSystem`] gives a root [`INode`];
 //! inodes have [`Metadata`] with a [`FileType`]; [`FsInfo`] is `statfs`. What rcore-fs calls
-//! `PollStatus` is [`PollEvents`](super::PollEvents) here. An inode that wants its own behaviour
+//! `PollStatus` is [`PollEvents`] here. An inode that wants its own behaviour
 //! once opened returns [`FileOps`] from [`INode::open`].
 //!
 //! Rules: nothing here blocks (an operation that must wait answers `EAGAIN`, and `wait_queue`

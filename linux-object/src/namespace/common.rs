@@ -204,3 +204,72 @@ macro_rules! namespace_object {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cred::{Cred, UCount};
+    use crate::namespace::{PidNamespace, UtsNamespace};
+
+    fn setup() -> (Arc<NsRegistry>, Arc<UserNamespace>, Cred) {
+        let registry = NsRegistry::new(Arc::new(KoidTable::new()));
+        let user_ns = UserNamespace::initial(&registry, 1000);
+        let cred = Cred::root(user_ns.clone());
+        (registry, user_ns, cred)
+    }
+
+    #[test]
+    fn numbers_are_linux_s_and_never_reused() {
+        let (registry, user_ns, cred) = setup();
+        let uts = UtsNamespace::initial(&registry, &user_ns);
+        assert_eq!(user_ns.common().number(), 4026531837);
+        assert_eq!(uts.common().number(), 4026531838);
+        let first = UtsNamespace::create(&uts, &user_ns, &cred).unwrap();
+        let number = first.common().number();
+        drop(first);
+        let second = UtsNamespace::create(&uts, &user_ns, &cred).unwrap();
+        assert!(second.common().number() > number);
+    }
+
+    #[test]
+    fn the_registry_lists_what_lives() {
+        let (registry, user_ns, cred) = setup();
+        let pid = PidNamespace::initial(&registry, user_ns.clone());
+        let child = PidNamespace::create(&pid, &user_ns, &cred).unwrap();
+        let koid = child.koid();
+        assert_eq!(registry.list().len(), 3);
+        let found = registry.find(koid).unwrap();
+        assert_eq!(found.parent_ns().unwrap().common().koid(), pid.koid());
+        assert_eq!(found.owner_ns().unwrap().koid(), user_ns.koid());
+        drop((child, found));
+        assert!(registry.find(koid).is_none());
+        assert_eq!(registry.list().len(), 2);
+    }
+
+    #[test]
+    fn limits_count_per_user_and_come_back() {
+        let (registry, user_ns, cred) = setup();
+        let uts = UtsNamespace::initial(&registry, &user_ns);
+        user_ns.ucount_limits().set_max(UCount::UtsNamespaces, 2);
+        let kept: alloc::vec::Vec<_> = (0..2)
+            .map(|_| UtsNamespace::create(&uts, &user_ns, &cred).unwrap())
+            .collect();
+        let refused = UtsNamespace::create(&uts, &user_ns, &cred);
+        assert_eq!(refused.err().unwrap().errno(), crate::error::Errno::ENOSPC);
+        drop(kept);
+        assert!(UtsNamespace::create(&uts, &user_ns, &cred).is_ok());
+    }
+
+    #[test]
+    fn pid_namespaces_nest_32_deep() {
+        let (registry, user_ns, cred) = setup();
+        let mut ns = PidNamespace::initial(&registry, user_ns.clone());
+        for level in 1..=32 {
+            ns = PidNamespace::create(&ns, &user_ns, &cred).unwrap();
+            assert_eq!(ns.level(), level);
+        }
+        assert!(PidNamespace::create(&ns, &user_ns, &cred).is_err());
+        drop(ns);
+        assert_eq!(registry.list().len(), 1);
+    }
+}

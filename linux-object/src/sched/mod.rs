@@ -449,6 +449,19 @@ impl Scheduler {
         self.events.program(id);
     }
 
+    /// Lets the CPU that runs this task set its tick anew.
+    pub fn look_again(&self, task: &Task) {
+        if !task.sched.on_cpu() {
+            return;
+        }
+        let cpu = task.sched.cpu();
+        if cpu == self.hal.current_cpu() {
+            self.kick_interrupt();
+        } else {
+            self.hal.kick(cpu);
+        }
+    }
+
     /// Another CPU asked this one to look at its run queue.
     pub fn kick_interrupt(&self) {
         let (id, cpu) = self.here();

@@ -39,10 +39,6 @@ impl<H> RtQueue<H> {
     pub fn len(&self) -> usize {
         self.nr
     }
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.nr == 0
-    }
     /// The highest priority in use.
     pub fn highest(&self) -> Option<u8> {
         (self.bitmap != 0).then(|| 127 - self.bitmap.leading_zeros() as u8)

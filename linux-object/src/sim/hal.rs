@@ -292,13 +292,13 @@ impl UserMemory for Machine {
         })
     }
     fn strncpy_from_user(&self, to: &mut [u8], from: UserAddr) -> Result<(usize, bool)> {
-        for at in 0..to.len() {
+        for (at, slot) in to.iter_mut().enumerate() {
             let mut byte = [0];
             self.copy_from_user(&mut byte, from.offset(at as u64))?;
             if byte[0] == 0 {
                 return Ok((at, true));
             }
-            to[at] = byte[0];
+            *slot = byte[0];
         }
         Ok((to.len(), false))
     }

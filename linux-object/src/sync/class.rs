@@ -45,8 +45,6 @@ lock_classes! {
     SigHand,
     /// The parent and owner edges of namespaces, and id maps.
     NamespaceTree,
-    /// Terminals: line discipline, foreground group.
-    Tty,
     /// A file descriptor table.
     FileTable,
     /// An epoll instance: its interest list. Outside of the files that it watches.
@@ -57,6 +55,10 @@ lock_classes! {
     Rename,
     /// A directory while its entries change.
     Directory,
+    /// The terminals of a devpts instance.
+    Devpts,
+    /// Terminals: line discipline, foreground group.
+    Tty,
     /// An inode's own state, a pipe, a socket, an eventfd …
     Inode,
     /// The dentry cache: children of one dentry.

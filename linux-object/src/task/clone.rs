@@ -193,8 +193,8 @@ pub fn prepare(
     check_flags(parent, flags)?;
     ensure!(
         !flags.contains(CloneFlags::INTO_CGROUP),
-        EINVAL,
-        "clone: no cgroup to start in"
+        EBADF,
+        "clone3: the descriptor is no cgroup directory"
     );
 
     let cred = child_cred(parent, flags)?;

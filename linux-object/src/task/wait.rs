@@ -136,7 +136,6 @@ pub fn wait_once(task: &Arc<Task>, target: &WaitTarget, options: WaitOptions) ->
         match child.exit_state() {
             ExitState::Dead => continue,
             ExitState::Zombie => {
-                any = true;
                 if !options.contains(WaitOptions::EXITED) {
                     // Nothing but its end is left to report.
                     continue;
@@ -162,9 +161,9 @@ pub fn wait_once(task: &Arc<Task>, target: &WaitTarget, options: WaitOptions) ->
     drop(tree);
     if let Some(child) = reap {
         if let Some(report) = &found {
-            let peak = me.dead_children.read().maxrss.max(report.usage.maxrss);
+            // Two threads may reap at once.
+            let _one_writer = me.signal.lock();
             me.dead_children.add(&report.usage);
-            me.dead_children.maxrss.store(peak, Ordering::Relaxed);
         }
         if let Some(leader) = child.leader() {
             release_task(&leader);

@@ -38,6 +38,17 @@ pub fn update_tick(group: &ThreadGroup) {
     group.sched.set_tick(tick);
 }
 
+/// Sets the tick after a limit or a timer was set: threads that run already without one get it now.
+pub fn start_tick(group: &ThreadGroup) {
+    update_tick(group);
+    if group.sched.tick_needed().is_none() {
+        return;
+    }
+    for task in group.threads() {
+        task.kernel().sched.look_again(&task);
+    }
+}
+
 /// Looks at the CPU-time limits of the running task's process, at a tick.
 pub fn check_cpu_timers(task: &Arc<Task>) {
     let group = task.group();

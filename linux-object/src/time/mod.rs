@@ -14,7 +14,7 @@ mod timers;
 pub use alarm::{Alarm, AlarmClock};
 pub use clock_events::ClockEvents;
 pub use cpu_clock::{CpuClock, CpuTarget, CpuTimeKind};
-pub use cpu_timer::{CpuTimer, check_cpu_timers, update_tick};
+pub use cpu_timer::{CpuTimer, check_cpu_timers, start_tick, update_tick};
 pub use ktime::Ktime;
 pub use posix_timer::{PosixTimer, TimerBase, TimerNotify};
 pub use process_timers::{CpuItimer, ProcessTimers};

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::alarm::{Alarm, AlarmClock};
-use super::cpu_timer::{CpuTimer, update_tick};
+use super::cpu_timer::{CpuTimer, start_tick};
 use super::posix_timer::PosixTimer;
 use super::timerfd::IntervalSetting;
 use super::{Ktime, TimerCallback};
@@ -158,7 +158,7 @@ impl ProcessTimers {
             interval: new.interval,
         };
         self.update_watch();
-        update_tick(group);
+        start_tick(group);
         old
     }
     /// The setting of one.
@@ -181,13 +181,11 @@ impl ProcessTimers {
         if timer.expires == 0 || now < timer.expires {
             return false;
         }
-        timer.expires = if timer.interval == 0 {
-            0
-        } else {
-            let missed = (now - timer.expires) / timer.interval + 1;
-            timer
+        timer.expires = match (now - timer.expires).checked_div(timer.interval) {
+            None => 0,
+            Some(missed) => timer
                 .expires
-                .saturating_add(missed.saturating_mul(timer.interval))
+                .saturating_add((missed + 1).saturating_mul(timer.interval)),
         };
         drop(timers);
         self.update_watch();
@@ -206,7 +204,7 @@ impl ProcessTimers {
     pub fn add_cpu_timer(&self, group: &ThreadGroup, timer: Arc<dyn CpuTimer>) {
         self.cpu_list.lock().push(timer);
         self.update_watch();
-        update_tick(group);
+        start_tick(group);
     }
     pub(super) fn cpu_timers(&self) -> Vec<Arc<dyn CpuTimer>> {
         self.cpu_list.lock().clone()

@@ -105,7 +105,7 @@ impl FileSystemType for DevPtsType {
 pub struct DevPts {
     options: SpinLock<Options, class::Leaf>,
     user_ns: Arc<UserNamespace>,
-    slaves: SpinLock<BTreeMap<u32, Arc<PtsInode>>, class::Leaf>,
+    slaves: SpinLock<BTreeMap<u32, Arc<PtsInode>>, class::Devpts>,
     root: Arc<PtsInode>,
     ptmx: Arc<PtsInode>,
     this: Weak<DevPts>,

@@ -71,7 +71,9 @@ fn wait(
         epoll.collect(cx.task, maxevents as usize, &mut emit)
     };
     if deadline == Ktime::ZERO {
-        return collect();
+        let done = collect();
+        epoll.pass_on();
+        return done;
     }
     let on = [WaitOn::events(epoll.waiters(), PollEvents::READABLE).exclusive()];
     let waited = wait_until(
@@ -85,7 +87,10 @@ fn wait(
         },
     );
     match waited {
-        Ok(done) => done,
+        Ok(done) => {
+            epoll.pass_on();
+            done
+        }
         Err(WaitError::TimedOut) => Ok(0),
         Err(WaitError::Interrupted) => Err(err!(EINTR)),
     }

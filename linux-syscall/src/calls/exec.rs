@@ -14,7 +14,7 @@ use linux_object::cred::exec::{ExecCreds, bprm_creds};
 use linux_object::error::Result;
 use linux_object::fs::namei::{LookupFlags, path_lookup};
 use linux_object::fs::permission::{Access, inode_permission};
-use linux_object::fs::{FileTable, FileType, OpenFile, OpenFlags, Path, vfs_open};
+use linux_object::fs::{FileType, OpenFile, OpenFlags, Path, vfs_open};
 use linux_object::hal::UserRegs;
 use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use linux_object::error::Result;
 use linux_object::hal::Console;
-use linux_object::ids::UserAddr;
+use linux_object::ids::{PAGE_SIZE, UserAddr};
 use linux_object::task::ThreadFlags;
 use linux_object::task::exit::{disassociate_ctty, exit_notify, pid_ns_is_drained, zap_pid_ns};
 use linux_object::task::wait::{WaitOptions, WaitTarget, wait_once};
@@ -64,7 +64,10 @@ fn exit_mm(cx: &mut Cx<'_>) {
     release_user_tid(cx);
     let mm = cx.task.set_mm(None);
     cx.kernel.hal.activate(None);
-    drop(mm);
+    if let Some(mm) = mm {
+        let peak = mm.rss_peak() * (PAGE_SIZE as u64 / 1024);
+        cx.task.acct.maxrss.fetch_max(peak, Ordering::Relaxed);
+    }
     cx.task.complete_vfork();
 }
 

@@ -34,7 +34,7 @@ const MATCH_ANY: u32 = u32::MAX;
 
 /// Names the word at `addr` (Linux's `get_futex_key`).
 fn key(cx: &Cx<'_>, addr: UserAddr, shared: bool) -> Result<FutexKey> {
-    ensure!(addr.0 % 4 == 0, EINVAL, "futex: not aligned");
+    ensure!(addr.0.is_multiple_of(4), EINVAL, "futex: not aligned");
     ensure!(addr.0 <= USER_END - 4, EFAULT, "futex: not a user address");
     let mm = cx.task.mm();
     if !shared {
@@ -342,7 +342,7 @@ fn walk_robust_list(cx: &Cx<'_>, head_addr: UserAddr) -> Result<()> {
 }
 
 fn futex_death(cx: &Cx<'_>, addr: UserAddr, pi: bool, pending: bool) -> Result<()> {
-    ensure!(addr.0 % 4 == 0, EINVAL, "futex: not aligned");
+    ensure!(addr.0.is_multiple_of(4), EINVAL, "futex: not aligned");
     let mut value = cx.hal().load_user_u32(addr)?;
     loop {
         let owner = value & FUTEX_TID_MASK;

@@ -8,7 +8,7 @@ use linux_object::error::{Error, Result};
 use linux_object::fs::NR_OPEN;
 use linux_object::ids::{PAGE_SIZE, PidNr};
 use linux_object::task::{Resource, Rlimit, Task, Usage};
-use linux_object::time::update_tick;
+use linux_object::time::start_tick;
 use linux_object::{bail, ensure, err};
 
 use crate::abi;
@@ -52,7 +52,7 @@ fn set(cx: &Cx<'_>, target: &Arc<Task>, resource: Resource, new: abi::Rlimit) ->
         })
     })?;
     if resource == Resource::CPU {
-        update_tick(target.group());
+        start_tick(target.group());
     }
     Ok(old)
 }

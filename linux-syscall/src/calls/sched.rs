@@ -308,7 +308,7 @@ pub fn sched_getaffinity(
         EINVAL,
         "too short for all CPUs"
     );
-    ensure!(len % 8 == 0, EINVAL, "not a multiple of a long");
+    ensure!(len.is_multiple_of(8), EINVAL, "not a multiple of a long");
     let task = find(cx, pid)?;
     let allowed = task.sched.affinity().and(cx.kernel.sched.cpu_mask());
     mask.write_slice(cx, &allowed.0.to_le_bytes())?;

@@ -92,13 +92,17 @@ fn push_some(
             ensure!(file.inode.file_type() == FileType::Regular, EINVAL);
             let append = file.flags().contains(OpenFlags::APPEND);
             match at {
-                Some(mut offset) => rw::write_inode(cx.task, file, &mut offset, from, append),
+                Some(mut offset) => {
+                    let written = rw::write_inode(cx.task, file, &mut offset, from, append);
+                    rw::signal_fsize(cx.task, written)
+                }
                 None => {
                     let mut position = file.position.lock();
                     let mut moved = *position;
                     let written = rw::write_inode(cx.task, file, &mut moved, from, append);
                     *position = moved;
-                    written
+                    drop(position);
+                    rw::signal_fsize(cx.task, written)
                 }
             }
         }

@@ -72,7 +72,6 @@ fn boot(kernel: &Arc<Kernel>, program: Program) {
 
 pub const GETPID: u64 = 39;
 pub const CLONE: u64 = 56;
-pub const FORK: u64 = 57;
 pub const EXIT: u64 = 60;
 pub const WAIT4: u64 = 61;
 pub const KILL: u64 = 62;

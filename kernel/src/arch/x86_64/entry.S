@@ -381,16 +381,18 @@ ap_start64:
 ap_start_high:
     movq ap_root(%rip), %rax
     movq %rax, %cr3
-    movq ap_stack(%rip), %rsp
-    movq ap_cpu(%rip), %rdi
+    movl $1, %eax                           // which CPU is this? CPUID.1:EBX[31:24] is its APIC id
+    cpuid
+    shrl $24, %ebx
+    movq ap_cpus(,%rbx,8), %rdi
+    movq CPU_RSP(%rdi), %rsp
     xorl %ebp, %ebp
     call ap_main
     ud2
 
     .section .data.ap, "aw"
     .balign 8
-    .global ap_root, ap_stack, ap_cpu
-ap_root:  .quad 0
-ap_stack: .quad 0
-ap_cpu:   .quad 0
+    .global ap_root, ap_cpus
+ap_root: .quad 0
+ap_cpus: .skip 256 * 8                      // PerCpu by APIC id
     .text

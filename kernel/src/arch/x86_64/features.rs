@@ -39,6 +39,8 @@ pub struct Features {
     pub invariant_tsc: bool,
     /// Under a hypervisor or emulator.
     pub hypervisor: bool,
+    /// Under QEMU's emulator.
+    pub emulated: bool,
     /// `rdrand`.
     pub rdrand: bool,
     /// `rdseed`.
@@ -64,6 +66,7 @@ static FEATURES: BootCell<Features> = BootCell::new(Features {
     tsc_deadline: false,
     invariant_tsc: false,
     hypervisor: false,
+    emulated: false,
     rdrand: false,
     rdseed: false,
     rdtscp: false,
@@ -96,6 +99,12 @@ pub unsafe fn init() {
         f.hypervisor = info.has_hypervisor();
         f.rdrand = info.has_rdrand();
         f.pge = info.has_pge();
+    }
+    if f.hypervisor {
+        // Hypervisors sign in leaf 0x4000_0000.
+        let sign = raw_cpuid::cpuid!(0x4000_0000);
+        let words = [sign.ebx, sign.ecx, sign.edx].map(u32::to_le_bytes);
+        f.emulated = words.as_flattened() == b"TCGTCGTCGTCG";
     }
     if let Some(info) = cpuid.get_extended_feature_info() {
         f.smap = info.has_smap();

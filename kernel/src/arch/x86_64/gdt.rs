@@ -2,6 +2,9 @@
 //!
 //! Selectors are Linux's, because user space sees them: code 0x33, data 0x2b. Entry 15 is a data
 //! segment whose limit is the CPU's number, which the vDSO's `getcpu` reads with `lsl` (selector 0x7b).
+//!
+//! There is no 32-bit code segment (entry 4 in Linux): only 64-bit programs run, and `syscall` in 32-bit
+//! mode would enter the kernel elsewhere (CSTAR).
 
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
@@ -93,7 +96,6 @@ pub fn load(cpu: &'static PerCpu) {
     let gdt = &descriptors.gdt;
     gdt[2].set(0x00af_9b00_0000_ffff);
     gdt[3].set(0x00cf_9300_0000_ffff);
-    gdt[4].set(0x00cf_fb00_0000_ffff);
     gdt[5].set(0x00cf_f300_0000_ffff);
     gdt[6].set(0x00af_fb00_0000_ffff);
     let base = tss as u64;

@@ -13,6 +13,7 @@ unsafe impl Sync for Table {}
 static TABLE: Table = Table(UnsafeCell::new([[0; 2]; 256]));
 
 unsafe extern "C" {
+    /// 256 stubs of 16 bytes, in entry.S.
     static vector_stubs: [[u8; 16]; 256];
 }
 
@@ -21,9 +22,8 @@ unsafe extern "C" {
 /// # Safety
 /// Once, on the boot CPU, after its descriptors are loaded.
 pub unsafe fn init() {
-    for vector in 0..256 {
-        // SAFETY: the address only; entry.S has 256 stubs.
-        let handler = unsafe { &raw const vector_stubs[vector] } as u64;
+    for vector in 0..256_usize {
+        let handler = (&raw const vector_stubs).addr() as u64 + 16 * vector as u64;
         let ist = match vector {
             2 => gdt::IST_NMI,
             8 => gdt::IST_DOUBLE_FAULT,

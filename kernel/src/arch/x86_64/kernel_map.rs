@@ -82,7 +82,7 @@ pub fn map(virt: usize, phys: u64, len: u64, flags: u64) -> bool {
     let mut done = 0;
     while done < len {
         let (v, p, left) = (virt + done as usize, phys + done, len - done);
-        let fits = |size: u64| (v as u64 | p) % size == 0 && left >= size;
+        let fits = |size: u64| (v as u64 | p).is_multiple_of(size) && left >= size;
         let level = if features::get().gib_pages && fits(1 << 30) {
             3
         } else if fits(1 << 21) {

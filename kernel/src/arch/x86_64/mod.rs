@@ -17,6 +17,7 @@ pub mod interrupts;
 pub mod ioapic;
 pub mod kernel_map;
 pub mod page;
+mod page_table;
 pub mod percpu;
 pub mod pte;
 pub mod pvh;

@@ -183,6 +183,13 @@ pub fn new_cpu(id: usize, apic_id: u32) -> &'static PerCpu {
     cpu
 }
 
+/// Shares out what depends on the number of CPUs.
+pub fn settle() {
+    for cpu in all() {
+        cpu.frames.set_limit(count());
+    }
+}
+
 /// Points the GS base of this CPU to its state.
 ///
 /// # Safety

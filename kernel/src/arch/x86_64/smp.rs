@@ -1,11 +1,15 @@
 //! Starting the other CPUs (Intel SDM vol. 3, 9.4).
 //!
-//! One after the other: the boot CPU prepares a stack and a [`PerCpu`], wakes the CPU at the
-//! trampoline page, and waits until it has announced itself.
+//! The boot CPU prepares a [`PerCpu`] and a stack for each, wakes them all, and waits until they have set
+//! themselves up. They find their `PerCpu` by their APIC id, so that they can start side by side
+//! and still have numbers in the firmware's order. Then they halt until there is work.
 //!
 //! [`PerCpu`]: super::percpu::PerCpu
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use alloc::vec::Vec;
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 
 use super::acpi::MachineInfo;
 use super::features::{self, rdtsc_ordered};
@@ -23,14 +27,15 @@ unsafe extern "C" {
     static ap_trampoline: u8;
     static ap_trampoline_end: u8;
     static ap_root: AtomicU64;
-    static ap_stack: AtomicU64;
-    static ap_cpu: AtomicU64;
+    static ap_cpus: [AtomicU64; 256];
 }
 
-/// The boot CPU's counter while a new CPU compares its own with it; 0: not yet.
-static TSC_PING: AtomicU64 = AtomicU64::new(0);
-static TSC_PONG: AtomicU64 = AtomicU64::new(0);
+/// CPUs that have set themselves up, by number.
+static READY: AtomicU64 = AtomicU64::new(0);
 static GO: AtomicBool = AtomicBool::new(false);
+/// The exchange of [`compare_tsc`]: whose turn it is, and what that CPU read.
+static TSC_TURN: AtomicU32 = AtomicU32::new(0);
+static TSC_ANSWER: AtomicU64 = AtomicU64::new(0);
 
 /// Starts CPUs until there are `max`.
 pub fn start(info: &MachineInfo, max: usize) {
@@ -38,47 +43,58 @@ pub fn start(info: &MachineInfo, max: usize) {
     let (start, end) = (&raw const ap_trampoline, &raw const ap_trampoline_end);
     // SAFETY: the page is reserved for this (`boot_memory`), and the code fits.
     unsafe { trampoline.copy_from_nonoverlapping(start, end.addr() - start.addr()) };
-    // SAFETY: variables of entry.S, read by the new CPU only.
-    unsafe { ap_root.store(kernel_map::root_phys(), Relaxed) };
+    // SAFETY: variables of entry.S, read by the new CPUs only.
+    let (root, slots) = unsafe { (&ap_root, &ap_cpus) };
+    root.store(kernel_map::root_phys(), Relaxed);
+
     let me = percpu::this().apic_id.get();
-    for &apic_id in info.cpus.iter().filter(|&&id| id != me) {
-        if percpu::count() >= max {
-            break;
+    let others = info.cpus.iter().filter(|&&id| id != me);
+    let mut cpus = Vec::new();
+    for (&apic_id, id) in others.zip(1..max) {
+        let Some(slot) = slots.get(apic_id as usize) else {
+            log::error!("APIC id {apic_id} is too large");
+            continue;
+        };
+        let stack = KernelStack::new().expect("memory for an idle stack");
+        let cpu = percpu::new_cpu(id, apic_id);
+        cpu.kernel_rsp.set(stack.range().end as u64);
+        core::mem::forget(stack);
+        slot.store(core::ptr::from_ref(cpu) as u64, Release);
+        cpus.push(cpu);
+    }
+    for cpu in &cpus {
+        apic::send_init(cpu.apic_id.get());
+    }
+    if !features::get().hypervisor && !cpus.is_empty() {
+        spin_for_10ms();
+    }
+    for cpu in &cpus {
+        apic::send_startup(cpu.apic_id.get(), (TRAMPOLINE >> 12) as u8);
+    }
+    for cpu in cpus {
+        if !wait_for(cpu) {
+            // Numbers have no holes: those after it are not used either.
+            log::error!("CPU {} does not start", cpu.id.get());
+            return;
         }
-        start_one(apic_id);
+        percpu::announce(cpu);
+        if !tsc::is_emulated() {
+            compare_tsc(cpu);
+        }
     }
 }
 
-fn start_one(apic_id: u32) {
-    let id = percpu::count();
-    let cpu = percpu::new_cpu(id, apic_id);
-    let stack = KernelStack::new().expect("memory for an idle stack");
-    // SAFETY: as in `start`.
-    unsafe {
-        ap_stack.store(stack.range().end as u64, Relaxed);
-        ap_cpu.store(core::ptr::from_ref(cpu) as u64, Release);
-    }
-    core::mem::forget(stack);
-    TSC_PING.store(0, Relaxed);
-    TSC_PONG.store(0, Relaxed);
-    apic::send_init(apic_id);
-    if !features::get().hypervisor {
-        spin_for_10ms();
-    }
-    apic::send_startup(apic_id, (TRAMPOLINE >> 12) as u8);
-    let mut patience = PATIENCE;
-    while percpu::count() == id {
+fn wait_for(cpu: &PerCpu) -> bool {
+    for turn in 0..PATIENCE {
+        if READY.load(Acquire) & 1 << cpu.id.get() != 0 {
+            return true;
+        }
+        if turn == PATIENCE / 2 {
+            apic::send_startup(cpu.apic_id.get(), (TRAMPOLINE >> 12) as u8);
+        }
         super::relax();
-        patience -= 1;
-        if patience == 0 {
-            log::error!("CPU with APIC id {apic_id} does not start");
-            return;
-        }
-        if patience == PATIENCE / 2 {
-            apic::send_startup(apic_id, (TRAMPOLINE >> 12) as u8);
-        }
     }
-    compare_tsc();
+    false
 }
 
 /// The time that real hardware may need between INIT and start-up. The PIT-free way: a read of port
@@ -91,19 +107,15 @@ fn spin_for_10ms() {
 }
 
 /// The new CPU reads its counter between two readings here; the best of some rounds bounds the skew.
-fn compare_tsc() {
+fn compare_tsc(cpu: &PerCpu) {
     let mut best = u64::MAX;
     for _ in 0..4 {
         let before = rdtsc_ordered();
-        TSC_PING.store(1, Release);
-        let theirs = loop {
-            let pong = TSC_PONG.swap(0, Acquire);
-            if pong != 0 {
-                break pong;
-            }
+        TSC_TURN.store(cpu.id.get(), Release);
+        while TSC_TURN.load(Acquire) != 0 {
             super::relax();
-        };
-        let after = rdtsc_ordered();
+        }
+        let (theirs, after) = (TSC_ANSWER.load(Relaxed), rdtsc_ordered());
         let skew = if theirs < before {
             before - theirs
         } else {
@@ -111,27 +123,7 @@ fn compare_tsc() {
         };
         best = best.min(skew);
     }
-    TSC_PING.store(2, Release);
-    while TSC_PING.load(Acquire) != 0 {
-        super::relax();
-    }
     tsc::note_skew(best);
-}
-
-fn answer_tsc() {
-    loop {
-        match TSC_PING.load(Acquire) {
-            1 => {
-                TSC_PING.store(0, Relaxed);
-                TSC_PONG.store(rdtsc_ordered(), Release);
-            }
-            2 => {
-                TSC_PING.store(0, Release);
-                return;
-            }
-            _ => super::relax(),
-        }
-    }
 }
 
 #[unsafe(no_mangle)]
@@ -141,11 +133,17 @@ extern "C" fn ap_main(cpu: &'static PerCpu) -> ! {
     unsafe { percpu::load(cpu) };
     init_cpu(cpu);
     apic::init_cpu();
-    percpu::announce(cpu);
-    answer_tsc();
-    // Halted, so that it leaves the host's processors to the CPUs still to come.
+    READY.fetch_or(1 << cpu.id.get(), Release);
     while !GO.load(Acquire) {
-        interrupts::wait();
+        if tsc::is_emulated() {
+            // Leaves the host's processors to those who still have something to do.
+            interrupts::wait();
+        } else if TSC_TURN.load(Acquire) == cpu.id.get() {
+            TSC_ANSWER.store(rdtsc_ordered(), Relaxed);
+            TSC_TURN.store(0, Release);
+        } else {
+            super::relax();
+        }
     }
     crate::init::cpu_main()
 }

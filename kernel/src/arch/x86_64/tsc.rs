@@ -196,6 +196,11 @@ fn round(hz: u128) -> u64 {
     if hz.abs_diff(mhz) < hz / 50_000 { mhz } else { hz }
 }
 
+/// Whether the CPUs are QEMU's emulated ones, whose counters are one.
+pub fn is_emulated() -> bool {
+    features::get().emulated
+}
+
 /// The rate as the CPU or the hypervisor states it.
 fn known_tsc_hz() -> Option<u64> {
     let cpuid = raw_cpuid::CpuId::new();

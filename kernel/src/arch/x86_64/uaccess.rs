@@ -120,7 +120,7 @@ pub fn zero_frame(frame: Frame, offset: usize, len: usize) {
 #[inline]
 fn word(at: UserAddr) -> Result<*mut u32> {
     check(at, 4)?;
-    if at.0 % 4 != 0 {
+    if !at.0.is_multiple_of(4) {
         return Err(err!(EFAULT, "not aligned"));
     }
     Ok(at.0 as *mut u32)

@@ -19,6 +19,7 @@ unsafe extern "C" {
 }
 
 const _: () = assert!(offset_of!(PerCpu, regs) == 8 && offset_of!(PerCpu, kernel_rsp) == 16);
+const _: () = assert!(gdt::USER_SS == gdt::USER_CS - 8);
 const _: () = assert!(offset_of!(UserRegs, rip) == 128 && offset_of!(UserRegs, ss) == 160);
 
 /// Sets up `syscall` on this CPU (Intel SDM vol. 3, 5.8.8).
@@ -65,6 +66,9 @@ pub fn run(regs: &mut UserRegs) -> Trap {
 #[inline(never)]
 fn trapped(vector: u8, error: u64) -> Trap {
     match vector {
+        // User code, but not a user access: QEMU's emulator reads the stack of a far return so, which
+        // SMAP then forbids. Trying again would not help.
+        14 if error & 0b101 == 0b001 => Trap::Exception { vector: 13, error: 0 },
         14 => Trap::PageFault {
             addr: UserAddr(Cr2::read_raw()),
             access: access_of(error),

@@ -275,10 +275,15 @@ impl Epoll {
         if count == 0 {
             result?;
         }
-        if count > 0 && !self.ready.is_empty() {
+        Ok(count)
+    }
+
+    /// Tells the next waiter if items are left. Called by a waiter that has collected, once it has
+    /// left the queue: before, the wake-up would be its own.
+    pub fn pass_on(&self) {
+        if !self.ready.is_empty() {
             self.ready.waiters.wake(PollEvents::READABLE);
         }
-        Ok(count)
     }
 
     /// Whether an item is ready; drops those that no longer are from the list.

@@ -167,12 +167,10 @@ impl<'t> Nameidata<'t> {
                 _ => LastKind::Norm,
             };
             names.at = next;
-            if next == text.len() {
-                if names.rests.is_empty() {
-                    names.trailing |= end < next;
-                    return Ok((kind, start..end));
-                }
-                // Slashes at the end of a link in the middle say nothing new.
+            // Slashes at the end of a link in the middle say nothing new.
+            if next == text.len() && names.rests.is_empty() {
+                names.trailing |= end < next;
+                return Ok((kind, start..end));
             }
             match kind {
                 LastKind::DotDot => self.dotdot()?,

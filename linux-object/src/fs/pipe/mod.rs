@@ -1,6 +1,6 @@
 //! Pipes (`pipe(7)`).
 //!
-//! Model: a [`Pipe`] is a queue of [`PipeBuf`]s, each a part of one page frame. A write fills the
+//! Model: a [`Pipe`] is a queue of `PipeBuf`s, each a part of one page frame. A write fills the
 //! last page if the whole remainder fits there, then takes new pages; a slot that is free always
 //! has room for `PIPE_BUF` (one page) bytes, which makes writes of that size atomic. Capacity
 //! counts slots, not bytes, as in Linux. The two ends are [`PipeEnd`]s; a FIFO is a pipe whose

@@ -7,15 +7,15 @@ use crate::fs::seq_file::SeqBuf;
 use crate::ids::{PAGE_SIZE, PidNr};
 use crate::mm::Mm;
 use crate::sched::{CpuMask, Policy};
-use crate::task::{Resource, SignalSet, Task, TaskState};
+use crate::task::{ExitState, Resource, SignalSet, Task, TaskState};
 
 /// Nanoseconds in a clock tick of user space.
 const TICK: u64 = 10_000_000;
 
-/// Letter and name of a state.
+/// Letter and name of a state. What has been announced as a zombie is one, even while its last
+/// steps still run.
 fn state(task: &Task) -> &'static str {
-    if task.has_exited() {
-        // Somebody still knows it, so it is not reaped.
+    if task.is_leader() && task.group().exit_state() != ExitState::Alive || task.has_exited() {
         return "Z (zombie)";
     }
     match task.sched.state() {
@@ -23,8 +23,7 @@ fn state(task: &Task) -> &'static str {
         TaskState::Interruptible => "S (sleeping)",
         TaskState::Killable => "D (disk sleep)",
         TaskState::Stopped => "T (stopped)",
-        TaskState::Zombie => "Z (zombie)",
-        TaskState::Dead => "X (dead)",
+        TaskState::Zombie | TaskState::Dead => "Z (zombie)",
     }
 }
 

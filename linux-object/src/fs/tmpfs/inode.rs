@@ -191,8 +191,8 @@ impl TmpInode {
         if !seals.is_empty() {
             let end = offset.saturating_add(from.remaining() as u64);
             ensure!(
-                !seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE)
-                    && !(seals.contains(Seals::GROW) && end > cache.size()),
+                !(seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE)
+                    || seals.contains(Seals::GROW) && end > cache.size()),
                 EPERM,
                 "sealed against writes"
             );

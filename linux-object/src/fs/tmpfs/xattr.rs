@@ -13,7 +13,10 @@ const REPLACE: u32 = 2;
 
 /// The attributes of an inode, few and short.
 #[derive(Default)]
-pub(super) struct Xattrs(Vec<(Box<[u8]>, Box<[u8]>)>);
+pub(super) struct Xattrs(Vec<Xattr>);
+
+/// Name and value.
+type Xattr = (Box<[u8]>, Box<[u8]>);
 
 fn supported(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];

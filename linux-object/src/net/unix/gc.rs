@@ -110,7 +110,8 @@ impl InFlight {
             alive
                 .filter_map(|(file, count)| {
                     let file = file.upgrade()?;
-                    (Arc::strong_count(&file) == count + 1).then(|| (Arc::as_ptr(&file) as usize, file))
+                    (Arc::strong_count(&file) == count + 1)
+                        .then_some((Arc::as_ptr(&file) as usize, file.clone()))
                 })
                 .collect()
         };

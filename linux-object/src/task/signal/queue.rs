@@ -151,3 +151,86 @@ impl SigQueue {
         self.queue.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queued(nr: u32, value: u64) -> Queued {
+        let mut info = SigInfo::kernel(Signal::new(nr).unwrap());
+        info.fields = SigInfoFields::Sender {
+            pid: None,
+            uid: Kuid::ROOT,
+            value,
+        };
+        Queued {
+            info,
+            charge: None,
+            timer: None,
+        }
+    }
+
+    fn value(queued: &Queued) -> u64 {
+        match queued.info.fields {
+            SigInfoFields::Sender { value, .. } => value,
+            _ => panic!("another kind"),
+        }
+    }
+
+    #[test]
+    fn faults_first_then_the_lowest_number() {
+        let mut queue = SigQueue::default();
+        for nr in [40, 12, 1, 11] {
+            queue.push(queued(nr, 0));
+        }
+        let mut order = alloc::vec::Vec::new();
+        while let Some(signal) = queue.next(SignalSet::EMPTY) {
+            order.push(queue.take(signal).info.signal.nr());
+        }
+        assert_eq!(order, [11, 1, 12, 40]);
+        assert!(queue.set().is_empty());
+    }
+
+    #[test]
+    fn blocked_signals_stay() {
+        let mut queue = SigQueue::default();
+        queue.push(queued(10, 0));
+        assert_eq!(queue.next(Signal::USR1.set()), None);
+        assert_eq!(queue.next(SignalSet::EMPTY), Some(Signal::USR1));
+    }
+
+    #[test]
+    fn real_time_signals_queue_in_order() {
+        let mut queue = SigQueue::default();
+        for n in 0..3 {
+            queue.push(queued(35, n));
+        }
+        let signal = Signal::new(35).unwrap();
+        for n in 0..3 {
+            assert!(queue.set().contains(signal));
+            assert_eq!(value(&queue.take(signal)), n);
+        }
+        assert!(!queue.set().contains(signal));
+    }
+
+    #[test]
+    fn a_signal_without_a_record_reads_as_from_a_user() {
+        let mut queue = SigQueue::default();
+        queue.push_bare(Signal::KILL);
+        let taken = queue.take(Signal::KILL);
+        assert_eq!((taken.info.code, value(&taken)), (si_code::SI_USER, 0));
+        assert!(queue.set().is_empty());
+    }
+
+    #[test]
+    fn flushing_takes_records_along() {
+        let mut queue = SigQueue::default();
+        for nr in [18, 20, 21, 35] {
+            queue.push(queued(nr, 0));
+        }
+        let gone = queue.flush(Signal::TSTP.set().union(Signal::TTIN.set()));
+        assert_eq!(gone.len(), 2);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.next(SignalSet::EMPTY), Some(Signal::CONT));
+    }
+}

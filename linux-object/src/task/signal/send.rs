@@ -405,7 +405,7 @@ impl SigState {
 impl Task {
     /// Gives the thread its own SIGKILL. With the group's `SigHand` lock held.
     pub(in crate::task) fn mark_killed(self: &Arc<Self>) {
-        self.clear_jobctl(u32::MAX & !jobctl::STOPPED);
+        self.clear_jobctl(!jobctl::STOPPED);
         {
             let mut queue = self.sig.private.lock();
             queue.push_bare(Signal::KILL);

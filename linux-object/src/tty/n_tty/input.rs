@@ -19,6 +19,7 @@ impl NTty {
         events: &mut Events,
     ) -> usize {
         let before = self.readable(termios);
+        self.echo_mark = out.len();
         let mut taken = 0;
         for &c in data {
             if self.room(termios) == 0 {
@@ -152,7 +153,8 @@ impl NTty {
         if !termios.l(LocalFlags::NOFLSH) {
             self.flush_echo();
             // What the other side of a pseudo-terminal has in its own buffer is not taken back.
-            out.truncate(super::N_TTY_BUF_SIZE - 1);
+            self.echo_mark = self.echo_mark.min(super::N_TTY_BUF_SIZE - 1);
+            out.truncate(self.echo_mark);
             self.flush_input();
             events.push(Event::Flushed);
         }

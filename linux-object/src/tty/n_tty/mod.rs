@@ -71,6 +71,9 @@ pub struct NTty {
     pub tco_stopped: bool,
     /// What was echoed while output was stopped.
     echo: Output,
+    /// Length of the output when the characters at hand came: what follows are echoes that
+    /// a signal character takes back.
+    echo_mark: usize,
 }
 
 impl NTty {

@@ -28,7 +28,7 @@ pub(super) fn loadavg(
     for load in loads {
         // Rounded to hundredths, as Linux does.
         let load = load + (1 << LOAD_SHIFT) / 200;
-        let hundredths = (load & ((1 << LOAD_SHIFT) - 1)) * 100 >> LOAD_SHIFT;
+        let hundredths = ((load & ((1 << LOAD_SHIFT) - 1)) * 100) >> LOAD_SHIFT;
         write!(out, "{}.{hundredths:02} ", load >> LOAD_SHIFT)?;
     }
     writeln!(out, "{running}/{threads} {last_pid}")
