@@ -440,7 +440,9 @@ pub fn lookup_one(dir: &Arc<Dentry>, name: &[u8], hash: u64) -> Result<Arc<Dentr
     let inode = dir.inode().ok_or(crate::err!(ENOENT))?;
     match inode.lookup(name) {
         Ok(found) => Ok(dir.add_child(name, hash, Some(found))),
-        Err(error) if error.errno() == Errno::ENOENT => Ok(dir.add_child(name, hash, None)),
+        Err(error) if error.errno() == Errno::ENOENT && inode.has_negative_names() => {
+            Ok(dir.add_child(name, hash, None))
+        }
         Err(error) => Err(error),
     }
 }

@@ -309,11 +309,9 @@ impl UnixSocket {
         }
     }
 
-    /// Whether datagrams of `sender` have to wait: the queue is full of those of strangers.
+    /// Whether datagrams of `sender` have to wait.
     pub(super) fn is_full_for(&self, sender: &UnixSocket) -> bool {
-        let state = self.state.lock();
-        let mutual = matches!(&state.peer, Some(peer) if core::ptr::eq(&**peer, sender));
-        !mutual && state.recvq.len() > state.backlog
+        !self.has_room(&self.state.lock(), sender)
     }
 
     /// Marks a connection as broken from the sender's side (datagram, dead peer).

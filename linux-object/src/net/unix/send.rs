@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::addr::UnixAddr;
 use super::recv::{Packet, Rights};
-use super::{Phase, Shutdown, UnixSocket, scm};
+use super::{Phase, Shutdown, UnixSocket, UnixState, scm};
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
 use crate::net::{MsgFlags, SendMsg};
@@ -152,6 +152,8 @@ impl UnixSocket {
             "the destination is connected to another"
         );
         ensure!(!shutdown.contains(Shutdown::SEND), EPIPE, "sending is shut down");
+        // Before there is a packet: dropping one would wake the sender that is about to wait.
+        peer.wait_if_full(self)?;
         let creds = msg
             .creds
             .clone()
@@ -174,6 +176,24 @@ impl UnixSocket {
         }
     }
 
+    /// `EAGAIN`, and a wake-up later, if the queue has no room for datagrams of `sender`.
+    fn wait_if_full(&self, sender: &UnixSocket) -> Result<()> {
+        let mut state = self.state.lock();
+        if self.has_room(&state, sender) {
+            return Ok(());
+        }
+        UnixSocket::wait_for_room(&mut state, &sender.this);
+        bail!(EAGAIN, "the receiver's queue is full");
+    }
+
+    /// Whether a datagram of `sender` may join the queue: one from the other end always, those of
+    /// strangers up to the limit.
+    pub(super) fn has_room(&self, state: &UnixState, sender: &UnixSocket) -> bool {
+        let own = core::ptr::eq(self, sender);
+        let mutual = matches!(&state.peer, Some(peer) if core::ptr::eq(&**peer, sender));
+        own || mutual || state.recvq.len() <= state.backlog
+    }
+
     fn push_datagram(
         &self,
         sender: &UnixSocket,
@@ -184,9 +204,7 @@ impl UnixSocket {
             drop(state);
             return Err((packet, crate::err!(EPIPE, "the other end does not receive")));
         }
-        let own = core::ptr::eq(self, sender);
-        let mutual = matches!(&state.peer, Some(peer) if core::ptr::eq(&**peer, sender));
-        if !own && !mutual && state.recvq.len() > state.backlog {
+        if !self.has_room(&state, sender) {
             UnixSocket::wait_for_room(&mut state, &sender.this);
             drop(state);
             return Err((packet, crate::err!(EAGAIN, "the receiver's queue is full")));
