@@ -69,7 +69,10 @@ fn do_not_wait_for_ever(user: &User) {
     user.set_stack(stack + 16 * 4096);
     let handler = user.handler(std::sync::Arc::new(|_, _, _| {}));
     sigaction(user, SIGALRM, handler, 0);
-    let interval: Vec<u8> = [0u64, 20_000, 0, 20_000].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let interval: Vec<u8> = [0u64, 20_000, 0, 20_000]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     user.write(stack, &interval);
     user.call(38, &[0, stack, 0]);
 }

@@ -56,7 +56,8 @@ impl<'a> Proc<'a> {
         Ok(String::from_utf8(text).unwrap())
     }
     fn read(&self, path: &str) -> String {
-        self.try_read(path, 4096).unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.try_read(path, 4096)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
     fn write(&self, path: &str, text: &str) -> i64 {
         let fd = self.user.call(OPEN, &[self.text(path), 1, 0]);
@@ -69,14 +70,18 @@ impl<'a> Proc<'a> {
         result
     }
     fn readlink(&self, path: &str) -> String {
-        let len = self.user.call(READLINK, &[self.text(path), self.memory + 4096, 4096]);
+        let len = self
+            .user
+            .call(READLINK, &[self.text(path), self.memory + 4096, 4096]);
         assert!(len >= 0, "{path}: {len}");
         String::from_utf8(self.user.read(self.memory + 4096, len as usize)).unwrap()
     }
     /// The value of a line of `status`.
     fn status(&self, pid: &str, name: &str) -> String {
         let status = self.read(&format!("/proc/{pid}/status"));
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
         line.unwrap_or_else(|| panic!("no {name} in {status}")).into()
     }
 }
@@ -108,10 +113,18 @@ fn a_process_finds_itself() {
 fn small_reads_give_the_whole_text() {
     scenario(|user| {
         let proc = Proc::new(user);
-        for path in ["/proc/filesystems", "/proc/mounts", "/proc/self/limits", "/proc/sys/kernel/printk"] {
+        for path in [
+            "/proc/filesystems",
+            "/proc/mounts",
+            "/proc/self/limits",
+            "/proc/sys/kernel/printk",
+        ] {
             assert_eq!(proc.try_read(path, 7).unwrap(), proc.read(path), "{path}");
         }
-        assert!(proc.read("/proc/mounts").contains("proc /proc proc rw,relatime 0 0\n"));
+        assert!(
+            proc.read("/proc/mounts")
+                .contains("proc /proc proc rw,relatime 0 0\n")
+        );
     });
 }
 
@@ -120,7 +133,10 @@ fn children_appear_and_vanish() {
     scenario(|user| {
         let proc = Proc::new(user);
         let child = fork(user, |child| {
-            let proc = Proc { user: child, memory: mmap(child, 16 * 4096) };
+            let proc = Proc {
+                user: child,
+                memory: mmap(child, 16 * 4096),
+            };
             assert_eq!(proc.status("self", "PPid"), "1");
             loop {
                 child.call(34, &[]);
@@ -167,9 +183,15 @@ fn settings_keep_their_ranges() {
 fn maps_of_a_user_namespace_are_written_once() {
     scenario(|user| {
         let proc = Proc::new(user);
-        assert_eq!(proc.read("/proc/self/uid_map"), "         0          0 4294967295\n");
+        assert_eq!(
+            proc.read("/proc/self/uid_map"),
+            "         0          0 4294967295\n"
+        );
         let child = fork(user, |child| {
-            let proc = Proc { user: child, memory: mmap(child, 16 * 4096) };
+            let proc = Proc {
+                user: child,
+                memory: mmap(child, 16 * 4096),
+            };
             assert_eq!(child.call(272, &[0x1000_0000]), 0);
             assert_eq!(proc.read("/proc/self/uid_map"), "");
             assert_eq!(proc.status("self", "Uid"), "65534\t65534\t65534\t65534");
@@ -180,7 +202,10 @@ fn maps_of_a_user_namespace_are_written_once() {
             assert_eq!(proc.write("/proc/self/uid_map", "7 0 1\n"), 6);
             assert_eq!(proc.write("/proc/self/uid_map", "7 0 1\n"), -1);
             assert_eq!(proc.status("self", "Uid"), "7\t7\t7\t7");
-            assert_eq!(proc.read("/proc/self/uid_map"), "         7          0          1\n");
+            assert_eq!(
+                proc.read("/proc/self/uid_map"),
+                "         7          0          1\n"
+            );
             0
         });
         assert_eq!(wait(user, child, 0), (child, 0));
