@@ -63,8 +63,6 @@ settings! {
     randomize_va_space = 2,
     /// `kernel.dmesg_restrict`: reading the log needs `CAP_SYSLOG`.
     dmesg_restrict = 0,
-    /// `fs.file-max`: open file descriptions on the whole machine.
-    file_max = i64::MAX,
     /// `fs.mount-max`: mounts in one mount namespace.
     mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.

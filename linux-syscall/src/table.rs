@@ -269,7 +269,6 @@ syscalls! {
     327 preadv2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     328 pwritev2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     332 statx(dirfd: Fd, path: UserCStr, flags: u32, mask: u32, statxbuf: UserOutPtr<abi::Statx>) => stat;
-    334 rseq(rseq: UserAddr, rseq_len: u32, flags: u32, sig: u32) => sched;
     424 pidfd_send_signal(pidfd: Fd, sig: i32, info: UserInPtr<abi::SigInfo>, flags: u32) => pidfd;
     434 pidfd_open(pid: i32, flags: u32) => pidfd;
     435 clone3(cl_args: UserInPtr<u8>, size: usize) => clone;

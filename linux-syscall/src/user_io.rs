@@ -1,10 +1,10 @@
 //! User memory as source and destination of transfers.
 
-use linux_object::bail;
 use linux_object::error::Result;
 use linux_object::fs::io::{IoDst, IoSrc};
 use linux_object::hal::{Frames, Hal};
-use linux_object::ids::{Frame, UserAddr};
+use linux_object::ids::{Frame, PAGE_SIZE, USER_END, UserAddr};
+use linux_object::{bail, ensure};
 use smallvec::SmallVec;
 
 use crate::abi;
@@ -15,6 +15,31 @@ use crate::user_ptr::UserInPtr;
 pub const UIO_MAXIOV: usize = 1024;
 /// Bytes that one call moves at most (`MAX_RW_COUNT`).
 pub const MAX_RW_COUNT: usize = 0x7fff_f000;
+
+/// Whether a range can be user memory at all (Linux's `access_ok`): asked before anything is moved, and
+/// before a call waits. `EFAULT` if not.
+pub fn access_ok(addr: UserAddr, len: usize) -> Result<()> {
+    ensure!(
+        addr.0 <= USER_END && len as u64 <= USER_END - addr.0,
+        EFAULT,
+        "a buffer beyond user space"
+    );
+    Ok(())
+}
+
+/// How many bytes from `addr` on can be moved. The borders of what is mapped are borders of pages.
+fn up_to_fault(addr: UserAddr, len: usize, mut f: impl FnMut(UserAddr, usize, usize) -> Result<()>) -> usize {
+    let mut done = 0;
+    while done < len {
+        let at = addr.offset(done as u64);
+        let part = (PAGE_SIZE - at.0 as usize % PAGE_SIZE).min(len - done);
+        if f(at, done, part).is_err() {
+            break;
+        }
+        done += part;
+    }
+    done
+}
 
 /// Ranges of user memory, used up from the front. A copy made before a transfer starts it again.
 #[derive(Clone)]
@@ -28,19 +53,21 @@ pub struct UserIo<'a> {
 }
 
 impl<'a> UserIo<'a> {
-    /// One range; longer ones are cut to what one call moves.
-    pub fn new(cx: &Cx<'a>, addr: UserAddr, len: usize) -> UserIo<'a> {
+    /// One range; longer ones are cut to what one call moves. `EFAULT`: it is not in user space.
+    pub fn new(cx: &Cx<'a>, addr: UserAddr, len: usize) -> Result<UserIo<'a>> {
         let len = len.min(MAX_RW_COUNT);
-        UserIo {
+        access_ok(addr, len)?;
+        Ok(UserIo {
             hal: &*cx.kernel.hal,
             ranges: SmallVec::from_slice(&[(addr, len)]),
             at: 0,
             used: 0,
             remaining: len,
-        }
+        })
     }
 
     /// The ranges of an array of `struct iovec`. `EINVAL`: too many, or a length below 0.
+    /// `EFAULT`: one is not in user space.
     pub fn from_iovec(cx: &Cx<'a>, iov: UserInPtr<abi::IoVec>, count: usize) -> Result<UserIo<'a>> {
         if count > UIO_MAXIOV {
             bail!(EINVAL, "more than 1024 ranges");
@@ -50,15 +77,18 @@ impl<'a> UserIo<'a> {
             bail!(ENOMEM, "no memory for the ranges");
         }
         let mut remaining = 0;
+        let mut allowed = Ok(());
         for n in 0..count {
             let abi::IoVec { base, len } = iov.at(n).read(cx)?;
             if len > isize::MAX as u64 {
                 bail!(EINVAL, "a range has a negative length");
             }
+            allowed = allowed.and(access_ok(UserAddr(base), len as usize));
             let len = (len as usize).min(MAX_RW_COUNT - remaining);
             remaining += len;
             ranges.push((UserAddr(base), len));
         }
+        allowed?;
         Ok(UserIo {
             hal: &*cx.kernel.hal,
             ranges,
@@ -77,8 +107,8 @@ impl<'a> UserIo<'a> {
         self.remaining == 0
     }
 
-    /// Uses up `len` bytes, range by range. Stops at the first failure, which counts only if nothing
-    /// was moved before.
+    /// Uses up `len` bytes, range by range, up to the first that cannot be moved; that is a failure only
+    /// if it is the very first.
     fn each(
         &mut self,
         len: usize,
@@ -90,15 +120,21 @@ impl<'a> UserIo<'a> {
         {
             let part = (size - self.used).min(len - done);
             if part > 0 {
-                match f(self.hal, addr.offset(self.used as u64), done, part) {
-                    Ok(()) => {}
-                    Err(_) if done > 0 => break,
-                    Err(error) => return Err(error),
+                let addr = addr.offset(self.used as u64);
+                let result = f(self.hal, addr, done, part);
+                let moved = match result {
+                    Ok(()) => part,
+                    Err(_) => up_to_fault(addr, part, |at, skip, len| f(self.hal, at, done + skip, len)),
+                };
+                done += moved;
+                self.used += moved;
+                self.remaining -= moved;
+                match result {
+                    Err(error) if done == 0 => return Err(error),
+                    _ if moved < part => break,
+                    _ => {}
                 }
             }
-            done += part;
-            self.used += part;
-            self.remaining -= part;
             if self.used == size {
                 self.at += 1;
                 self.used = 0;

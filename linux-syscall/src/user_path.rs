@@ -49,7 +49,15 @@ impl UserPath {
 
 /// Where a relative `path` begins; `None`: at the working directory, or it is absolute.
 pub fn base(cx: &Cx<'_>, dirfd: Fd, path: &[u8]) -> Result<Option<Path>> {
-    if dirfd.0 == AT_FDCWD || path.first() == Some(&b'/') {
+    if path.first() == Some(&b'/') {
+        return Ok(None);
+    }
+    directory(cx, dirfd)
+}
+
+/// The place that a descriptor stands for; `None`: the working directory.
+pub fn directory(cx: &Cx<'_>, dirfd: Fd) -> Result<Option<Path>> {
+    if dirfd.0 == AT_FDCWD {
         return Ok(None);
     }
     Ok(Some(cx.task.files().get(dirfd)?.path.clone()))

@@ -66,14 +66,15 @@ impl FileOps for EventFd {
             bail!(EINVAL, "an eventfd is read in 8 bytes");
         }
         let value = self.take()?;
-        to.put(&value.to_ne_bytes())
+        to.put_all(&value.to_ne_bytes())?;
+        Ok(8)
     }
     fn write(&self, _: &OpenFile, _: &Arc<Task>, _: &mut u64, from: &mut dyn IoSrc) -> Result<usize> {
         if from.remaining() < 8 {
             bail!(EINVAL, "an eventfd is written in 8 bytes");
         }
         let mut value = [0; 8];
-        from.take(&mut value)?;
+        from.take_all(&mut value)?;
         let value = u64::from_ne_bytes(value);
         if value == u64::MAX {
             bail!(EINVAL, "the counter cannot hold this");

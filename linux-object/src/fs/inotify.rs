@@ -300,9 +300,9 @@ impl FileOps for Inotify {
             header[4..8].copy_from_slice(&event.mask.to_ne_bytes());
             header[8..12].copy_from_slice(&event.cookie.to_ne_bytes());
             header[12..16].copy_from_slice(&(name_len as u32).to_ne_bytes());
-            to.put(&header)?;
-            to.put(&event.name)?;
-            to.put_zeros(name_len - event.name.len())?;
+            to.put_all(&header)?;
+            to.put_all(&event.name)?;
+            to.put_all(&[0; HEADER][..name_len - event.name.len()])?;
             done += HEADER + name_len;
         }
     }

@@ -5,6 +5,7 @@
 //! holds only locks that rank before `class::Mm`. On `EFAULT` what was moved before counts:
 //! callers return the count if it is not 0.
 
+use crate::ensure;
 use crate::error::Result;
 use crate::hal::Frames;
 use crate::ids::Frame;
@@ -13,8 +14,15 @@ use crate::ids::Frame;
 pub trait IoDst {
     /// Bytes that still fit.
     fn remaining(&self) -> usize;
-    /// Takes up to `remaining` bytes; returns how many (fewer than given only at the end).
+    /// Takes up to `remaining` bytes; returns how many (fewer than given only at the end, or where
+    /// user memory ends).
     fn put(&mut self, data: &[u8]) -> Result<usize>;
+    /// Takes all of the bytes; `EFAULT` if they end up nowhere.
+    fn put_all(&mut self, data: &[u8]) -> Result<()> {
+        let put = self.put(data)?;
+        ensure!(put == data.len(), EFAULT, "the destination ended early");
+        Ok(())
+    }
     /// Takes bytes of a page frame.
     fn put_frame(&mut self, frames: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize>;
     /// Takes zeros.
@@ -25,10 +33,16 @@ pub trait IoDst {
 pub trait IoSrc {
     /// Bytes that are left.
     fn remaining(&self) -> usize;
-    /// Fills the buffer; returns how many bytes (fewer only at the end).
+    /// Fills the buffer; returns how many bytes (fewer only at the end, or where user memory ends).
     fn take(&mut self, buf: &mut [u8]) -> Result<usize>;
     /// Fills a part of a page frame.
     fn take_frame(&mut self, frames: &dyn Frames, frame: Frame, offset: usize, len: usize) -> Result<usize>;
+    /// Fills all of the buffer; `EFAULT` if the source ends before.
+    fn take_all(&mut self, buf: &mut [u8]) -> Result<()> {
+        let taken = self.take(buf)?;
+        ensure!(taken == buf.len(), EFAULT, "the source ended early");
+        Ok(())
+    }
     /// Takes everything without looking at it (`/dev/null`); returns how many bytes there were.
     fn skip_all(&mut self) -> usize {
         let len = self.remaining();

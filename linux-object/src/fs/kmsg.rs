@@ -70,14 +70,14 @@ impl FileOps for Kmsg {
         let line = line(&record);
         ensure!(line.len() <= to.remaining(), EINVAL, "no room for one record");
         *self.next.lock() = seq + 1;
-        to.put(&line)
+        to.put_all(&line)?;
+        Ok(line.len())
     }
     fn write(&self, _: &OpenFile, _: &Arc<Task>, _: &mut u64, from: &mut dyn IoSrc) -> Result<usize> {
         let len = from.remaining();
         ensure!(len <= LINE_MAX, EINVAL, "a line of more than 992 bytes");
         let mut text = alloc::vec![0; len];
-        let taken = from.take(&mut text)?;
-        text.truncate(taken);
+        from.take_all(&mut text)?;
         // `<N>` in front is the priority; user space does not speak for the kernel.
         let (mut level, mut facility) = (4u8, 1u8);
         let mut start = 0;
@@ -97,7 +97,7 @@ impl FileOps for Kmsg {
         let log = &self.kernel.log;
         log.append(self.kernel.time.now(), level, facility, body);
         log.wake();
-        Ok(taken)
+        Ok(len)
     }
     fn seekable(&self) -> bool {
         true

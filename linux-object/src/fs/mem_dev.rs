@@ -64,12 +64,15 @@ impl FileOps for MemDevice {
                 let mut buf = [0u8; 256];
                 let mut done = 0;
                 while from.remaining() > 0 {
-                    let taken = from.take(&mut buf)?;
-                    if taken == 0 {
-                        break;
+                    match from.take(&mut buf) {
+                        Ok(0) => break,
+                        Ok(taken) => {
+                            task.kernel().rng.mix(&buf[..taken]);
+                            done += taken;
+                        }
+                        Err(_) if done > 0 => break,
+                        Err(error) => return Err(error),
                     }
-                    task.kernel().rng.mix(&buf[..taken]);
-                    done += taken;
                 }
                 Ok(done)
             }

@@ -189,8 +189,8 @@ impl FileOps for SeqFile {
             bail!(ENOMEM, "no memory for what was written");
         }
         data.resize(len, 0);
-        let len = from.take(&mut data)?;
-        let count = self.source.write(&SeqCx { file, task }, *offset, &data[..len])?;
+        from.take_all(&mut data)?;
+        let count = self.source.write(&SeqCx { file, task }, *offset, &data)?;
         *offset += count as u64;
         Ok(count)
     }

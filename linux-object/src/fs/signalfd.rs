@@ -107,8 +107,8 @@ impl FileOps for SignalFd {
             let Some(info) = task.dequeue_signal(self.mask()) else {
                 break;
             };
-            match to.put(&record(task, &info)) {
-                Ok(n) => done += n,
+            match to.put_all(&record(task, &info)) {
+                Ok(()) => done += RECORD,
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
             }

@@ -234,6 +234,11 @@ pub trait INode: Any + Send + Sync {
     fn revalidate(&self) -> bool {
         true
     }
+    /// Whether names that are not there are places for new ones. Otherwise looking one up fails, before
+    /// anybody asks whether it could be made.
+    fn has_negative_names(&self) -> bool {
+        true
+    }
     /// Makes an entry that is not a symlink.
     fn create(&self, name: &[u8], spec: &CreateSpec) -> Result<Arc<dyn INode>> {
         bail!(EPERM, "the file system does not create files")

@@ -296,8 +296,9 @@ impl MmState {
             .and_then(|()| self.split(core, old.end))
             .and_then(|()| core.copy_entries(&old, to))
             .and_then(|()| {
+                // Not merged yet: the old area must not become a part of it.
                 let (flags, pages) = (new.flags, new.pages());
-                let inserted = self.insert_merged(new, trash);
+                let inserted = self.vmas.insert(new);
                 match inserted {
                     Ok(()) => self.account(flags, pages, true),
                     // They are still at the old place.
@@ -331,8 +332,9 @@ impl MmState {
             let new_flags = vma.flags;
             self.account(old_flags, pages, false);
             self.account(new_flags, pages, true);
-            self.merge(addr, addr + old_len, trash);
         }
+        self.merge(old.start, old.end, trash);
+        self.merge(to, to + new_len, trash);
         Ok(to)
     }
 }

@@ -224,8 +224,9 @@ impl PageCache {
                         return error.map_or(Ok(0), Err);
                     }
                 };
-                if moved < len && len == PAGE_SIZE {
-                    self.hal().zero_frame(frame, moved, PAGE_SIZE - moved);
+                if moved < len {
+                    // A copy may have gone further before it failed.
+                    self.hal().zero_frame(frame, within + moved, len - moved);
                 }
                 self.insert_written(index, frame, within, moved)?;
                 moved

@@ -264,7 +264,10 @@ fn step(random: &mut Random, hal: &TestHal, processes: &mut Vec<(Arc<Mm>, Proces
         11 => {
             // Moves a range within one area to a place that is given.
             let (mm, model) = &mut processes[n];
-            let to = BASE + (PAGES + 8 + random.next(PAGES)) * PAGE;
+            let to = BASE + random.next(2 * PAGES + 8) * PAGE;
+            if to < at + len && at < to + len {
+                return;
+            }
             let alike = |a: &ModelPage, b: &ModelPage| {
                 let (Content::Shared(x), Content::Shared(y)) = (&a.content, &b.content) else {
                     return a.prot == b.prot

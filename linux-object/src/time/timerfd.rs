@@ -239,7 +239,8 @@ impl FileOps for TimerFd {
             bail!(EINVAL, "a timerfd is read in 8 bytes");
         }
         let ticks = self.take()?;
-        to.put(&ticks.to_ne_bytes())
+        to.put_all(&ticks.to_ne_bytes())?;
+        Ok(8)
     }
     fn poll(&self, _: &OpenFile, _: &Arc<Task>) -> PollEvents {
         if self.state.lock().ticks > 0 {

@@ -177,7 +177,7 @@ impl FileOps for TtyFile {
                     "output is stopped or the master does not read"
                 ));
             }
-            if let Err(error) = from.take(&mut chunk[..len]) {
+            if let Err(error) = from.take_all(&mut chunk[..len]) {
                 break Err(error);
             }
             let TtyState {

@@ -192,8 +192,8 @@ impl FileOps for PtyMaster {
                 }
                 break;
             }
-            match from.take(&mut chunk[..len]) {
-                Ok(_) => {}
+            match from.take_all(&mut chunk[..len]) {
+                Ok(()) => {}
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
             }

@@ -12,7 +12,7 @@ use linux_object::{bail, ensure, err};
 use crate::abi;
 use crate::context::Cx;
 use crate::rw;
-use crate::user_io::UserIo;
+use crate::user_io::{UserIo, access_ok};
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
 
 fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
@@ -22,25 +22,22 @@ fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize) -> Result<usize> {
     let file = file(cx, fd)?;
-    rw::read(
-        cx,
-        &file,
-        UserIo::new(cx, buf.addr(), checked(count)?),
-        None,
-        false,
-    )
+    ensure!(file.flags().readable(), EBADF);
+    rw::read(cx, &file, buffer(cx, buf.addr(), count)?, None, false)
 }
 
 /// `write(2)`.
 pub fn write(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize) -> Result<usize> {
     let file = file(cx, fd)?;
-    let from = UserIo::new(cx, buf.addr(), checked(count)?);
+    ensure!(file.flags().writable(), EBADF);
+    let from = buffer(cx, buf.addr(), count)?;
     rw::write(cx, &file, from, None, false, false)
 }
 
-fn checked(count: usize) -> Result<usize> {
-    ensure!(count <= isize::MAX as usize, EINVAL, "a negative count");
-    Ok(count)
+/// A buffer of `count` bytes, all of which must be in user space, even those that one call does not move.
+fn buffer<'a>(cx: &Cx<'a>, addr: UserAddr, count: usize) -> Result<UserIo<'a>> {
+    access_ok(addr, count)?;
+    UserIo::new(cx, addr, count)
 }
 
 /// A file for reading or writing at an offset.
@@ -54,19 +51,15 @@ fn file_at(cx: &Cx<'_>, fd: Fd, offset: i64) -> Result<(Arc<OpenFile>, u64)> {
 /// `pread64(2)`.
 pub fn pread64(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize, offset: i64) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, offset)?;
-    rw::read(
-        cx,
-        &file,
-        UserIo::new(cx, buf.addr(), checked(count)?),
-        Some(offset),
-        false,
-    )
+    ensure!(file.flags().readable(), EBADF);
+    rw::read(cx, &file, buffer(cx, buf.addr(), count)?, Some(offset), false)
 }
 
 /// `pwrite64(2)`.
 pub fn pwrite64(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize, offset: i64) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, offset)?;
-    let from = UserIo::new(cx, buf.addr(), checked(count)?);
+    ensure!(file.flags().writable(), EBADF);
+    let from = buffer(cx, buf.addr(), count)?;
     rw::write(cx, &file, from, Some(offset), false, false)
 }
 

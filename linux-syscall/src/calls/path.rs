@@ -26,7 +26,12 @@ fn do_open(cx: &Cx<'_>, dirfd: Fd, path: UserCStr, how: OpenHow) -> Result<usize
     let path = UserPath::read(cx, path)?;
     let files = cx.task.files();
     let reserved = files.reserve(how.flags.contains(OpenFlags::CLOEXEC), 0, nofile(cx))?;
-    let base = user_path::base(cx, dirfd, path.bytes())?;
+    let base = if how.resolve.contains(LookupFlags::IN_ROOT) {
+        // `/` is the directory itself.
+        user_path::directory(cx, dirfd)?
+    } else {
+        user_path::base(cx, dirfd, path.bytes())?
+    };
     if path.bytes().is_empty() {
         bail!(ENOENT, "the path is empty");
     }

@@ -467,8 +467,3 @@ pub fn membarrier(cx: &mut Cx<'_>, cmd: i32, flags: u32, _cpu_id: i32) -> Result
     cx.kernel.sched.barrier();
     Ok(0)
 }
-
-/// `rseq(2)`: not there, and the C library does without.
-pub fn rseq(_cx: &mut Cx<'_>, _rseq: UserAddr, _rseq_len: u32, _flags: u32, _sig: u32) -> Result<usize> {
-    bail!(ENOSYS)
-}

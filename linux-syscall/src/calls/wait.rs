@@ -82,6 +82,28 @@ pub fn waitid(
     options: u32,
     rusage: UserOutPtr<abi::Rusage>,
 ) -> Result<usize> {
+    let result = waitid_report(cx, idtype, id, options);
+    let mut info = abi::SigInfo::default();
+    if let Ok(Some(report)) = &result {
+        if !rusage.is_null() {
+            rusage.write(cx, &to_rusage(&report.usage))?;
+        }
+        let pid = report.pid.nr_in(cx.task.pid_ns()).0 as u32;
+        let uid = cx.task.cred().user_ns.from_kuid_munged(report.uid).0;
+        info.signo = linux_object::task::Signal::CHLD.nr().into();
+        info.code = report.code;
+        info.fields[0] = u64::from(pid) | u64::from(uid) << 32;
+        info.fields[1] = u64::from(report.value as u32);
+    }
+    if !infop.is_null() {
+        // Only the six fields that waitid(2) names are written; zeros even if the call fails.
+        use zerocopy::IntoBytes;
+        cx.hal().copy_to_user(infop.addr(), &info.as_bytes()[..28])?;
+    }
+    result.map(|_| 0)
+}
+
+fn waitid_report(cx: &Cx<'_>, idtype: i32, id: i32, options: u32) -> Result<Option<WaitReport>> {
     let allowed = WaitOptions::NOHANG
         | WaitOptions::NOWAIT
         | WaitOptions::EXITED
@@ -127,24 +149,7 @@ pub fn waitid(
     if report.is_none() && would_wait {
         bail!(EAGAIN, "waitid: the pidfd is non-blocking");
     }
-    let mut info = abi::SigInfo::default();
-    if let Some(report) = &report {
-        if !rusage.is_null() {
-            rusage.write(cx, &to_rusage(&report.usage))?;
-        }
-        let pid = report.pid.nr_in(cx.task.pid_ns()).0 as u32;
-        let uid = cx.task.cred().user_ns.from_kuid_munged(report.uid).0;
-        info.signo = linux_object::task::Signal::CHLD.nr().into();
-        info.code = report.code;
-        info.fields[0] = u64::from(pid) | u64::from(uid) << 32;
-        info.fields[1] = u64::from(report.value as u32);
-    }
-    if !infop.is_null() {
-        // Only the six fields that waitid(2) names are written.
-        use zerocopy::IntoBytes;
-        cx.hal().copy_to_user(infop.addr(), &info.as_bytes()[..28])?;
-    }
-    Ok(0)
+    Ok(report)
 }
 
 /// What `getrusage(2)` and `wait4(2)` show.

@@ -10,7 +10,7 @@ use super::{LookupFlags, MAXSYMLINKS, NAME_MAX};
 use crate::cred::Cred;
 use crate::error::{Errno, Result};
 use crate::fs::permission::may_search;
-use crate::fs::{Dentry, DentryFlags, FileType, MountFlags, Path, hash_name, task_fs};
+use crate::fs::{Dentry, DentryFlags, FileType, INode, MountFlags, Path, hash_name, task_fs};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -200,9 +200,33 @@ impl<'t> Nameidata<'t> {
             LastKind::DotDot => self.dotdot().map(|()| true),
             LastKind::Norm => {
                 let dentry = self.lookup(names.get(range))?;
+                if follow
+                    && let Some(inode) = dentry.inode()
+                    && inode.file_type() == FileType::Symlink
+                {
+                    self.may_follow_link(&**inode)?;
+                }
                 self.step_into(names, dentry, follow)
             }
         }
+    }
+
+    /// What `protected_symlinks` demands of a link that ends a path: in a sticky directory where all may
+    /// write, it belongs to who follows it or to the directory's owner.
+    fn may_follow_link(&self, link: &dyn INode) -> Result<()> {
+        const STICKY_AND_OPEN: u32 = 0o1002;
+        if self.task.kernel().sysctl.protected_symlinks.get() == 0 {
+            return Ok(());
+        }
+        let (link, dir) = (link.owner(), self.path.inode()?.owner());
+        ensure!(
+            self.cred.fsuid == link.uid
+                || dir.mode & STICKY_AND_OPEN != STICKY_AND_OPEN
+                || dir.uid == link.uid,
+            EACCES,
+            "protected_symlinks"
+        );
+        Ok(())
     }
 
     /// The end of the walk: checks what must hold of where it arrived.
@@ -416,7 +440,9 @@ pub fn lookup_one(dir: &Arc<Dentry>, name: &[u8], hash: u64) -> Result<Arc<Dentr
     let inode = dir.inode().ok_or(crate::err!(ENOENT))?;
     match inode.lookup(name) {
         Ok(found) => Ok(dir.add_child(name, hash, Some(found))),
-        Err(error) if error.errno() == Errno::ENOENT => Ok(dir.add_child(name, hash, None)),
+        Err(error) if error.errno() == Errno::ENOENT && inode.has_negative_names() => {
+            Ok(dir.add_child(name, hash, None))
+        }
         Err(error) => Err(error),
     }
 }

@@ -15,7 +15,7 @@ const TICK: u64 = 10_000_000;
 /// Letter and name of a state. What has been announced as a zombie is one, even while its last
 /// steps still run.
 fn state(task: &Task) -> &'static str {
-    if task.is_leader() && task.group().exit_state() != ExitState::Alive {
+    if task.is_leader() && task.group().exit_state() != ExitState::Alive || task.has_exited() {
         return "Z (zombie)";
     }
     match task.sched.state() {

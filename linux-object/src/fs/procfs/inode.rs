@@ -266,6 +266,9 @@ impl INode for ProcInode {
             _ => bail!(ENOTDIR),
         }
     }
+    fn has_negative_names(&self) -> bool {
+        false
+    }
     fn revalidate(&self) -> bool {
         match &self.node {
             Node::Pid(node) => node.is_alive(),

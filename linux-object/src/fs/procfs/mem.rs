@@ -43,10 +43,10 @@ impl FileOps for MemFile {
         while to.remaining() > 0 {
             let len = to.remaining().min(CHUNK);
             let read = mm.read_remote(UserAddr(*offset), &mut buf[..len]).unwrap_or(0);
-            let put = to.put(&buf[..read])?;
-            *offset += put as u64;
-            total += put;
-            if put < len {
+            to.put_all(&buf[..read])?;
+            *offset += read as u64;
+            total += read;
+            if read < len {
                 break;
             }
         }

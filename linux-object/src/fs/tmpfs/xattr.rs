@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::{bail, ensure, err};
+use crate::{bail, err};
 
 /// `XATTR_CREATE`.
 const CREATE: u32 = 1;
@@ -20,12 +20,11 @@ type Xattr = (Box<[u8]>, Box<[u8]>);
 
 fn supported(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];
-    ensure!(
-        known.iter().any(|prefix| name.starts_with(prefix)),
-        EOPNOTSUPP,
-        "tmpfs keeps user., trusted. and security. attributes"
-    );
-    Ok(())
+    match known.iter().find_map(|prefix| name.strip_prefix(*prefix)) {
+        Some([]) => bail!(EINVAL, "the name of an attribute is only a prefix"),
+        Some(_) => Ok(()),
+        None => bail!(EOPNOTSUPP, "tmpfs keeps user., trusted. and security. attributes"),
+    }
 }
 
 fn copy(bytes: &[u8]) -> Result<Vec<u8>> {

@@ -233,7 +233,8 @@ impl UnixSocket {
             return self.end_of_data(&state, 0);
         };
         let len = packet.remaining();
-        let moved = msg.data.put(&packet.data[..len.min(msg.data.remaining())])?;
+        let moved = len.min(msg.data.remaining());
+        msg.data.put_all(&packet.data[..moved])?;
         if moved < len {
             msg.out_flags |= MsgFlags::TRUNC;
         }

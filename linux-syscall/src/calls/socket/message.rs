@@ -166,7 +166,7 @@ pub fn sendto(
     } else {
         Some(read_addr(cx, addr, addrlen)?)
     };
-    let data = UserIo::new(cx, buf.addr(), len);
+    let data = UserIo::new(cx, buf.addr(), len)?;
     let flags = MsgFlags::from_bits_retain(flags);
     send(cx, &file, flags, &data, to.as_deref(), Control::default())
 }
@@ -182,7 +182,7 @@ pub fn recvfrom(
     addrlen: UserPtr<u32>,
 ) -> Result<usize> {
     let file = socket_file(cx, sockfd)?;
-    let data = UserIo::new(cx, buf.addr(), len);
+    let data = UserIo::new(cx, buf.addr(), len)?;
     let flags = MsgFlags::from_bits_retain(flags);
     let until = deadline(cx, &**socket_of(&file)?, false);
     recv(cx, &file, flags, &data, false, until, |got| {

@@ -82,7 +82,7 @@ const fn user(path: &'static str, kind: UCount) -> Sysctl {
 #[rustfmt::skip]
 pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/epoll/max_user_watches", 0, LONG, |s| &s.epoll_max_user_watches),
-    cell("sys/fs/file-max", 0, LONG, |s| &s.file_max),
+    fixed("sys/fs/file-max", |_| LONG),
     cell("sys/fs/inotify/max_queued_events", 0, INT, |s| &s.inotify_max_queued_events),
     cell("sys/fs/inotify/max_user_instances", 0, INT, |s| &s.inotify_max_user_instances),
     cell("sys/fs/inotify/max_user_watches", 0, INT, |s| &s.inotify_max_user_watches),
