@@ -10,6 +10,8 @@
 //! User mode is as real as it gets without a CPU: memory goes through simulated page tables and
 //! faults, interrupts preempt, signals run handlers on the program's stack.
 
+#[cfg(test)]
+mod file_tests;
 mod sys;
 #[cfg(test)]
 mod tests;
