@@ -114,7 +114,7 @@ boot_pd:        .skip 4*4096
     .section .bss.boot_stack, "aw", @nobits
     .balign 4096
     .global boot_stack
-boot_stack:     .skip 32768
+boot_stack:     .skip 131072
 boot_stack_top_high:
     .set boot_stack_top, boot_stack_top_high - 0xffffffff80000000
     .text
