@@ -209,7 +209,7 @@ pub fn vhangup_self(task: &Arc<Task>) {
     }
 }
 
-/// The members of a list that live in the caller's pid namespace are shown by number, 0 for others.
+/// The number of a session or group in the caller's pid namespace; 0 where it is not visible.
 pub(super) fn shown(task: &Arc<Task>, pid: Option<&Arc<Pid>>) -> i32 {
     pid.map_or(0, |pid| pid.nr_in(task.pid().ns()).0)
 }

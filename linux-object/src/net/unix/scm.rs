@@ -9,7 +9,7 @@ use crate::net::ScmCreds;
 use crate::task::Task;
 use crate::{bail, ensure};
 
-/// The overflow id of a message without credentials.
+/// Who sends, as it is, for a message that claims nothing.
 pub(super) fn own_creds(task: &Arc<Task>) -> ScmCreds {
     let cred = task.cred();
     ScmCreds {
