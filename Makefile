@@ -22,7 +22,7 @@ host    = --workspace --exclude zcell --all-features
 help:
 	@echo 'make run          boot to a shell     ROOTFS=busybox|debian SMP=2 MEM=512M APPEND=…'
 	@echo '                                      KERNEL=linux: the same on Debian'"'"'s Linux'
-	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 4"'
+	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 2 4"'
 	@echo 'make check        formatting, lints, documentation, generated files'
 	@echo 'make image        the bootable kernel, target/zcell.elf'
 	@echo

@@ -16,8 +16,9 @@ const DIRS: &[&str] = &[
 
 const BUSYBOX: &str = "/bin/busybox";
 
-/// A root that runs the given tests: their programs, init, busybox.
-pub fn tests(tests: &[Program]) -> Result<PathBuf> {
+/// A root that runs the given tests: their programs, init, busybox. It is left below `target/user-tests`
+/// under `archive_name`.
+pub fn tests(tests: &[Program], archive_name: &str) -> Result<PathBuf> {
     let init = programs::init()?;
     programs::compile(tests)?;
     programs::compile(std::slice::from_ref(&init))?;
@@ -38,7 +39,7 @@ pub fn tests(tests: &[Program]) -> Result<PathBuf> {
     archive.file("tests/list", 0o644, list.as_bytes());
     archive.file("init", 0o755, &project::read(&init.binary())?);
     busybox_links(&mut archive)?;
-    let path = project::target("user-tests/tests.cpio");
+    let path = project::target(&format!("user-tests/{archive_name}.cpio"));
     project::write(&path, &archive.finish())?;
     Ok(path)
 }

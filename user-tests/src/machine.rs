@@ -121,7 +121,7 @@ fn boots_under_kvm() -> Result<bool> {
     let hello = programs::select(&programs::all()?, "hello")?;
     let machine = Machine {
         kernel: linux()?,
-        initrd: initramfs::tests(&hello)?,
+        initrd: initramfs::tests(&hello, "accel")?,
         append: "console=ttyS0 panic=-1 quiet ktest=hello".to_owned(),
         smp: 2,
         mem: "256M".to_owned(),

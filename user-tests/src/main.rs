@@ -120,7 +120,7 @@ impl Options {
         match self.get("ROOTFS", "busybox") {
             "busybox" => initramfs::busybox(),
             "debian" => debian::initramfs(),
-            "tests" => initramfs::tests(&programs::all()?),
+            "tests" => initramfs::tests(&programs::all()?, "tests"),
             path if PathBuf::from(path).is_file() => Ok(PathBuf::from(path)),
             other => bail!("ROOTFS={other}: neither busybox, debian, tests nor a file"),
         }
@@ -196,7 +196,7 @@ fn test(options: &Options) -> Result<()> {
             Tally::broken(target.name())
         }));
     };
-    for smp in options.get("SMP", "1 4").split_whitespace() {
+    for smp in options.get("SMP", "1 2 4").split_whitespace() {
         boot(Target::Zcell, smp);
     }
     boot(Target::Linux, "2");

@@ -91,7 +91,7 @@ impl Suite {
         };
         let mut machine = Machine {
             kernel,
-            initrd: initramfs::tests(&self.programs)?,
+            initrd: initramfs::tests(&self.programs, "tests")?,
             append: String::new(),
             smp: self.smp,
             mem: self.mem.clone(),
@@ -136,7 +136,7 @@ impl Suite {
 
     /// Run the programs under init in namespaces of this machine.
     fn native(&self, judge: &mut Judge) -> Result<()> {
-        initramfs::tests(&self.programs)?;
+        initramfs::tests(&self.programs, "tests")?;
         let work = project::target("user-tests/work");
         std::fs::create_dir_all(&work)?;
         let list: String = self
@@ -204,7 +204,12 @@ impl Suite {
             let line = match lines.recv_timeout(wait) {
                 Ok(line) => line,
                 // A guest that does not power off after its work is a failure too.
-                Err(RecvTimeoutError::Disconnected) if log.done => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) if log.done => {
+                    for program in left.drain(..) {
+                        judge.lost(&format!("{} (never started)", program.name));
+                    }
+                    return Ok(None);
+                }
                 Err(why) => {
                     let program = log.current().map(|run| run.name.clone());
                     if let Some(run) = log.current() {
