@@ -7,7 +7,7 @@ use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{
     AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, MachineThread,
-    Power, Switch, Trap, UserMemory, UserRegs, VdsoClock,
+    Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
 };
 use linux_object::ids::{CpuId, Frame, UserAddr};
 use linux_object::time::Ktime;
@@ -34,6 +34,12 @@ impl Clock for Machine {
     #[inline]
     fn now(&self) -> Ktime {
         tsc::now()
+    }
+    fn cycles(&self) -> u64 {
+        tsc::cycles()
+    }
+    fn cycles_to_ns(&self, cycles: u64) -> u64 {
+        tsc::cycles_to_ns(cycles)
     }
     fn boot_realtime(&self) -> u64 {
         init::boot_realtime()
@@ -149,8 +155,8 @@ impl Frames for Machine {
 }
 
 impl UserMemory for Machine {
-    fn run_user(&self, regs: &mut UserRegs) -> Trap {
-        user::run(regs)
+    fn run_user(&self, regs: &mut UserRegs, clock: &UserClock) -> Trap {
+        user::run(regs, clock)
     }
     fn copy_from_user(&self, to: &mut [u8], from: UserAddr) -> Result<()> {
         uaccess::copy_from_user(to, from)

@@ -42,13 +42,13 @@ pub type TraceArg = fn(u64, &mut dyn core::fmt::Write) -> core::fmt::Result;
 #[macro_export]
 macro_rules! syscalls {
     ($($nr:literal $name:ident($($arg:ident: $ty:ty),*) => $module:ident;)*) => {
-        /// Calls the handler of `nr` with its decoded arguments.
+        /// Calls the handler of `nr` with the arguments in the registers, decoded.
         #[inline]
-        pub fn dispatch(cx: &mut $crate::context::Cx<'_>, nr: u64, args: [u64; 6]) -> Result<usize> {
+        pub fn dispatch(cx: &mut $crate::context::Cx<'_>, nr: u64) -> Result<usize> {
             match nr {
                 $($nr => {
                     #[allow(unused_mut, unused_variables)]
-                    let mut raw = args.into_iter();
+                    let mut raw = cx.regs.args().into_iter();
                     $module::$name(cx, $({
                         <$ty as $crate::arg::Arg>::decode(raw.next().unwrap_or_default())
                     }),*)

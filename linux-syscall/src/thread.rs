@@ -32,14 +32,13 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
     task.follow_strace();
     calls::clone::schedule_tail(&mut cx);
     loop {
-        exit_to_user(&mut cx);
-        if task.has_exited() {
-            return;
+        if task.thread_flags().intersects(ThreadFlags::EXIT_WORK) {
+            exit_to_user(&mut cx);
+            if task.has_exited() {
+                return;
+            }
         }
-        task.sched.enter_user(kernel.hal.now());
-        let trap = kernel.hal.run_user(cx.regs);
-        task.sched.leave_user(kernel.hal.now());
-        match trap {
+        match kernel.hal.run_user(cx.regs, task.sched.user_clock()) {
             Trap::Syscall => system_call(&mut cx),
             Trap::PageFault {
                 addr,
@@ -57,26 +56,23 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
 /// Runs the call that the registers ask for and stores its result.
 fn system_call(cx: &mut Cx<'_>) {
     let nr = cx.regs.orig_rax;
-    let args = [
-        cx.regs.rdi,
-        cx.regs.rsi,
-        cx.regs.rdx,
-        cx.regs.r10,
-        cx.regs.r8,
-        cx.regs.r9,
-    ];
     let result = if cx.task.thread_flags().contains(ThreadFlags::STRACE) {
-        let trace = strace::enter(cx, nr, args);
-        let result = table::dispatch(cx, nr, args);
-        trace.exit(cx, &result);
-        result
+        traced_call(cx, nr)
     } else {
-        table::dispatch(cx, nr, args)
+        table::dispatch(cx, nr)
     };
     // rt_sigreturn and a successful execve have replaced the registers: they clear orig_rax.
     if cx.regs.orig_rax != NO_SYSCALL {
         cx.regs.rax = encode(result);
     }
+}
+
+#[cold]
+fn traced_call(cx: &mut Cx<'_>, nr: u64) -> Result<usize> {
+    let trace = strace::enter(cx, nr, cx.regs.args());
+    let result = table::dispatch(cx, nr);
+    trace.exit(cx, &result);
+    result
 }
 
 /// `orig_rax` of a frame that no system call made.
@@ -99,7 +95,7 @@ pub fn is_errno(rax: u64, errno: Errno) -> bool {
 pub fn exit_to_user(cx: &mut Cx<'_>) {
     loop {
         let flags = cx.task.thread_flags();
-        if flags.difference(ThreadFlags::STRACE).is_empty() || cx.task.has_exited() {
+        if !flags.intersects(ThreadFlags::EXIT_WORK) || cx.task.has_exited() {
             return;
         }
         if flags.intersects(ThreadFlags::SIGPENDING | ThreadFlags::JOBCTL | ThreadFlags::RESTORE_SIGMASK) {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::hint::black_box;
 
-use linux_object::hal::{Hal, MachineThread, PageFlags, Pte, Trap};
+use linux_object::hal::{Hal, MachineThread, PageFlags, Pte, Trap, UserClock};
 use linux_object::ids::UserAddr;
 
 use super::user::{CODE, DATA, Program};
@@ -65,17 +65,17 @@ fn user(hal: &dyn Hal) {
     let mut program = Program::new(hal, 0);
     assert_eq!(program.run(hal), Trap::Syscall);
     time("system call round trip (with 2 user instr.)", || {
-        black_box(hal.run_user(&mut program.regs));
+        black_box(hal.run_user(&mut program.regs, &UserClock::default()));
     });
     time("the same by iret", || {
         program.regs.rcx = 0;
-        black_box(hal.run_user(&mut program.regs));
+        black_box(hal.run_user(&mut program.regs, &UserClock::default()));
     });
     program.regs.rip = CODE + 0x140;
     program.regs.rdi = 0x1000_0000;
     program.regs.rsi = u64::MAX;
     time("page fault: trap, frame, map (and 3 user instr.)", || {
-        let Trap::PageFault { addr, .. } = hal.run_user(&mut program.regs) else {
+        let Trap::PageFault { addr, .. } = hal.run_user(&mut program.regs, &UserClock::default()) else {
             panic!("not a page fault");
         };
         let frame = hal.alloc_frame(true).expect("a frame");

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
 
-use linux_object::hal::{AddressSpace, Hal, MachineThread, PageFlags, Pte, Trap, UserRegs};
+use linux_object::hal::{AddressSpace, Hal, MachineThread, PageFlags, Pte, Trap, UserClock, UserRegs};
 use linux_object::ids::{CpuId, UserAddr};
 
 use super::user::{CODE, Program};
@@ -31,7 +31,10 @@ pub fn kick(hal: &dyn Hal) {
         let before = kicks();
         READY.fetch_add(1, Relaxed);
         while kicks() == before {
-            assert_eq!(hal.run_user(&mut program.regs), Trap::Interrupt);
+            assert_eq!(
+                hal.run_user(&mut program.regs, &UserClock::default()),
+                Trap::Interrupt
+            );
         }
         program.end(hal);
     });
@@ -209,7 +212,7 @@ pub fn shootdown(hal: &dyn Hal) {
         };
         while !jobs::STOP.load(Relaxed) {
             if this_cpu() % 2 == 1 {
-                let trap = hal.run_user(&mut regs);
+                let trap = hal.run_user(&mut regs, &UserClock::default());
                 assert_eq!(trap, Trap::Interrupt);
                 assert_eq!(regs.rax, 0, "a page was used after its flush");
             } else {

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
-use linux_object::hal::{Hal, Trap};
+use linux_object::hal::{Hal, Trap, UserClock};
 
 use super::{RECEIVER, jobs, this_cpu, user::Program};
 
@@ -64,7 +64,10 @@ pub fn user(hal: &dyn Hal) {
         let before = timers();
         hal.set_timer(Some(hal.now() + Duration::from_millis(1)));
         while timers() == before {
-            assert_eq!(hal.run_user(&mut program.regs), Trap::Interrupt);
+            assert_eq!(
+                hal.run_user(&mut program.regs, &UserClock::default()),
+                Trap::Interrupt
+            );
         }
     }
     program.end(hal);

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use core::arch::global_asm;
 
-use linux_object::hal::{Access, AddressSpace, Hal, PageFlags, Pte, Trap, UserRegs};
+use linux_object::hal::{Access, AddressSpace, Hal, PageFlags, Pte, Trap, UserClock, UserRegs};
 use linux_object::ids::{PAGE_SIZE, UserAddr};
 
 use super::clear_space;
@@ -137,7 +137,7 @@ impl Program {
     /// Runs until a trap that is no interrupt.
     pub fn run(&mut self, hal: &dyn Hal) -> Trap {
         loop {
-            let trap = hal.run_user(&mut self.regs);
+            let trap = hal.run_user(&mut self.regs, &UserClock::default());
             if trap != Trap::Interrupt {
                 return trap;
             }

@@ -28,6 +28,14 @@ pub struct VdsoClock {
 pub trait Clock {
     /// Time since boot: monotonic, the same on all CPUs, from the cycle counter.
     fn now(&self) -> Ktime;
+    /// The cycle counter that [`Clock::now`] is made from; less than 2^63.
+    fn cycles(&self) -> u64 {
+        self.now().0
+    }
+    /// A span of cycles in nanoseconds.
+    fn cycles_to_ns(&self, cycles: u64) -> u64 {
+        cycles
+    }
     /// Nanoseconds since 1970 at the instant when [`Clock::now`] was 0 (battery clock).
     fn boot_realtime(&self) -> u64;
     /// Programs this CPU's one-shot timer (`None`: off). A past deadline fires at once.

@@ -20,7 +20,7 @@ mod user;
 pub use address_space::{AddressSpace, PageFlags, Pte};
 pub use frames::{FrameStats, Frames};
 pub use machine::{Clock, Console, Cpu, CpuInfo, Entropy, Entry, MachineThread, Power, Switch, VdsoClock};
-pub use user::{Access, Trap, UserMemory, UserRegs};
+pub use user::{Access, Trap, UserClock, UserMemory, UserRegs};
 
 use alloc::sync::Arc;
 

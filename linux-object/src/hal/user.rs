@@ -1,5 +1,7 @@
 //! User mode: registers, traps, memory.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::Result;
 use crate::ids::{Frame, UserAddr};
 
@@ -30,6 +32,14 @@ pub struct UserRegs {
     pub rflags: u64,
     pub rsp: u64,
     pub ss: u64,
+}
+
+impl UserRegs {
+    /// The arguments of a system call.
+    #[inline(always)]
+    pub fn args(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
 }
 
 /// How memory was touched.
@@ -66,14 +76,49 @@ pub enum Trap {
     Interrupt,
 }
 
+/// The time that one thread has spent in user mode, in cycles of [`Clock::cycles`](super::Clock::cycles).
+///
+/// Entering user mode subtracts the clock, leaving it adds the clock: in the kernel the word is the
+/// sum, in user mode it is the sum less the cycle of entry, which is negative, so that any CPU
+/// can tell the two apart and read the exact time. One clock reading and one addition at each border.
+///
+/// Only the thread's CPU changes it.
+#[derive(Debug, Default)]
+pub struct UserClock(AtomicU64);
+
+impl UserClock {
+    /// The thread enters user mode.
+    #[inline(always)]
+    pub fn enter(&self, cycles: u64) {
+        let word = self.0.load(Ordering::Relaxed);
+        self.0.store(word.wrapping_sub(cycles), Ordering::Relaxed);
+    }
+    /// The thread has left user mode.
+    #[inline(always)]
+    pub fn leave(&self, cycles: u64) {
+        let word = self.0.load(Ordering::Relaxed);
+        self.0.store(word.wrapping_add(cycles), Ordering::Relaxed);
+    }
+    /// Cycles in user mode up to now.
+    #[inline]
+    pub fn read(&self, now: impl FnOnce() -> u64) -> u64 {
+        let word = self.0.load(Ordering::Relaxed);
+        if (word as i64) < 0 {
+            word.wrapping_add(now())
+        } else {
+            word
+        }
+    }
+}
+
 /// The memory of the current address space, and user mode itself.
 ///
 /// Copies check that the whole range lies in user space, take page faults like user code does (the
 /// fault handler of the current task runs underneath, so only locks that rank before `Mm` may
 /// be held), and fail with `EFAULT`. Nothing is said about how much was copied before a failure.
 pub trait UserMemory {
-    /// Runs user code until it traps.
-    fn run_user(&self, regs: &mut UserRegs) -> Trap;
+    /// Runs user code until it traps; `clock` counts the cycles between.
+    fn run_user(&self, regs: &mut UserRegs, clock: &UserClock) -> Trap;
     /// Copies in.
     fn copy_from_user(&self, to: &mut [u8], from: UserAddr) -> Result<()>;
     /// Copies out.
@@ -91,4 +136,22 @@ pub trait UserMemory {
     fn load_user_u32(&self, at: UserAddr) -> Result<u32>;
     /// If the aligned word is `old`, stores `new`; returns what was there. Atomic.
     fn cmpxchg_user_u32(&self, at: UserAddr, old: u32, new: u32) -> Result<u32>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UserClock;
+
+    #[test]
+    fn user_clock_tells_inside_from_outside() {
+        let clock = UserClock::default();
+        clock.enter(1000);
+        assert_eq!(clock.read(|| 1010), 10);
+        clock.leave(1030);
+        assert_eq!(clock.read(|| unreachable!()), 30);
+        clock.enter(2000);
+        assert_eq!(clock.read(|| 2005), 35);
+        clock.leave(2007);
+        assert_eq!(clock.read(|| unreachable!()), 37);
+    }
 }

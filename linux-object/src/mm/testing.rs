@@ -309,7 +309,7 @@ impl Power for TestHal {
 }
 
 impl UserMemory for TestHal {
-    fn run_user(&self, _regs: &mut UserRegs) -> Trap {
+    fn run_user(&self, _regs: &mut UserRegs, _clock: &crate::hal::UserClock) -> Trap {
         unreachable!("nothing runs here")
     }
     fn copy_from_user(&self, _to: &mut [u8], _from: UserAddr) -> Result<()> {

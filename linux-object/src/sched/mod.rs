@@ -92,6 +92,10 @@ impl RunTask for Task {
     fn sched(&self) -> &SchedTask {
         &self.sched
     }
+    fn user_time(&self) -> u64 {
+        let hal = &self.kernel().hal;
+        hal.cycles_to_ns(self.sched.user_clock().read(|| hal.cycles()))
+    }
     fn charged(&self, delta: u64, user: u64) {
         self.group().sched.charge(delta, user);
         let times = self.sched.charged();

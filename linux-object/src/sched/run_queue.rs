@@ -22,6 +22,10 @@ use crate::ids::CpuId;
 pub trait RunTask {
     /// The scheduler's part.
     fn sched(&self) -> &SchedTask;
+    /// Nanoseconds in user mode up to now.
+    fn user_time(&self) -> u64 {
+        0
+    }
     /// Told what was charged: time used, and how much of the new time was user mode.
     fn charged(&self, delta: u64, user: u64) {
         let _ = (delta, user);
@@ -145,7 +149,7 @@ impl<T: RunTask> RunQueue<T> {
         self.charged_until = now;
         let Some(curr) = &self.curr else { return };
         let task = curr.sched();
-        let user = task.charge(delta);
+        let user = task.charge(delta, curr.user_time());
         if user != 0 {
             let low = !self.curr_is_rt && task.entity.weight() < nice_to_weight(0);
             self.user_times[low as usize] += user;

@@ -20,10 +20,10 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, f
 use super::fair::Entity;
 use super::weight::{IDLE_WEIGHT, nice_to_weight};
 use super::{CpuMask, Policy, TaskGroup};
+use crate::hal::UserClock;
 use crate::ids::CpuId;
 use crate::sync::{SpinLock, class};
 use crate::task::TaskState;
-use crate::time::Ktime;
 
 const STATE: u32 = 0xff;
 /// State of a task that was never started: no signal wakes it.
@@ -128,10 +128,9 @@ pub struct SchedTask {
     /// Time used since the RR slice began.
     pub(super) rr_used: AtomicU64,
     sum_exec: AtomicU64,
+    /// Time in user mode: what has been charged, in nanoseconds, and what the machine counts.
     user: AtomicU64,
-    user_charged: AtomicU64,
-    /// When user mode was entered; 0 in the kernel.
-    user_since: AtomicU64,
+    user_clock: UserClock,
 }
 
 impl SchedTask {
@@ -175,8 +174,7 @@ impl SchedTask {
             rr_used: AtomicU64::new(0),
             sum_exec: AtomicU64::new(0),
             user: AtomicU64::new(0),
-            user_charged: AtomicU64::new(0),
-            user_since: AtomicU64::new(0),
+            user_clock: UserClock::default(),
         }
     }
 
@@ -318,26 +316,19 @@ impl SchedTask {
 
     // ---- accounting ----
 
-    /// The task goes to user mode now.
+    /// Counts the cycles that it spends in user mode.
     #[inline]
-    pub fn enter_user(&self, now: Ktime) {
-        self.user_since.store(now.0, Ordering::Relaxed);
+    pub fn user_clock(&self) -> &UserClock {
+        &self.user_clock
     }
-    /// The task came from user mode now.
-    #[inline]
-    pub fn leave_user(&self, now: Ktime) {
-        let spent = now.0.saturating_sub(self.user_since.load(Ordering::Relaxed));
-        let user = self.user.load(Ordering::Relaxed) + spent;
-        self.user.store(user, Ordering::Relaxed);
-        self.user_since.store(0, Ordering::Relaxed);
-    }
-    /// Adds time used. Returns how much of the user time is new since the last charge.
-    pub(super) fn charge(&self, delta: u64) -> u64 {
+    /// Adds time used; `user` is all of its time in user mode up to now. Returns how much of that is
+    /// new since the last charge.
+    pub(super) fn charge(&self, delta: u64, user: u64) -> u64 {
         let sum = self.sum_exec.load(Ordering::Relaxed) + delta;
         self.sum_exec.store(sum, Ordering::Relaxed);
-        let user = self.user.load(Ordering::Relaxed);
-        let before = self.user_charged.load(Ordering::Relaxed);
-        self.user_charged.store(user, Ordering::Relaxed);
+        let before = self.user.load(Ordering::Relaxed);
+        let user = user.max(before);
+        self.user.store(user, Ordering::Relaxed);
         user - before
     }
     /// Time charged so far; what a running task has used since its last charge is not in it

@@ -12,7 +12,7 @@ use crate::bail;
 use crate::error::Result;
 use crate::hal::{
     Access, AddressSpace, Clock, Console, Cpu, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Power,
-    Switch, Trap, UserMemory, UserRegs, VdsoClock,
+    Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
 };
 use crate::ids::{CpuId, Frame, PAGE_SIZE, USER_END, UserAddr};
 use crate::time::Ktime;
@@ -199,10 +199,9 @@ impl Machine {
             _ => Answer::Value(0),
         })
     }
-}
 
-impl UserMemory for Machine {
-    fn run_user(&self, regs: &mut UserRegs) -> Trap {
+    /// The program's side of `run_user`.
+    fn run_program(&self, regs: &mut UserRegs) -> Trap {
         lockdep::assert_none("user mode is entered");
         let (_, thread) = here();
         let user = thread.user();
@@ -277,6 +276,15 @@ impl UserMemory for Machine {
             user.put_request(request);
             return Trap::Syscall;
         }
+    }
+}
+
+impl UserMemory for Machine {
+    fn run_user(&self, regs: &mut UserRegs, clock: &UserClock) -> Trap {
+        clock.enter(self.cycles());
+        let trap = self.run_program(regs);
+        clock.leave(self.cycles());
+        trap
     }
 
     fn copy_from_user(&self, to: &mut [u8], from: UserAddr) -> Result<()> {

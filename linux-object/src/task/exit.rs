@@ -15,8 +15,8 @@ use super::pid::Pid;
 use super::session::will_become_orphaned;
 use super::signal::{SIG_IGN, SaFlags, SigAction, send_to_group, send_to_pgrp};
 use super::{
-    ExitState, SigInfo, SigInfoFields, SigState, Signal, SignalFlags, SignalSet, Task, TaskTree, ThreadGroup,
-    si_code,
+    ExitState, SigInfo, SigInfoFields, SigState, Signal, SignalFlags, SignalSet, Task, TaskTree, ThreadFlags,
+    ThreadGroup, si_code,
 };
 use crate::cred::UCountRlimit;
 use crate::fs::PollEvents;
@@ -156,6 +156,7 @@ pub fn exit_notify(task: &Arc<Task>, last: bool) {
             kill_orphaned_pgrp(&mut tree, kernel, group, None);
         }
         task.exited.store(true, Ordering::Release);
+        task.set_thread_flags(ThreadFlags::EXITED);
         let reap = if task.is_leader() {
             let alone = group.signal.lock().threads.len() == 1;
             set_exit_state(

@@ -22,5 +22,11 @@ bitflags::bitflags! {
         const STRACE = 1 << 7;
         /// Deferred work is queued on the task.
         const TASK_WORK = 1 << 8;
+        /// The exit is complete: the thread ends.
+        const EXITED = 1 << 9;
+        /// All that [`exit_to_user`] of the system-call layer looks at.
+        ///
+        /// [`exit_to_user`]: ../../linux_syscall/thread/fn.exit_to_user.html
+        const EXIT_WORK = !Self::STRACE.bits();
     }
 }

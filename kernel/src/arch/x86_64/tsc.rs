@@ -219,12 +219,23 @@ pub fn hz() -> u64 {
     PARAMS.get().hz
 }
 
+/// The counter.
+#[inline(always)]
+pub fn cycles() -> u64 {
+    rdtsc()
+}
+
+/// A span of cycles in nanoseconds.
+#[inline]
+pub fn cycles_to_ns(cycles: u64) -> u64 {
+    let p = PARAMS.get();
+    ((u128::from(cycles) * u128::from(p.mult)) >> p.shift) as u64
+}
+
 /// Time since boot.
 #[inline]
 pub fn now() -> Ktime {
-    let p = PARAMS.get();
-    let cycles = rdtsc().wrapping_sub(p.base);
-    Ktime(((u128::from(cycles) * u128::from(p.mult)) >> p.shift) as u64)
+    Ktime(cycles_to_ns(rdtsc().wrapping_sub(PARAMS.get().base)))
 }
 
 /// The TSC value at an instant.

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use linux_object::hal::{Access, Trap, UserRegs};
+use linux_object::hal::{Access, Trap, UserClock, UserRegs};
 use linux_object::ids::UserAddr;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
@@ -13,6 +13,7 @@ use x86_64::registers::rflags::RFlags;
 use super::gdt;
 use super::interrupts;
 use super::percpu::PerCpu;
+use super::tsc;
 
 unsafe extern "C" {
     fn syscall_entry();
@@ -43,8 +44,9 @@ pub fn init() {
 
 /// Runs user code on `regs` until it traps. Interrupts have been handled when this returns.
 #[inline]
-pub fn run(regs: &mut UserRegs) -> Trap {
+pub fn run(regs: &mut UserRegs, clock: &UserClock) -> Trap {
     let (code, error): (u64, u64);
+    clock.enter(tsc::cycles());
     // SAFETY: enters user mode on this thread's registers and comes back through a trap, on this
     // stack. rbx and rbp are kept by the code; everything else that it changes is listed.
     unsafe {
@@ -57,6 +59,7 @@ pub fn run(regs: &mut UserRegs) -> Trap {
             out("r12") _, out("r13") _, out("r14") _, out("r15") _,
         );
     }
+    clock.leave(tsc::cycles());
     if code == 0 {
         return Trap::Syscall;
     }
