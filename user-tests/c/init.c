@@ -49,6 +49,27 @@ static void mount_everything(void)
 	try_mount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755");
 }
 
+/* Modules for Linux, packed by the host tool: a path and parameters per line. */
+static void load_modules(void)
+{
+	char line[256];
+	FILE *list = fopen("/modules/list", "re");
+	if (!list)
+		return;
+	while (fgets(line, sizeof line, list)) {
+		char *parameters = line + strcspn(line, " ");
+		parameters[strcspn(parameters, "\n")] = 0;
+		if (*parameters)
+			*parameters++ = 0;
+		int fd = open(line, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || syscall(SYS_finit_module, fd, parameters, 0) < 0)
+			kt_say("# init: module %s: %s\n", line, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	fclose(list);
+}
+
 /* The value of `key=` in the environment or on the kernel command line. */
 static const char *option(const char *key, char *buf, size_t size)
 {
@@ -219,6 +240,8 @@ int main(void)
 	setenv("HOME", "/", 1);
 	umask(022);
 	mount_everything();
+	if (!native)
+		load_modules();
 	sigset_t chld;
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);

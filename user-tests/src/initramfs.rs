@@ -1,6 +1,8 @@
 //! The root file systems that guests boot.
 
 use crate::cpio::Archive;
+use crate::expectations::Target;
+use crate::modules;
 use crate::programs::{self, Program};
 use crate::project;
 use anyhow::{Context, Result};
@@ -16,9 +18,9 @@ const DIRS: &[&str] = &[
 
 const BUSYBOX: &str = "/bin/busybox";
 
-/// A root that runs the given tests: their programs, init, busybox. It is left below `target/user-tests`
-/// under `archive_name`.
-pub fn tests(tests: &[Program], archive_name: &str) -> Result<PathBuf> {
+/// A root that runs the given tests: their programs, init, busybox, and for Linux its modules. It is left
+/// below `target/user-tests` under `archive_name`.
+pub fn tests(tests: &[Program], archive_name: &str, target: Target) -> Result<PathBuf> {
     let init = programs::init()?;
     programs::compile(tests)?;
     programs::compile(std::slice::from_ref(&init))?;
@@ -39,6 +41,9 @@ pub fn tests(tests: &[Program], archive_name: &str) -> Result<PathBuf> {
     archive.file("tests/list", 0o644, list.as_bytes());
     archive.file("init", 0o755, &project::read(&init.binary())?);
     busybox_links(&mut archive)?;
+    if target == Target::Linux {
+        modules::pack(&mut archive)?;
+    }
     let path = project::target(&format!("user-tests/{archive_name}.cpio"));
     project::write(&path, &archive.finish())?;
     Ok(path)

@@ -1,6 +1,7 @@
 //! QEMU: the command line of a guest, and which accelerator really works.
 
 use crate::console::{Event, Log};
+use crate::expectations::Target;
 use crate::{initramfs, programs, project};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read};
@@ -121,7 +122,7 @@ fn boots_under_kvm() -> Result<bool> {
     let hello = programs::select(&programs::all()?, "hello")?;
     let machine = Machine {
         kernel: linux()?,
-        initrd: initramfs::tests(&hello, "accel")?,
+        initrd: initramfs::tests(&hello, "accel", Target::Linux)?,
         append: "console=ttyS0 panic=-1 quiet ktest=hello".to_owned(),
         smp: 2,
         mem: "256M".to_owned(),

@@ -9,6 +9,7 @@ mod expectations;
 mod host;
 mod initramfs;
 mod machine;
+mod modules;
 mod programs;
 mod project;
 mod suite;
@@ -116,11 +117,19 @@ impl Options {
         })
     }
 
+    /// Which kernel `KERNEL` names.
+    fn target(&self) -> Target {
+        match self.get("KERNEL", "zcell") {
+            "linux" => Target::Linux,
+            _ => Target::Zcell,
+        }
+    }
+
     fn rootfs(&self) -> Result<PathBuf> {
         match self.get("ROOTFS", "busybox") {
             "busybox" => initramfs::busybox(),
             "debian" => debian::initramfs(),
-            "tests" => initramfs::tests(&programs::all()?, "tests"),
+            "tests" => initramfs::tests(&programs::all()?, "tests", self.target()),
             path if PathBuf::from(path).is_file() => Ok(PathBuf::from(path)),
             other => bail!("ROOTFS={other}: neither busybox, debian, tests nor a file"),
         }

@@ -91,7 +91,7 @@ impl Suite {
         };
         let mut machine = Machine {
             kernel,
-            initrd: initramfs::tests(&self.programs, "tests")?,
+            initrd: initramfs::tests(&self.programs, "tests", self.target)?,
             append: String::new(),
             smp: self.smp,
             mem: self.mem.clone(),
@@ -136,7 +136,7 @@ impl Suite {
 
     /// Run the programs under init in namespaces of this machine.
     fn native(&self, judge: &mut Judge) -> Result<()> {
-        initramfs::tests(&self.programs, "tests")?;
+        initramfs::tests(&self.programs, "tests", self.target)?;
         let work = project::target("user-tests/work");
         std::fs::create_dir_all(&work)?;
         let list: String = self
