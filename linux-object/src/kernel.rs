@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::cgroup::{Cgroups, CssEnv};
 use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
 use crate::fs::inotify::InotifyUsers;
@@ -70,6 +71,8 @@ pub struct Kernel {
     pub ttys: Ttys,
     /// The command line.
     pub cmdline: Cmdline,
+    /// Control groups.
+    pub cgroups: Cgroups,
     /// Run queues and switching.
     pub sched: Scheduler,
     /// Timer queues.
@@ -102,8 +105,19 @@ impl Kernel {
             sysctl.randomize_va_space.set(0);
         }
         let vdso = Vdso::start(&hal, &time, &cmdline);
+        let sched = Scheduler::new(hal.clone(), events.clone());
+        let cgroups = Cgroups::new(
+            &koids,
+            &CssEnv {
+                hal: &hal,
+                memory: &memory,
+                sched: &sched,
+                time: &time,
+            },
+        );
         Arc::new(Kernel {
-            sched: Scheduler::new(hal.clone(), events.clone()),
+            sched,
+            cgroups,
             timers: Arc::new(Timers::new(hal.clone(), events)),
             time,
             vdso,

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
 extern crate std;
 
+pub mod cgroup;
 pub mod cmdline;
 pub mod cred;
 pub mod error;

@@ -46,6 +46,7 @@ fn spawn(init: &Arc<Task>, body: impl FnOnce(&Arc<Task>) + Send + 'static) -> Ar
         TaskInit {
             pid: init.pid().clone(),
             group: init.group().clone(),
+            css_set: init.css_set(),
             sched: SchedTask::fork(&init.sched),
             thread: Scheduler::new_thread(kernel, body).unwrap(),
             parts: parts(kernel),

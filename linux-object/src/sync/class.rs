@@ -43,6 +43,10 @@ lock_classes! {
     TaskSet,
     /// Signal actions and pending signals of a thread group.
     SigHand,
+    /// The tasks of one `CssSet`: who is in which cgroups.
+    CssSet,
+    /// What follows from tasks coming and going: cgroups populated, frozen.
+    CgroupState,
     /// The parent and owner edges of namespaces, and id maps.
     NamespaceTree,
     /// A file descriptor table.
@@ -89,6 +93,8 @@ lock_classes! {
     Counter,
     /// One task's replaceable parts: credentials, nsproxy, fs, files, mm.
     Task,
+    /// The table of all `CssSet`s.
+    CssSetTable,
     /// Shards of the KoID table and other leaf tables.
     KoidTable,
     /// Small leaf locks that call nothing.

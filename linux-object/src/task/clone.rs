@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::signal::{AltStack, TaskSignals};
 use super::thread_group::GroupInit;
 use super::{Resource, SignalFlags, Task, TaskInit, TaskParts, ThreadGroup, VforkDone};
+use crate::cgroup::fork::{ForkCharge, IntoCgroup};
 use crate::cred::{Capability, Cred, UCountRlimit};
 use crate::error::Result;
 use crate::fs::{FileTable, FsStruct};
@@ -74,6 +75,8 @@ pub struct CloneArgs {
     pub child_tid: u64,
     /// Numbers that the child shall have, innermost namespace first.
     pub set_tid: SmallVec<[i32; 4]>,
+    /// `CLONE_INTO_CGROUP`: the cgroup of cgroup2 that the child shall be born in.
+    pub into_cgroup: Option<IntoCgroup>,
 }
 
 /// Gives the count of a process back unless the child was born.
@@ -117,6 +120,7 @@ pub struct PreparedClone {
     task: Arc<Task>,
     flags: CloneFlags,
     pid: PidReservation,
+    place: ForkCharge,
     nproc: NprocCharge,
     shares: Shares,
     /// Where the parent waits with `CLONE_VFORK`.
@@ -191,11 +195,6 @@ pub fn prepare(
     let flags = args.flags;
     let is_thread = flags.contains(CloneFlags::THREAD);
     check_flags(parent, flags)?;
-    ensure!(
-        !flags.contains(CloneFlags::INTO_CGROUP),
-        EBADF,
-        "clone3: the descriptor is no cgroup directory"
-    );
 
     let cred = child_cred(parent, flags)?;
     let nproc = NprocCharge::new(&cred);
@@ -214,8 +213,6 @@ pub fn prepare(
         EAGAIN,
         "clone: threads-max"
     );
-    // Charges to control groups go here: each a guard that gives back when dropped.
-
     let mut shares = Shares {
         parent: parent.clone(),
         fs: None,
@@ -283,6 +280,10 @@ pub fn prepare(
         kernel.tasks.pid_max(),
         &current,
     )?;
+    let place = match &args.into_cgroup {
+        Some(cgroup) => ForkCharge::into_cgroup(parent, cgroup, is_thread)?,
+        None => ForkCharge::new(parent)?,
+    };
 
     let group = if is_thread {
         parent.group().clone()
@@ -321,6 +322,7 @@ pub fn prepare(
         TaskInit {
             pid: pid.pid().clone(),
             group,
+            css_set: place.css_set().clone(),
             sched: SchedTask::fork(&parent.sched),
             thread,
             parts: TaskParts {
@@ -345,6 +347,7 @@ pub fn prepare(
         task,
         flags,
         pid,
+        place,
         nproc,
         shares,
         vfork,
@@ -389,6 +392,7 @@ impl PreparedClone {
     pub fn commit(mut self, parent: &Arc<Task>) -> Result<Arc<Task>> {
         let kernel = parent.kernel();
         let task = self.task.clone();
+        let mut membership = self.place.reenter(parent)?;
         let group = task.group().clone();
         let is_thread = self.flags.contains(CloneFlags::THREAD);
         let mut tree = kernel.tasks.lock();
@@ -405,6 +409,7 @@ impl PreparedClone {
                 EINTR,
                 "clone: the parent is being killed"
             );
+            self.place.link(&task)?;
             pid.attach_task(&mut tree, task.clone());
             state.threads.push(task.clone());
             state.nr_live += 1;
@@ -417,6 +422,7 @@ impl PreparedClone {
                 EINTR,
                 "clone: the parent is being killed"
             );
+            self.place.link(&task)?;
             drop(siblings);
             let (real_parent, parent_thread, exec_id) = if self.flags.contains(CloneFlags::PARENT) {
                 let family = parent.group().family(&mut tree);
@@ -465,6 +471,8 @@ impl PreparedClone {
         self.pid.publish(&mut tree);
         kernel.tasks.count_task();
         drop(tree);
+        drop(membership.take());
+        crate::cgroup::fork::post_fork(&task);
         self.nproc.0 = None;
         self.shares.fs = None;
         self.shares.files = None;
@@ -503,6 +511,7 @@ pub fn spawn_init(
         TaskInit {
             pid: sid.clone(),
             group: group.clone(),
+            css_set: kernel.cgroups.init_set().clone(),
             sched: SchedTask::new(kernel.sched.root_group().clone()),
             thread,
             parts,
@@ -524,5 +533,7 @@ pub fn spawn_init(
     sid.attach_session(&mut tree, group);
     pid.publish(&mut tree);
     kernel.tasks.count_task();
+    drop(tree);
+    crate::cgroup::fork::link_init(&task);
     Ok(task)
 }

@@ -405,6 +405,7 @@ pub fn wait_code(status: i32) -> (i32, i32) {
 pub(super) fn release_task(task: &Arc<Task>) {
     let group = task.group();
     let kernel = task.kernel();
+    crate::cgroup::fork::release(task);
     task.cred().ucounts.dec_rlimit(UCountRlimit::Nproc, 1);
     let mut leader_too = None;
     {

@@ -9,6 +9,7 @@ use spin::Once;
 
 use super::signal::TaskSignals;
 use super::{Accounting, Usage, VforkDone};
+use crate::cgroup::CssSet;
 use crate::cred::Cred;
 use crate::fs::{FileTable, FsStruct};
 use crate::hal::MachineThread;
@@ -72,6 +73,8 @@ pub struct TaskInit {
     pub pid: Arc<Pid>,
     /// Its process.
     pub group: Arc<ThreadGroup>,
+    /// Where it is in the cgroup hierarchies.
+    pub css_set: Arc<CssSet>,
     /// Scheduling state.
     pub sched: SchedTask,
     /// The machine's side.
@@ -99,6 +102,8 @@ pub struct Task {
     pub parts: SpinLock<TaskShares, class::Task>,
     /// Who it is. A leaf, since everything may have to ask.
     pub(crate) cred: SpinLock<Arc<Cred>, class::Leaf>,
+    /// Where it is in the cgroup hierarchies. Changed under the locks of both sets' tasks.
+    pub(crate) cgroups: SpinLock<Arc<CssSet>, class::Leaf>,
     /// Its own signals: blocked, pending, alternate stack.
     pub sig: TaskSignals,
     /// What it used.
@@ -162,6 +167,7 @@ impl Task {
                 mm: init.parts.mm,
                 comm: init.parts.comm,
             }),
+            cgroups: SpinLock::new(init.css_set),
             sig: init.signals,
             acct: Accounting::default(),
             start_time: kernel.hal.now(),

@@ -51,6 +51,7 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
         disassociate_ctty(task, true);
     }
     task.switch_task_namespaces(None);
+    linux_object::cgroup::fork::exit(task, last);
     if last && is_reaper {
         empty_pid_ns(cx);
     }
