@@ -112,7 +112,7 @@ pub fn file_privileges(task: &Task, path: &Path, inode: &Arc<dyn INode>) -> Resu
     found.caps = match inode.getxattr(b"security.capability") {
         Ok(bytes) => {
             let caps = parse_file_caps(&bytes)?;
-            root_owns(&user_ns, caps.root).then_some(caps)
+            root_owns(&user_ns, Kuid(caps.root)).then_some(caps)
         }
         Err(error) if matches!(error.errno(), Errno::ENODATA | Errno::EOPNOTSUPP) => None,
         Err(error) => return Err(error),
@@ -121,10 +121,10 @@ pub fn file_privileges(task: &Task, path: &Path, inode: &Arc<dyn INode>) -> Resu
 }
 
 /// Whether `root` is the root of `ns` or of a namespace around it (Linux's `rootid_owns_currentns`).
-fn root_owns(ns: &Arc<UserNamespace>, root: u32) -> bool {
+pub fn root_owns(ns: &Arc<UserNamespace>, root: Kuid) -> bool {
     let mut ns = Some(ns);
     while let Some(here) = ns {
-        if here.make_kuid(Uid(0)) == Some(Kuid(root)) {
+        if here.make_kuid(Uid(0)) == Some(root) {
             return true;
         }
         ns = here.parent();

@@ -7,7 +7,7 @@ use super::permission::{
     Access, S_ISGID, S_ISUID, capable_wrt_owner, gid_is_mapped, inode_permission, owner_or_capable,
     uid_is_mapped,
 };
-use super::{FileTime, FileType, InodeFlags, OpenFile, Path, SetAttr, current_time};
+use super::{FileTime, FileType, INode, InodeFlags, OpenFile, Path, SetAttr, current_time};
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::ids::{Kgid, Kuid};
@@ -106,7 +106,7 @@ pub fn chown(task: &Arc<Task>, path: &Path, uid: Option<Kuid>, gid: Option<Kgid>
             attr.mode = Some(owner.mode & !kill);
         }
         // A new owner does not inherit the file's capabilities.
-        let _ = inode.removexattr(b"security.capability");
+        remove_file_caps(&**inode);
     }
     inode.setattr(&attr)?;
     notify_change(path, NotifyMask::ATTRIB);
@@ -201,17 +201,26 @@ pub fn ftruncate(task: &Arc<Task>, file: &OpenFile, size: u64) -> Result<()> {
     super::open::truncate_inode(task, &file.path, size)
 }
 
-/// A write happened: set-id bits of a file written by someone who may not keep them go.
+/// A write happened: set-id bits of a file written by someone who may not keep them go, and file
+/// capabilities whoever writes.
 pub fn file_remove_privs(task: &Arc<Task>, file: &OpenFile) -> Result<()> {
     let owner = file.inode.owner();
-    if owner.mode & (S_ISUID | S_ISGID) == 0 {
+    if owner.mode & (S_ISUID | S_ISGID) == 0 && file.inode.common().flags().contains(InodeFlags::NOSEC) {
         return Ok(());
     }
     remove_privs(&task.cred(), file)
 }
 
+/// File capabilities do not survive a change of content or owner.
+pub fn remove_file_caps(inode: &dyn INode) {
+    // Noted first: who gives the file capabilities meanwhile takes the note back afterwards.
+    inode.common().set_flags(InodeFlags::NOSEC);
+    let _ = inode.removexattr(b"security.capability");
+}
+
 #[cold]
 fn remove_privs(cred: &Cred, file: &OpenFile) -> Result<()> {
+    remove_file_caps(&*file.inode);
     match super::permission::mode_without_privs(cred, file.inode.owner()) {
         Some(mode) => file.inode.setattr(&SetAttr {
             mode: Some(mode),

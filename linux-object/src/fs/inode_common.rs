@@ -22,6 +22,8 @@ bitflags::bitflags! {
         const DEAD = 1 << 2;
         /// Its times of access are not kept.
         const NOATIME = 1 << 3;
+        /// It is known to have no file capabilities (Linux's `S_NOSEC`).
+        const NOSEC = 1 << 6;
         /// Made by `O_TMPFILE | O_EXCL`: never gets a name.
         const UNLINKABLE = 1 << 5;
         /// It is not of a file system that a mount shows (pipe, socket, anonymous).

@@ -318,6 +318,9 @@ pub fn truncate_inode(task: &Arc<Task>, path: &Path, size: u64) -> Result<()> {
         ..SetAttr::default()
     };
     inode.setattr(&attr)?;
+    if !inode.common().flags().contains(InodeFlags::NOSEC) {
+        super::attr::remove_file_caps(&**inode);
+    }
     super::attr::notify_change(path, NotifyMask::MODIFY);
     Ok(())
 }

@@ -8,8 +8,10 @@ use super::attr::notify_change;
 use super::notify::NotifyMask;
 use super::permission::{Access, S_ISVTX, capable_wrt_owner, inode_permission, owner_or_capable};
 use super::{FileType, InodeFlags, Path};
+use crate::cred::exec::root_owns;
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
+use crate::ids::{Kuid, Uid};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -105,7 +107,7 @@ fn convert_capability(cred: &Cred, path: &Path, value: &[u8]) -> Result<Option<V
         return Ok(None);
     }
     let root = if value.len() == 24 { word(value, 20) } else { 0 };
-    let Some(root) = cred.user_ns.make_kuid(crate::ids::Uid(root)) else {
+    let Some(root) = cred.user_ns.make_kuid(Uid(root)) else {
         bail!(EINVAL, "file capabilities for an unmapped root")
     };
     let mut kept = Vec::with_capacity(24);
@@ -116,21 +118,31 @@ fn convert_capability(cred: &Cred, path: &Path, value: &[u8]) -> Result<Option<V
     Ok(Some(kept))
 }
 
-/// File capabilities as the caller sees them (Linux's `cap_inode_getsecurity`).
+/// File capabilities as the caller sees them (Linux's `cap_inode_getsecurity`): version 2 if their
+/// root is the caller's or that of a namespace around it, else version 3 with the root's number here.
 fn show_capability(cred: &Cred, value: Vec<u8>) -> Result<Vec<u8>> {
-    if value.len() != 24 {
-        return Ok(value);
-    }
-    let root = crate::ids::Kuid(word(&value, 20));
+    let root = match value.len() {
+        20 => Kuid::ROOT,
+        24 => Kuid(word(&value, 20)),
+        _ => return Ok(value),
+    };
+    let flags = word(&value, 0) & !VFS_CAP_REVISION_MASK;
     let mut shown = value;
     match cred.user_ns.from_kuid(root) {
-        Some(crate::ids::Uid(0)) => {
-            let flags = word(&shown, 0) & !VFS_CAP_REVISION_MASK;
+        Some(uid) if uid != Uid(0) => {
+            shown.resize(24, 0);
+            shown[..4].copy_from_slice(&(flags | VFS_CAP_REVISION_3).to_le_bytes());
+            shown[20..24].copy_from_slice(&uid.0.to_le_bytes());
+        }
+        mapped => {
+            ensure!(
+                mapped.is_some() || root_owns(&cred.user_ns, root),
+                EOVERFLOW,
+                "file capabilities for a root that has no name here"
+            );
             shown.truncate(20);
             shown[..4].copy_from_slice(&(flags | VFS_CAP_REVISION_2).to_le_bytes());
         }
-        Some(uid) => shown[20..24].copy_from_slice(&uid.0.to_le_bytes()),
-        None => bail!(EOVERFLOW, "file capabilities for a root that has no name here"),
     }
     Ok(shown)
 }
@@ -152,7 +164,11 @@ pub fn set(task: &Arc<Task>, path: &Path, name: &[u8], value: &[u8], flags: u32)
     permission(task, &cred, path, name, true)?;
     security(&cred, path, name)?;
     let value = converted.as_deref().unwrap_or(value);
-    path.inode()?.setxattr(name, value, flags)?;
+    let inode = path.inode()?;
+    inode.setxattr(name, value, flags)?;
+    if name == CAPABILITY {
+        inode.common().clear_flags(InodeFlags::NOSEC);
+    }
     notify_change(path, NotifyMask::ATTRIB);
     Ok(())
 }
