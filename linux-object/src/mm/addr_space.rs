@@ -8,6 +8,8 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use spin::Once;
+
 use super::charge::{self, PageKind};
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
@@ -16,6 +18,7 @@ use crate::fs::OpenFile;
 use crate::hal::{AddressSpace, Frames, PageFlags, Pte};
 use crate::ids::{PAGE_SIZE, USER_END};
 use crate::kernel::Kernel;
+use crate::namespace::UserNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
 
 /// Why an access cannot be served.
@@ -109,6 +112,8 @@ pub(super) struct MmCore {
     pub unstable: AtomicBool,
     /// Whether others may look into it (`PR_SET_DUMPABLE`).
     pub dumpable: AtomicU64,
+    /// The user namespace in which the program was executed; set once, before anyone uses it.
+    pub user_ns: Once<Arc<UserNamespace>>,
     state: SpinLock<MmState, class::Mm>,
 }
 
@@ -237,6 +242,7 @@ impl Mm {
                 rss_peak: AtomicI64::new(0),
                 unstable: AtomicBool::new(false),
                 dumpable: AtomicU64::new(1),
+                user_ns: Once::new(),
                 state: SpinLock::new(MmState::default()),
             }),
         }))
@@ -302,6 +308,15 @@ impl Mm {
     /// Sets it.
     pub fn set_dumpable(&self, value: u64) {
         self.core.dumpable.store(value, Ordering::Relaxed);
+    }
+    /// Whose capabilities reach into it if it must not be dumped: the user namespace in which
+    /// its program was executed (Linux's `mm->user_ns`); none for a space without a program.
+    pub fn user_ns(&self) -> Option<&Arc<UserNamespace>> {
+        self.core.user_ns.get()
+    }
+    /// Names that user namespace, once.
+    pub fn set_user_ns(&self, user_ns: Arc<UserNamespace>) {
+        self.core.user_ns.call_once(|| user_ns);
     }
     /// The areas as they are now, in order.
     pub fn vmas(&self) -> Vec<Vma> {

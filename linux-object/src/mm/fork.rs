@@ -18,6 +18,9 @@ impl Mm {
         let child = Mm::with(&self.core.memory)?;
         let parent = &*self.core;
         child.set_dumpable(self.dumpable());
+        if let Some(user_ns) = self.user_ns() {
+            child.set_user_ns(user_ns.clone());
+        }
         let state = parent.lock();
         let mut copy = child.core.lock_child();
         copy.layout = state.layout;

@@ -14,10 +14,11 @@ use linux_object::cred::exec::{ExecCreds, bprm_creds};
 use linux_object::error::Result;
 use linux_object::fs::namei::{LookupFlags, path_lookup};
 use linux_object::fs::permission::{Access, inode_permission};
-use linux_object::fs::{FileType, OpenFile, OpenFlags, Path, vfs_open};
+use linux_object::fs::{FileType, INode, OpenFile, OpenFlags, Path, vfs_open};
 use linux_object::hal::UserRegs;
 use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};
+use linux_object::namespace::UserNamespace;
 use linux_object::task::exec::{abort_de_thread, begin_de_thread, finish_de_thread, others_are_gone};
 use linux_object::task::{Resource, Rlimit};
 use linux_object::time::Ktime;
@@ -211,8 +212,30 @@ fn exec_file(
     if let Some(shared) = replaced {
         shared.leave(cx.task);
     }
+    loaded
+        .mm
+        .set_user_ns(dump_namespace(&cred.user_ns, &binary.inode, readable));
     commit(cx, loaded, filename, creds, dumpable);
     Ok(())
+}
+
+/// Whose capabilities reach into the new program: the caller's user namespace; for a program that
+/// the caller cannot read, the nearest one around it that has power over the file.
+fn dump_namespace(
+    own: &Arc<UserNamespace>,
+    inode: &Arc<dyn INode>,
+    readable: bool,
+) -> Arc<UserNamespace> {
+    let mut ns = own;
+    let meta = inode.metadata();
+    let owns = |ns: &UserNamespace| ns.from_kuid(meta.uid).is_some() && ns.from_kgid(meta.gid).is_some();
+    while let Some(parent) = ns.parent()
+        && !readable
+        && !owns(ns)
+    {
+        ns = parent;
+    }
+    ns.clone()
 }
 
 /// The other threads of the process end.

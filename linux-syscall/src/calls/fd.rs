@@ -8,7 +8,7 @@ use linux_object::fs::fasync;
 use linux_object::fs::pipe::pipe_of;
 use linux_object::fs::tmpfs::memfd;
 use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags};
-use linux_object::ids::{Fd, PidNr};
+use linux_object::ids::{Fd, Kuid, PidNr};
 use linux_object::mm::Seals;
 use linux_object::task::{Resource, Signal};
 use linux_object::{bail, ensure, err};
@@ -146,6 +146,7 @@ const F_SETSIG: u32 = 10;
 const F_GETSIG: u32 = 11;
 const F_SETOWN_EX: u32 = 15;
 const F_GETOWN_EX: u32 = 16;
+const F_GETOWNER_UIDS: u32 = 17;
 const F_OFD_GETLK: u32 = 36;
 const F_OFD_SETLK: u32 = 37;
 const F_OFD_SETLKW: u32 = 38;
@@ -209,6 +210,14 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
         F_GETOWN_EX => {
             let (kind, pid) = get_owner(cx, &file);
             UserPtr::<abi::FOwnerEx>::new(user(arg)).write(cx, &abi::FOwnerEx { kind, pid })?;
+            Ok(0)
+        }
+        F_GETOWNER_UIDS => {
+            let uids = file.owner.lock().uids;
+            let user_ns = cx.task.user_ns();
+            let shown = |uid: Option<Kuid>| user_ns.from_kuid_munged(uid.unwrap_or(Kuid::ROOT)).0;
+            let (uid, euid) = (shown(uids.map(|uids| uids.0)), shown(uids.map(|uids| uids.1)));
+            UserPtr::<[u32; 2]>::new(user(arg)).write(cx, &[uid, euid])?;
             Ok(0)
         }
         F_SETSIG => {

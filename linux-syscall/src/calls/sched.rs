@@ -51,16 +51,16 @@ fn priority_targets(cx: &Cx<'_>, which: i32, who: i32) -> Result<Vec<Arc<Task>>>
         PRIO_USER => {
             let cred = cx.task.cred();
             let uid = match who {
-                0 => cred.uid,
-                _ => cred
-                    .user_ns
-                    .make_kuid(Uid(who as u32))
-                    .ok_or(err!(EINVAL, "no such user in the user namespace"))?,
+                0 => Some(cred.uid),
+                _ => cred.user_ns.make_kuid(Uid(who as u32)),
             };
             let mut found = Vec::new();
-            tasks.for_each_group(ns, |_, group| {
-                found.extend(group.threads().into_iter().filter(|task| task.cred().uid == uid));
-            });
+            // A number that is not mapped is nobody's.
+            if let Some(uid) = uid {
+                tasks.for_each_group(ns, |_, group| {
+                    found.extend(group.threads().into_iter().filter(|task| task.cred().uid == uid));
+                });
+            }
             found
         }
         _ => bail!(EINVAL, "no such kind of target"),
@@ -77,12 +77,15 @@ pub fn getpriority(cx: &mut Cx<'_>, which: i32, who: i32) -> Result<usize> {
     Ok(best.ok_or(err!(ESRCH, "no such target"))? as usize)
 }
 
-/// Whether the caller is the target's user, or may do as it likes with scheduling there.
-fn owns(cred: &Cred, target: &Task) -> bool {
+/// Whether the caller is the target's user (Linux's `check_same_owner`).
+fn same_owner(cred: &Cred, target: &Task) -> bool {
     let target = target.cred();
-    cred.euid == target.euid
-        || cred.euid == target.uid
-        || cred.ns_capable(&target.user_ns, Capability::SYS_NICE)
+    cred.euid == target.euid || cred.euid == target.uid
+}
+
+/// Whether it is, or may do as it likes with scheduling there.
+fn owns(cred: &Cred, target: &Task) -> bool {
+    same_owner(cred, target) || cred.ns_capable(&target.cred().user_ns, Capability::SYS_NICE)
 }
 
 /// Whether `RLIMIT_NICE` or `CAP_SYS_NICE` allows the nice level (Linux's `can_nice`).
@@ -153,9 +156,9 @@ fn set_scheduler(cx: &Cx<'_>, task: &Arc<Task>, new: SchedParams) -> Result<()> 
     let leaves_idle =
         old.policy == Policy::Idle && new.policy != Policy::Idle && !can_nice(&cred, task, old.nice.into());
     let drops_reset = old.reset_on_fork && !new.reset_on_fork;
-    if raises_nice || raises_rt || leaves_idle || drops_reset || !owns(&cred, task) {
+    if raises_nice || raises_rt || leaves_idle || drops_reset || !same_owner(&cred, task) {
         ensure!(
-            cred.ns_capable(&task.cred().user_ns, Capability::SYS_NICE),
+            cred.capable(Capability::SYS_NICE),
             EPERM,
             "sched_setscheduler: limits, and no CAP_SYS_NICE"
         );

@@ -77,8 +77,9 @@ fn same_ids(cred: &Cred, target: &Cred, mode: PtraceMode) -> bool {
     [target.euid, target.suid, target.uid] == [uid; 3] && [target.egid, target.sgid, target.gid] == [gid; 3]
 }
 
-/// The user namespace whose root owns a process that must not be dumped; `None` if it may be.
+/// The user namespace whose root owns a process that must not be dumped, that is the one in which
+/// its program was executed; `None` if it may be dumped.
 pub(super) fn undumpable_in(task: &Task) -> Option<Arc<UserNamespace>> {
     let mm = task.try_mm()?;
-    (mm.dumpable() != 1).then(|| task.user_ns())
+    (mm.dumpable() != 1).then(|| mm.user_ns().cloned().unwrap_or_else(|| task.user_ns()))
 }
