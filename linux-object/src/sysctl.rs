@@ -61,6 +61,8 @@ macro_rules! settings {
 settings! {
     /// `kernel.randomize_va_space`: 0 off, 1 stack and mmap, 2 the heap too.
     randomize_va_space = 2,
+    /// `kernel.unprivileged_userns_clone`: user namespaces without `CAP_SYS_ADMIN` (Debian's switch).
+    unprivileged_userns_clone = 1,
     /// `kernel.dmesg_restrict`: reading the log needs `CAP_SYSLOG`.
     dmesg_restrict = 0,
     /// `fs.mount-max`: mounts in one mount namespace.

@@ -140,6 +140,14 @@ impl OpenFile {
             None => true,
         }
     }
+    /// Whether it takes writes at a given position (`pwrite`); `ESPIPE` otherwise.
+    #[inline]
+    pub fn pwritable(&self) -> bool {
+        match &self.ops {
+            Some(ops) => ops.pwritable(),
+            None => true,
+        }
+    }
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         self.inode.file_type() == FileType::Directory

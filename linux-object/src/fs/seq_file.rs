@@ -116,6 +116,14 @@ pub trait SeqSource: Send + Sync + 'static {
     fn max_write(&self) -> usize {
         crate::ids::PAGE_SIZE - 1
     }
+    /// Whether `pwrite(2)` is possible; `ESPIPE` otherwise.
+    fn pwritable(&self) -> bool {
+        true
+    }
+    /// Whether a write moves the position.
+    fn write_moves(&self) -> bool {
+        true
+    }
     /// Where changes are announced to `poll(2)`, and how often it was woken so far.
     fn event(&self) -> Option<(&WaitQueue, u64)> {
         None
@@ -191,7 +199,9 @@ impl FileOps for SeqFile {
         data.resize(len, 0);
         from.take_all(&mut data)?;
         let count = self.source.write(&SeqCx { file, task }, *offset, &data)?;
-        *offset += count as u64;
+        if self.source.write_moves() {
+            *offset += count as u64;
+        }
         Ok(count)
     }
 
@@ -201,6 +211,10 @@ impl FileOps for SeqFile {
 
     fn seekable(&self) -> bool {
         true
+    }
+
+    fn pwritable(&self) -> bool {
+        self.source.pwritable()
     }
 
     fn poll(&self, _file: &OpenFile, _task: &Arc<Task>) -> PollEvents {

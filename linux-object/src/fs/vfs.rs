@@ -383,6 +383,10 @@ pub trait FileOps: Any + Send + Sync {
     fn seekable(&self) -> bool {
         false
     }
+    /// Whether `pwrite` may be used. Linux's `seq_file` takes it away from most files of procfs.
+    fn pwritable(&self) -> bool {
+        self.seekable()
+    }
     /// `lseek` where it differs from a regular file's; `None`: the common code does it.
     fn seek(&self, file: &OpenFile, offset: i64, whence: u32) -> Option<Result<u64>> {
         None

@@ -2,9 +2,9 @@
 
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use super::{NsSet, UserNamespace};
+use super::{NsSet, OVERFLOW_ID, UserNamespace};
 use crate::error::Result;
 use crate::ids::KoID;
 use crate::kobject::{KObject, KoidTable};
@@ -80,6 +80,10 @@ impl NsKind {
 pub struct NsRegistry {
     koids: Arc<KoidTable>,
     next: AtomicU64,
+    /// What ids that are not mapped are shown as (`kernel.overflowuid`, `kernel.overflowgid`).
+    pub overflow_uid: AtomicU32,
+    /// Likewise of groups.
+    pub overflow_gid: AtomicU32,
     /// The first mount namespace is the initial one; it is made when the root is mounted.
     mnt_made: AtomicBool,
 }
@@ -90,6 +94,8 @@ impl NsRegistry {
         Arc::new(NsRegistry {
             koids,
             next: AtomicU64::new(4026532100),
+            overflow_uid: AtomicU32::new(OVERFLOW_ID),
+            overflow_gid: AtomicU32::new(OVERFLOW_ID),
             mnt_made: AtomicBool::new(false),
         })
     }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::bail;
 use crate::error::Result;
 
-/// What unmapped ids are shown as (`/proc/sys/kernel/overflowuid`).
+/// What unmapped ids are shown as, until `/proc/sys/kernel/overflowuid` says otherwise.
 pub const OVERFLOW_ID: u32 = 65534;
 /// Lines that a map may have.
 pub const MAX_EXTENTS: usize = 340;
@@ -118,7 +118,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Extent>> {
     }
     for line in lines {
         let mut fields = line
-            .split(|byte| byte.is_ascii_whitespace())
+            .split(|byte| byte.is_ascii_whitespace() || *byte == b'\x0b')
             .filter(|field| !field.is_empty());
         let (Some(first), Some(lower), Some(count), None) =
             (fields.next(), fields.next(), fields.next(), fields.next())
@@ -151,19 +151,16 @@ pub fn parse(text: &[u8]) -> Result<Vec<Extent>> {
     Ok(extents)
 }
 
-/// A number as `simple_strtoul` reads it: decimal, `0x` hexadecimal, `0` octal; 32 bits.
+/// A decimal number as `simple_strtoul` reads it, of which the low 32 bits are kept.
 fn number(field: &[u8]) -> Option<u32> {
-    let (digits, radix) = match field {
-        [b'0', b'x' | b'X', rest @ ..] if !rest.is_empty() => (rest, 16),
-        [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
-        _ => (field, 10),
-    };
-    let text = core::str::from_utf8(digits).ok()?;
-    if text.starts_with('+') {
-        return None;
+    let mut value: u64 = 0;
+    for byte in field {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
     }
-    // Linux keeps the low 32 bits of a longer number.
-    Some(u64::from_str_radix(text, radix).ok()? as u32)
+    Some(value as u32)
 }
 
 #[cfg(test)]
@@ -192,6 +189,8 @@ mod tests {
             ("a 0 1\n", false),
             ("0 0 1\n\n1 1 1\n", false),
             ("-1 0 1\n", false),
+            ("0x0 0 1\n", false),
+            ("010 020 010\n", true),
         ] {
             assert_eq!(parse(text.as_bytes()).is_ok(), good, "{text:?}");
         }

@@ -122,7 +122,7 @@ impl UserNamespace {
             b"allow" => ensure!(self.setgroups_allowed(), EPERM, "setgroups: denied for ever"),
             b"deny" => {
                 ensure!(
-                    self.id_map(IdKind::Gid).is_none() || !self.setgroups_allowed(),
+                    self.id_map(IdKind::Gid).is_none(),
                     EPERM,
                     "setgroups: the group map is written"
                 );

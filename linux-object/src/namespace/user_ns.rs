@@ -2,7 +2,7 @@
 //!
 //! Model: a mapping of user, group and project ids to those of the kernel, and the scope in
 //! which capabilities hold. The maps are empty at first, written once, and never change again, so
-//! readers take no lock. Namespaces form a tree of at most 32 levels below the initial one.
+//! readers take no lock. Namespaces form a tree of at most 33 levels below the initial one.
 
 use alloc::sync::Arc;
 use core::any::Any;
@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use spin::Once;
 
-use super::id_map::{IdMap, OVERFLOW_ID};
+use super::id_map::IdMap;
 use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet};
 use crate::cred::{UCountGuard, UCountLimits, UCountTable, UCounts};
 use crate::error::Result;
@@ -46,8 +46,8 @@ pub struct UserNamespace {
 }
 
 impl UserNamespace {
-    /// Levels below the initial one.
-    pub const MAX_LEVEL: u32 = 32;
+    /// Levels below the initial one; one more than the 32 of the man page.
+    pub const MAX_LEVEL: u32 = 33;
 
     /// The initial user namespace.
     pub fn initial(registry: &Arc<NsRegistry>, max_threads: usize) -> Arc<UserNamespace> {
@@ -168,13 +168,17 @@ impl UserNamespace {
     pub fn from_kgid(&self, kgid: Kgid) -> Option<Gid> {
         self.map(IdKind::Gid)?.up(kgid.0).map(Gid)
     }
-    /// How this namespace shows `kuid`: the overflow id (65534) if it is not mapped.
+    /// How this namespace shows `kuid`: the overflow id if it is not mapped.
     pub fn from_kuid_munged(&self, kuid: Kuid) -> Uid {
-        self.from_kuid(kuid).unwrap_or(Uid(OVERFLOW_ID))
+        let overflow = &self.common.registry().overflow_uid;
+        self.from_kuid(kuid)
+            .unwrap_or_else(|| Uid(overflow.load(Ordering::Relaxed)))
     }
-    /// How this namespace shows `kgid`: the overflow id (65534) if it is not mapped.
+    /// How this namespace shows `kgid`: the overflow id if it is not mapped.
     pub fn from_kgid_munged(&self, kgid: Kgid) -> Gid {
-        self.from_kgid(kgid).unwrap_or(Gid(OVERFLOW_ID))
+        let overflow = &self.common.registry().overflow_gid;
+        self.from_kgid(kgid)
+            .unwrap_or_else(|| Gid(overflow.load(Ordering::Relaxed)))
     }
 }
 

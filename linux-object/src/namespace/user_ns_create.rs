@@ -3,12 +3,24 @@
 use alloc::sync::Arc;
 
 use super::user_ns::UserNamespace;
-use crate::cred::{Capabilities, Cred, UCount, UCounts};
+use crate::cred::{Capabilities, Capability, Cred, UCount, UCounts};
 use crate::error::Result;
 use crate::task::{Resource, Task};
 use crate::{ensure, err};
 
 impl UserNamespace {
+    /// `EPERM` where the administrator allows user namespaces to the privileged only
+    /// (`kernel.unprivileged_userns_clone`, a switch of Debian's kernels).
+    pub fn check_unprivileged(task: &Task) -> Result<()> {
+        ensure!(
+            task.kernel().sysctl.unprivileged_userns_clone.get() != 0
+                || task.cred().capable(Capability::SYS_ADMIN),
+            EPERM,
+            "kernel.unprivileged_userns_clone is 0"
+        );
+        Ok(())
+    }
+
     /// A namespace below that of `cred`, which the calling `task` has or will have (Linux's
     /// `create_user_ns`).
     pub fn create(task: &Task, cred: &Cred) -> Result<Arc<UserNamespace>> {
@@ -16,7 +28,7 @@ impl UserNamespace {
         ensure!(
             parent.level() < UserNamespace::MAX_LEVEL,
             ENOSPC,
-            "32 levels of user namespaces"
+            "33 levels of user namespaces"
         );
         let count = UCounts::of(parent, cred.euid)
             .inc(UCount::UserNamespaces)

@@ -361,6 +361,7 @@ fn child_cred(parent: &Arc<Task>, flags: CloneFlags) -> Result<Arc<Cred>> {
     if !flags.contains(CloneFlags::NEWUSER) {
         return Ok(current);
     }
+    UserNamespace::check_unprivileged(parent)?;
     let mut cred = (*current).clone();
     let ns = UserNamespace::create(parent, &current)?;
     cred.enter_user_ns(ns);

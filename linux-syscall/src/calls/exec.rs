@@ -221,11 +221,7 @@ fn exec_file(
 
 /// Whose capabilities reach into the new program: the caller's user namespace; for a program that
 /// the caller cannot read, the nearest one around it that has power over the file.
-fn dump_namespace(
-    own: &Arc<UserNamespace>,
-    inode: &Arc<dyn INode>,
-    readable: bool,
-) -> Arc<UserNamespace> {
+fn dump_namespace(own: &Arc<UserNamespace>, inode: &Arc<dyn INode>, readable: bool) -> Arc<UserNamespace> {
     let mut ns = own;
     let meta = inode.metadata();
     let owns = |ns: &UserNamespace| ns.from_kuid(meta.uid).is_some() && ns.from_kgid(meta.gid).is_some();

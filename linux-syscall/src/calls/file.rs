@@ -58,6 +58,7 @@ pub fn pread64(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize, offse
 /// `pwrite64(2)`.
 pub fn pwrite64(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize, offset: i64) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, offset)?;
+    ensure!(file.pwritable(), ESPIPE);
     ensure!(file.flags().writable(), EBADF);
     let from = buffer(cx, buf.addr(), count)?;
     rw::write(cx, &file, from, Some(offset), false, false)
@@ -103,6 +104,7 @@ pub fn pwritev(
     _pos_h: u64,
 ) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, pos_l as i64)?;
+    ensure!(file.pwritable(), ESPIPE);
     ensure!(file.flags().writable(), EBADF);
     let from = UserIo::from_iovec(cx, iov, iovcnt)?;
     rw::write(cx, &file, from, Some(offset), false, false)
@@ -157,6 +159,7 @@ pub fn pwritev2(
     flags: u32,
 ) -> Result<usize> {
     let (file, at, flags) = file_v2(cx, fd, pos_l, flags)?;
+    ensure!(at.is_none() || file.pwritable(), ESPIPE);
     ensure!(file.flags().writable(), EBADF);
     let from = UserIo::from_iovec(cx, iov, iovcnt)?;
     let (nowait, append) = (flags.contains(RwFlags::NOWAIT), flags.contains(RwFlags::APPEND));

@@ -94,6 +94,9 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
     ensure!(flags & !allowed.bits() == 0, EINVAL, "unshare: unknown flags");
     let mut flags = F::from_bits_retain(flags);
     if flags.contains(F::NEWUSER) {
+        UserNamespace::check_unprivileged(task)?;
+    }
+    if flags.contains(F::NEWUSER) {
         flags |= F::THREAD | F::FS;
     }
     if flags.contains(F::VM) {

@@ -356,7 +356,8 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
         (children.utime / TICK, children.stime / TICK)
     };
     write!(out, " {cutime} {cstime} {priority} {}", params.nice)?;
-    let start = task.start_time.0 / TICK;
+    let offset = super::boottime_offset(cx.reader);
+    let start = task.start_time.0.saturating_add_signed(offset) / TICK;
     write!(
         out,
         " {} 0 {start}",

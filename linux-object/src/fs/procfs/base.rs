@@ -10,15 +10,15 @@ use super::access::{PtraceMode, ptrace_may_access, undumpable_in};
 use super::inode::{Event, parse_number};
 use super::options::HidePid;
 use super::{ProcFs, array, files, id_maps, links, mounts, ns, settings, task_mmu, text};
-use crate::cred::Cred;
+use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::pseudo::{PseudoAttr, inode_number};
 use crate::fs::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use crate::fs::{DirSink, FileOps, FileType, OpenFlags, Path};
-use crate::ids::{Fd, Gid, Kgid, Kuid, PidNr, Uid};
+use crate::ids::{Fd, Gid, Kgid, Kuid, PAGE_SIZE, PidNr, Uid};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
-use crate::namespace::PidNamespace;
+use crate::namespace::{PidNamespace, UserNamespace};
 use crate::sync::WaitQueue;
 use crate::task::Task;
 use crate::task::pid::Pid;
@@ -65,6 +65,11 @@ pub(super) enum Kind {
     Text(Show),
     /// A text that can be written; no function to show: write-only.
     Setting(Option<Show>, Store),
+    /// A setting of the user namespace that the task is in when the file is opened.
+    UserNs(
+        fn(&UserNamespace, &Cred, &mut SeqBuf) -> Result<()>,
+        fn(&Arc<UserNamespace>, &Cred, &Arc<Task>, &[u8]) -> Result<usize>,
+    ),
     /// A text about an address space. Who may look is decided, and which address space it is, when
     /// the file is opened; it is empty once that address space is gone.
     Mm(fn(&PidCx<'_>, &Arc<Mm>, &mut SeqBuf) -> Result<()>),
@@ -144,10 +149,10 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("oom_adj", 0o644, Both, Kind::Setting(Some(settings::show_oom_adj), settings::store_oom_adj)),
     entry("oom_score_adj", 0o644, Both, Kind::Setting(Some(settings::show_oom_score_adj), settings::store_oom_score_adj)),
     entry("coredump_filter", 0o644, Process, Kind::Setting(Some(settings::show_coredump_filter), settings::store_coredump_filter)),
-    entry("uid_map", 0o644, Both, Kind::Setting(Some(id_maps::show_uid_map), id_maps::store_uid_map)),
-    entry("gid_map", 0o644, Both, Kind::Setting(Some(id_maps::show_gid_map), id_maps::store_gid_map)),
-    entry("projid_map", 0o644, Both, Kind::Setting(Some(id_maps::show_projid_map), id_maps::store_projid_map)),
-    entry("setgroups", 0o644, Both, Kind::Setting(Some(id_maps::show_setgroups), id_maps::store_setgroups)),
+    entry("uid_map", 0o644, Both, Kind::UserNs(id_maps::show_uid_map, id_maps::store_uid_map)),
+    entry("gid_map", 0o644, Both, Kind::UserNs(id_maps::show_gid_map, id_maps::store_gid_map)),
+    entry("projid_map", 0o644, Both, Kind::UserNs(id_maps::show_projid_map, id_maps::store_projid_map)),
+    entry("setgroups", 0o644, Both, Kind::UserNs(id_maps::show_setgroups, id_maps::store_setgroups)),
     entry("timerslack_ns", 0o666, Process, Kind::Setting(Some(settings::show_timerslack), settings::store_timerslack)),
     entry("children", 0o444, Thread, Kind::Text(text::children)),
 ];
@@ -456,7 +461,7 @@ impl PidNode {
         &self,
         fs: &Arc<ProcFs>,
         opener: &Arc<Task>,
-        _flags: OpenFlags,
+        flags: OpenFlags,
     ) -> Result<Option<Arc<dyn FileOps>>> {
         if self.file_type() != FileType::Regular {
             return Ok(None);
@@ -464,6 +469,7 @@ impl PidNode {
         let task = self.pid.task().ok_or(err!(ESRCH))?;
         let mut mm = None;
         let mut event = None;
+        let mut user_ns = None;
         if let PidWhat::Entry(entry) = self.what {
             match entry.kind {
                 Kind::Mm(_) | Kind::Mem => {
@@ -479,6 +485,17 @@ impl PidNode {
                         return Ok(Some(Arc::new(super::mem::MemFile::new(mm))));
                     }
                 }
+                Kind::UserNs(..) => {
+                    let ns = task.user_ns();
+                    ensure!(
+                        entry.name != "setgroups"
+                            || !flags.writable()
+                            || opener.cred().ns_capable(&ns, Capability::SYS_ADMIN),
+                        EACCES,
+                        "setgroups: no CAP_SYS_ADMIN in the namespace"
+                    );
+                    user_ns = Some(ns);
+                }
                 Kind::Mounts(_) => event = Some(mounts::event(&task)?),
                 _ => {}
             }
@@ -487,6 +504,7 @@ impl PidNode {
             fs: fs.clone(),
             node: self.clone(),
             mm,
+            user_ns,
             event,
         }))))
     }
@@ -497,6 +515,7 @@ struct PidText {
     fs: Arc<ProcFs>,
     node: PidNode,
     mm: Option<Weak<Mm>>,
+    user_ns: Option<Arc<UserNamespace>>,
     event: Option<Arc<dyn Event>>,
 }
 
@@ -516,6 +535,9 @@ impl PidText {
 
 impl SeqSource for PidText {
     fn show(&self, cx: &SeqCx<'_>, out: &mut SeqBuf) -> Result<()> {
+        if let (Some(ns), Some(Kind::UserNs(show, _))) = (&self.user_ns, self.kind()) {
+            return show(ns, &cx.file.cred, out);
+        }
         self.with(cx, |cx| match self.node.what {
             PidWhat::Entry(entry) => match &entry.kind {
                 Kind::Text(show) | Kind::Mounts(show) | Kind::Setting(Some(show), _) => show(cx, out),
@@ -530,19 +552,26 @@ impl SeqSource for PidText {
         })
     }
     fn write(&self, cx: &SeqCx<'_>, offset: u64, data: &[u8]) -> Result<usize> {
-        let PidWhat::Entry(PidEntry {
-            kind: Kind::Setting(_, store),
-            ..
-        }) = &self.node.what
-        else {
-            bail!(EINVAL, "proc: the file takes no writes");
-        };
         ensure!(
-            offset == 0 || self.node.accepts_offsets(),
+            offset == 0 || !self.at_once(),
             EINVAL,
             "proc: written at once, at the start"
         );
-        self.with(cx, |cx| store(cx, data))
+        match (self.kind(), &self.user_ns) {
+            (Some(Kind::Setting(_, store)), _) => self.with(cx, |cx| store(cx, data)),
+            (Some(Kind::UserNs(_, store)), Some(ns)) => store(ns, &cx.file.cred, cx.task, data),
+            _ => bail!(EINVAL, "proc: the file takes no writes"),
+        }
+    }
+    fn max_write(&self) -> usize {
+        // A page or more is refused, not cut.
+        if self.at_once() { PAGE_SIZE } else { PAGE_SIZE - 1 }
+    }
+    fn pwritable(&self) -> bool {
+        !self.at_once()
+    }
+    fn write_moves(&self) -> bool {
+        !self.is_timens_offsets()
     }
     fn event(&self) -> Option<(&WaitQueue, u64)> {
         let event = self.event.as_ref()?;
@@ -550,10 +579,18 @@ impl SeqSource for PidText {
     }
 }
 
-impl PidNode {
-    /// Maps are written as a whole; other settings ignore the position.
-    fn accepts_offsets(&self) -> bool {
-        !matches!(self.what, PidWhat::Entry(entry) if entry.name.ends_with("_map") || entry.name == "setgroups"
-            || entry.name == "timens_offsets")
+impl PidText {
+    fn kind(&self) -> Option<&'static Kind> {
+        match self.node.what {
+            PidWhat::Entry(entry) => Some(&entry.kind),
+            _ => None,
+        }
+    }
+    /// Maps and offsets are written as a whole; other settings ignore the position.
+    fn at_once(&self) -> bool {
+        self.user_ns.is_some() || self.is_timens_offsets()
+    }
+    fn is_timens_offsets(&self) -> bool {
+        matches!(self.node.what, PidWhat::Entry(entry) if entry.name == "timens_offsets")
     }
 }

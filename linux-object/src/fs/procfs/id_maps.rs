@@ -1,18 +1,21 @@
 //! `/proc/PID/{uid_map,gid_map,projid_map,setgroups,timens_offsets}`.
 
+use alloc::sync::Arc;
+
 use super::base::PidCx;
-use crate::cred::Capability;
+use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
+use crate::ids::PAGE_SIZE;
 use crate::namespace::{IdKind, TimeOffsets, UserNamespace};
+use crate::task::Task;
 use crate::{bail, ensure, err};
 
-/// A map as the reader sees it: the outer ids in terms of the reader's user namespace, or of its
-/// parent for the reader's own map.
-fn show_map(cx: &PidCx<'_>, kind: IdKind, out: &mut SeqBuf) -> Result<()> {
-    let ns = cx.task.user_ns();
+/// A map as the opener sees it: the outer ids in terms of the opener's user namespace, or of its
+/// parent for the opener's own map.
+fn show_map(ns: &UserNamespace, viewer: &Cred, kind: IdKind, out: &mut SeqBuf) -> Result<()> {
     let Some(map) = ns.id_map(kind) else { return Ok(()) };
-    let viewer = &cx.cred.user_ns;
+    let viewer = &viewer.user_ns;
     let lower: &UserNamespace = match viewer.parent() {
         Some(parent) if viewer.koid() == ns.koid() => parent,
         _ => viewer,
@@ -25,50 +28,52 @@ fn show_map(cx: &PidCx<'_>, kind: IdKind, out: &mut SeqBuf) -> Result<()> {
     Ok(())
 }
 
-fn store_map(cx: &PidCx<'_>, kind: IdKind, data: &[u8]) -> Result<usize> {
-    let ns = cx.task.user_ns();
-    ns.write_id_map(kind, data, cx.cred, &cx.reader.cred())?;
+fn store_map(
+    ns: &Arc<UserNamespace>,
+    kind: IdKind,
+    opener: &Cred,
+    writer: &Task,
+    data: &[u8],
+) -> Result<usize> {
+    ns.write_id_map(kind, data, opener, &writer.cred())?;
     Ok(data.len())
 }
 
-/// `uid_map`.
-pub(super) fn show_uid_map(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    show_map(cx, IdKind::Uid, out)
+macro_rules! id_map_files {
+    ($($kind:ident: $name:literal $show:ident $store:ident;)*) => {$(
+        #[doc = concat!("`", $name, "`.")]
+        pub(super) fn $show(ns: &UserNamespace, viewer: &Cred, out: &mut SeqBuf) -> Result<()> {
+            show_map(ns, viewer, IdKind::$kind, out)
+        }
+        #[doc = concat!("`", $name, "`.")]
+        pub(super) fn $store(
+            ns: &Arc<UserNamespace>,
+            opener: &Cred,
+            writer: &Arc<Task>,
+            data: &[u8],
+        ) -> Result<usize> {
+            store_map(ns, IdKind::$kind, opener, writer, data)
+        }
+    )*};
 }
-/// `uid_map`.
-pub(super) fn store_uid_map(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
-    store_map(cx, IdKind::Uid, data)
-}
-/// `gid_map`.
-pub(super) fn show_gid_map(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    show_map(cx, IdKind::Gid, out)
-}
-/// `gid_map`.
-pub(super) fn store_gid_map(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
-    store_map(cx, IdKind::Gid, data)
-}
-/// `projid_map`.
-pub(super) fn show_projid_map(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    show_map(cx, IdKind::Projid, out)
-}
-/// `projid_map`.
-pub(super) fn store_projid_map(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
-    store_map(cx, IdKind::Projid, data)
+
+id_map_files! {
+    Uid: "uid_map" show_uid_map store_uid_map;
+    Gid: "gid_map" show_gid_map store_gid_map;
+    Projid: "projid_map" show_projid_map store_projid_map;
 }
 
 /// `setgroups`.
-pub(super) fn show_setgroups(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let allowed = cx.task.user_ns().setgroups_allowed();
-    writeln!(out, "{}", if allowed { "allow" } else { "deny" })
+pub(super) fn show_setgroups(ns: &UserNamespace, _viewer: &Cred, out: &mut SeqBuf) -> Result<()> {
+    writeln!(out, "{}", if ns.setgroups_allowed() { "allow" } else { "deny" })
 }
-/// `setgroups`.
-pub(super) fn store_setgroups(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
-    let ns = cx.task.user_ns();
-    ensure!(
-        cx.cred.ns_capable(&ns, Capability::SYS_ADMIN),
-        EACCES,
-        "setgroups: no CAP_SYS_ADMIN in the namespace"
-    );
+/// `setgroups`; who opens it for writing has been asked for `CAP_SYS_ADMIN`.
+pub(super) fn store_setgroups(
+    ns: &Arc<UserNamespace>,
+    _opener: &Cred,
+    _writer: &Arc<Task>,
+    data: &[u8],
+) -> Result<usize> {
     ns.write_setgroups(data)?;
     Ok(data.len())
 }
@@ -88,7 +93,7 @@ pub(super) fn show_timens_offsets(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()
     Ok(())
 }
 
-/// One line: which clock, and its offset in seconds and nanoseconds.
+/// One line: which clock, and its offset in seconds and nanoseconds. What follows is ignored.
 fn parse_offset(line: &str) -> Option<(bool, i64, i64)> {
     let mut fields = line.split_ascii_whitespace();
     let monotonic = match fields.next()? {
@@ -98,22 +103,21 @@ fn parse_offset(line: &str) -> Option<(bool, i64, i64)> {
     };
     let seconds = fields.next()?.parse().ok()?;
     let nanos = fields.next()?.parse().ok()?;
-    ((0..NANOS).contains(&nanos) && fields.next().is_none()).then_some((monotonic, seconds, nanos))
+    (0..NANOS).contains(&nanos).then_some((monotonic, seconds, nanos))
 }
 
-/// `timens_offsets`: up to two lines, until the first task has entered.
+/// `timens_offsets`: up to two lines, until the first task has entered; more are left unread.
 pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
+    ensure!(data.len() < PAGE_SIZE, EINVAL, "timens_offsets: a page or more");
     let text = core::str::from_utf8(data).map_err(|_| err!(EINVAL, "timens_offsets: not text"))?;
-    let lines: alloc::vec::Vec<_> = text
-        .trim_end_matches('\0')
-        .lines()
-        .map(|line| parse_offset(line).ok_or(err!(EINVAL, "timens_offsets: clock, seconds, nanoseconds")))
-        .collect::<Result<_>>()?;
-    ensure!(
-        (1..=2).contains(&lines.len()),
-        EINVAL,
-        "timens_offsets: one or two lines"
-    );
+    let mut lines = alloc::vec::Vec::new();
+    let mut used = 0;
+    for line in text.split_inclusive('\n').take(2) {
+        let parsed = parse_offset(line.trim_end_matches('\0'));
+        lines.push(parsed.ok_or(err!(EINVAL, "timens_offsets: clock, seconds, nanoseconds"))?);
+        used += line.len();
+    }
+    ensure!(!lines.is_empty(), EINVAL, "timens_offsets: no line");
     let nsproxy = cx.task.try_nsproxy().ok_or(err!(ESRCH))?;
     let ns = &nsproxy.time_ns_for_children;
     ensure!(
@@ -121,10 +125,11 @@ pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize>
         EPERM,
         "timens_offsets: no CAP_SYS_TIME in the owner"
     );
-    let now = (cx.kernel.time.now().as_nanos() / NANOS as u64) as i64;
-    for &(_, seconds, _) in &lines {
+    let now = i128::from(cx.kernel.time.now().as_nanos());
+    for &(_, seconds, nanos) in &lines {
+        let shifted = now + i128::from(seconds) * i128::from(NANOS) + i128::from(nanos);
         if !(-KTIME_SEC_MAX..=KTIME_SEC_MAX).contains(&seconds)
-            || !(0..=KTIME_SEC_MAX / 2).contains(&(now + seconds))
+            || !(0..=i128::from(KTIME_SEC_MAX / 2)).contains(&shifted.div_euclid(i128::from(NANOS)))
         {
             bail!(ERANGE, "timens_offsets: the clock would be out of range");
         }
@@ -140,7 +145,7 @@ pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize>
         }
         Ok(())
     })?;
-    Ok(data.len())
+    Ok(used)
 }
 
 #[cfg(test)]
@@ -154,13 +159,7 @@ mod tests {
             parse_offset("monotonic -5 999999999"),
             Some((true, -5, 999_999_999))
         );
-        for wrong in [
-            "",
-            "realtime 1 0",
-            "monotonic 1",
-            "monotonic 1 1000000000",
-            "monotonic 1 0 0",
-        ] {
+        for wrong in ["", "realtime 1 0", "monotonic 1", "monotonic 1 1000000000"] {
             assert_eq!(parse_offset(wrong), None, "{wrong:?}");
         }
     }

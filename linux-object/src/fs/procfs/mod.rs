@@ -163,3 +163,8 @@ impl FileSystemType for ProcFsType {
         SuperBlock::new(kernel, fs, user_ns, request.sb_flags | flags.bits())
     }
 }
+
+/// What the reader's time namespace adds to the time since boot, in nanoseconds.
+fn boottime_offset(reader: &Task) -> i64 {
+    reader.try_nsproxy().map_or(0, |ns| ns.time_ns.offsets().boottime)
+}

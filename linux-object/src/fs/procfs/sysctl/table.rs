@@ -1,6 +1,7 @@
 //! The settings, one per line.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use super::{MAX_NUMBERS, Sysctl, Value};
 use crate::cred::{Capability, UCount};
@@ -116,8 +117,10 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
         get: |cx| cx.reader.pid_ns().last_pid() as i64, set: set_ns_last_pid, min: 0, max: INT } },
     constant("sys/kernel/osrelease", |_, out| write!(out, "{RELEASE}")),
     constant("sys/kernel/ostype", |_, out| write!(out, "{SYSNAME}")),
-    fixed("sys/kernel/overflowgid", |_| OVERFLOW_ID as i64),
-    fixed("sys/kernel/overflowuid", |_| OVERFLOW_ID as i64),
+    number("sys/kernel/overflowgid", (0, 65535), |cx| cx.kernel.namespaces.overflow_gid.load(Ordering::Relaxed) as i64,
+        |cx, id| { cx.kernel.namespaces.overflow_gid.store(id as u32, Ordering::Relaxed); Ok(()) }),
+    number("sys/kernel/overflowuid", (0, 65535), |cx| cx.kernel.namespaces.overflow_uid.load(Ordering::Relaxed) as i64,
+        |cx, id| { cx.kernel.namespaces.overflow_uid.store(id as u32, Ordering::Relaxed); Ok(()) }),
     number("sys/kernel/pid_max", (301, 4 << 20), |cx| cx.kernel.tasks.pid_max() as i64,
         |cx, max| { cx.kernel.tasks.set_pid_max(max as i32); Ok(()) }),
     Sysctl { path: "sys/kernel/printk", mode: 0o644, value: Value::Numbers { get: get_printk, set: set_printk } },
@@ -128,6 +131,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
     number("sys/kernel/threads-max", (20, 0x3fff_ffff), |cx| cx.kernel.tasks.threads_max() as i64,
         |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
+    cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
     user("sys/user/max_ipc_namespaces", UCount::IpcNamespaces),

@@ -96,10 +96,7 @@ fn cpus(cx: &ProcCx<'_>) -> impl Iterator<Item = CpuId> {
 
 /// Time since boot as the reader's time namespace counts it, and idle time.
 fn uptime(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let offset = cx
-        .reader
-        .try_nsproxy()
-        .map_or(0, |ns| ns.time_ns.offsets().boottime);
+    let offset = super::boottime_offset(cx.reader);
     let up = cx.kernel.time.now().as_nanos().saturating_add_signed(offset);
     let idle = cpus(cx).map(|cpu| cx.kernel.sched.idle_time(cpu)).sum();
     format::uptime(out, up, idle)
@@ -132,7 +129,8 @@ fn stat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
             }
         })
         .collect();
-    let boot_time = (cx.kernel.time.realtime() - up as i64) / 1_000_000_000;
+    let boot_time =
+        (cx.kernel.time.realtime() - up as i64 - super::boottime_offset(cx.reader)) / 1_000_000_000;
     let figures = format::Stat {
         interrupts: 0,
         context_switches: sched.nr_switches(),
