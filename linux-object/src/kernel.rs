@@ -106,6 +106,7 @@ impl Kernel {
         }
         let vdso = Vdso::start(&hal, &time, &cmdline);
         let sched = Scheduler::new(hal.clone(), events.clone());
+        memory.control.set_current(sched.current_finder());
         let cgroups = Cgroups::new(
             &koids,
             &CssEnv {

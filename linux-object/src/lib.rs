@@ -6,6 +6,8 @@
 //! `EAGAIN`, and a [`sync::WaitQueue`] tells when to try again.
 #![no_std]
 #![forbid(unsafe_code)]
+// Kernel objects refer to each other in a wide circle, which `Send` is proved along.
+#![recursion_limit = "256"]
 
 extern crate alloc;
 #[cfg(any(test, feature = "sim"))]

@@ -5,6 +5,8 @@
 //! wait, where they must, in one place.
 #![no_std]
 #![forbid(unsafe_code)]
+// Kernel objects refer to each other in a wide circle, which `Send` is proved along.
+#![recursion_limit = "256"]
 
 extern crate alloc;
 #[cfg(any(test, feature = "sim"))]

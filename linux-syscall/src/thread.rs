@@ -2,17 +2,21 @@
 //! asks for.
 //!
 //! The steps on the way back are in [`exit_to_user`], in the order in which they bite: signals and
-//! job control, then rescheduling. On the fast path all of them are one load and one branch.
+//! job control, memory that is over a limit, then rescheduling. On the fast path all of them are one load and one branch.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use linux_object::cgroup::memory::memcg_of;
 use linux_object::error::{Errno, Result};
 use linux_object::hal::{Trap, UserRegs};
 use linux_object::ids::UserAddr;
+use linux_object::mm::oom;
 use linux_object::task::{SigInfo, SigInfoFields, Signal, Task, ThreadFlags, si_code, signal};
+use linux_object::time::Ktime;
 
 use crate::context::Cx;
+use crate::wait_until::{WaitKind, wait_until};
 use crate::{calls, signal_frame, strace, table};
 
 /// What a new thread runs that goes to user mode with these registers (for
@@ -59,7 +63,7 @@ fn system_call(cx: &mut Cx<'_>) {
     let result = if cx.task.thread_flags().contains(ThreadFlags::STRACE) {
         traced_call(cx, nr)
     } else {
-        table::dispatch(cx, nr)
+        dispatch(cx, nr)
     };
     // rt_sigreturn and a successful execve have replaced the registers: they clear orig_rax.
     if cx.regs.orig_rax != NO_SYSCALL {
@@ -70,9 +74,46 @@ fn system_call(cx: &mut Cx<'_>) {
 #[cold]
 fn traced_call(cx: &mut Cx<'_>, nr: u64) -> Result<usize> {
     let trace = strace::enter(cx, nr, cx.regs.args());
-    let result = table::dispatch(cx, nr);
+    let result = dispatch(cx, nr);
     trace.exit(cx, &result);
     result
+}
+
+/// Makes the call. If it failed for want of memory, room is made, somebody may have been killed for
+/// it, and it is made again, as Linux tries a charge again.
+#[inline(always)]
+fn dispatch(cx: &mut Cx<'_>, nr: u64) -> Result<usize> {
+    loop {
+        let result = table::dispatch(cx, nr);
+        if !cx.task.thread_flags().contains(ThreadFlags::MEMORY_OOM) || !try_again(cx, &result) {
+            return result;
+        }
+    }
+}
+
+/// The call met a limit of memory: makes room. Whether it should be made again.
+#[cold]
+fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
+    let room = oom::settle(cx.task);
+    let failed = matches!(result, Err(error) if matches!(error.errno(), Errno::ENOMEM | Errno::EFAULT));
+    if !failed || !room || cx.task.fatal_signal_pending() || cx.regs.orig_rax == NO_SYSCALL {
+        return false;
+    }
+    if cx.task.thread_flags().contains(ThreadFlags::NEED_RESCHED) {
+        cx.kernel.sched.schedule();
+    }
+    true
+}
+
+/// Over `memory.high` the task sleeps for what it charged.
+#[cold]
+fn pay_for_memory(cx: &mut Cx<'_>) {
+    cx.task.clear_thread_flags(ThreadFlags::MEMORY_HIGH);
+    let pages = cx.task.memory.take_over_high();
+    if let Some(delay) = oom::high_delay(&memcg_of(cx.task), pages) {
+        let until = Ktime(cx.kernel.hal.now().0 + delay);
+        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
+    }
 }
 
 /// `orig_rax` of a frame that no system call made.
@@ -100,6 +141,12 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         }
         if flags.intersects(ThreadFlags::SIGPENDING | ThreadFlags::JOBCTL | ThreadFlags::RESTORE_SIGMASK) {
             signal_frame::do_signal(cx);
+        }
+        if flags.contains(ThreadFlags::MEMORY_OOM) {
+            oom::settle(cx.task);
+        }
+        if flags.contains(ThreadFlags::MEMORY_HIGH) {
+            pay_for_memory(cx);
         }
         if flags.contains(ThreadFlags::NEED_RESCHED) {
             cx.kernel.sched.schedule();

@@ -25,6 +25,7 @@ mod css_set;
 pub mod fork;
 mod hierarchy;
 mod membership;
+pub mod memory;
 mod migrate;
 pub mod pids;
 mod populated;

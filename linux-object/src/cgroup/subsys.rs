@@ -200,6 +200,8 @@ macro_rules! subsystems {
 
 // In the order of Linux's cgroup_subsys.h: cpuset cpu cpuacct memory devices freezer pids.
 subsystems! {
+    /// Memory.
+    Memory => super::memory::Memory,
     /// Number of tasks.
     Pids => super::pids::Pids,
 }

@@ -8,15 +8,17 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use smallvec::SmallVec;
 use spin::Once;
 
-use super::charge::{self, PageKind};
+use super::charge;
+use super::memcg::{Item, KmemCharge, MemCgroup};
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
 use crate::fs::OpenFile;
 use crate::hal::{AddressSpace, Frames, PageFlags, Pte};
-use crate::ids::{PAGE_SIZE, USER_END};
+use crate::ids::{KoID, PAGE_SIZE, USER_END};
 use crate::kernel::Kernel;
 use crate::namespace::UserNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
@@ -81,14 +83,26 @@ pub struct MmCounts {
 }
 
 /// What the lock protects.
-#[derive(Default)]
 pub(super) struct MmState {
+    /// Who pays for pages that faults make.
+    pub memcg: Arc<MemCgroup>,
+    /// The process that decides who pays (Linux's `mm->owner`).
+    pub owner: KoID,
+    /// Page tables, as they are charged.
+    tables: TableCharge,
     pub vmas: VmaTree,
     pub layout: MmLayout,
     pub counts: MmCounts,
     /// Flags that every new area gets (`mlockall`).
     pub def_flags: VmFlags,
     pub exe: Option<Arc<ExeFile>>,
+}
+
+/// Page tables that are charged: to one cgroup, or to several if the process moved.
+#[derive(Default)]
+struct TableCharge {
+    parts: SmallVec<[KmemCharge; 1]>,
+    pages: usize,
 }
 
 impl Default for VmFlags {
@@ -184,17 +198,61 @@ impl MmCore {
     /// Gives back the frame of an entry that is in no TLB any more.
     pub fn put_pte(&self, pte: Pte) {
         if !pte.flags.contains(PageFlags::SPECIAL) {
-            let kind = if pte.flags.contains(PageFlags::ANON) {
-                PageKind::Anon
-            } else {
-                PageKind::Cache
-            };
-            charge::put_page(&self.memory, kind, pte.frame);
+            charge::put_page(&self.memory, pte.frame);
         }
     }
 }
 
 impl MmState {
+    fn new(memcg: Arc<MemCgroup>) -> MmState {
+        MmState {
+            memcg,
+            owner: KoID(0),
+            tables: TableCharge::default(),
+            vmas: VmaTree::default(),
+            layout: MmLayout::default(),
+            counts: MmCounts::default(),
+            def_flags: VmFlags::empty(),
+            exe: None,
+        }
+    }
+
+    /// Charges page tables that were made and gives back those that went. They exist already, so a
+    /// limit does not stop them; the next page meets it.
+    #[inline]
+    pub fn sync_tables(&mut self, core: &MmCore) {
+        let now = core.space.table_pages();
+        if now != self.tables.pages {
+            self.charge_tables(core, now);
+        }
+    }
+
+    #[cold]
+    fn charge_tables(&mut self, core: &MmCore, now: usize) {
+        let tables = &mut self.tables;
+        if let Some(more) = now.checked_sub(tables.pages) {
+            let control = &core.memory.control;
+            let charge = control.charge_kmem_forced(&self.memcg, more * PAGE_SIZE, Item::PageTables);
+            match tables.parts.last_mut() {
+                Some(last) if last.is_of(&self.memcg) => last.join(charge),
+                _ => tables.parts.push(charge),
+            }
+        } else {
+            let mut less = (tables.pages - now) * PAGE_SIZE;
+            while less > 0
+                && let Some(last) = tables.parts.last_mut()
+            {
+                let part = less.min(last.bytes() as usize);
+                last.shrink(part as u32);
+                less -= part;
+                if last.bytes() == 0 {
+                    tables.parts.pop();
+                }
+            }
+        }
+        tables.pages = now;
+    }
+
     /// Counts an area that came (`+`) or went (`-`).
     pub fn account(&mut self, flags: VmFlags, pages: u64, add: bool) {
         let change = |count: &mut u64| {
@@ -243,7 +301,7 @@ impl Mm {
                 unstable: AtomicBool::new(false),
                 dumpable: AtomicU64::new(1),
                 user_ns: Once::new(),
-                state: SpinLock::new(MmState::default()),
+                state: SpinLock::new(MmState::new(memory.control.current())),
             }),
         }))
     }
@@ -255,6 +313,28 @@ impl Mm {
     /// A number that no other address space of this kernel has or had (private futexes).
     pub fn id(&self) -> u64 {
         self.core.id
+    }
+    /// Who pays for its pages.
+    pub fn memcg(&self) -> Arc<MemCgroup> {
+        self.core.lock().memcg.clone()
+    }
+    /// Another cgroup pays from now on. What was charged stays where it is.
+    pub fn set_memcg(&self, memcg: &Arc<MemCgroup>) {
+        let old = core::mem::replace(&mut self.core.lock().memcg, memcg.clone());
+        drop(old);
+    }
+    /// The process whose cgroup pays (Linux's `mm->owner`).
+    pub fn owner(&self) -> KoID {
+        self.core.lock().owner
+    }
+    /// Sets it and who pays.
+    pub fn set_owner(&self, owner: KoID, memcg: &Arc<MemCgroup>) {
+        let old = {
+            let mut state = self.core.lock();
+            state.owner = owner;
+            core::mem::replace(&mut state.memcg, memcg.clone())
+        };
+        drop(old);
     }
     pub(super) fn weak(&self) -> Weak<MmCore> {
         Arc::downgrade(&self.core)
@@ -343,8 +423,10 @@ impl Drop for Mm {
             trash.keep(vma);
         }
         state.counts = MmCounts::default();
+        let tables = core::mem::take(&mut state.tables);
         trash.exe = state.exe.take();
         drop(state);
         core.memory.uncommit(accounted);
+        drop(tables);
     }
 }

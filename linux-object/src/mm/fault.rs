@@ -1,10 +1,12 @@
 //! Page faults (Linux's `handle_mm_fault`).
 
+use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::addr_space::{Fault, Mm, MmCore, MmState};
 use super::charge::{self, PageKind};
 use super::gather::Gather;
+use super::memcg::{Item, MemCgroup};
 use super::memory::MmQuota;
 use super::vma::STACK_GUARD_GAP;
 use super::vma_tree::Pos;
@@ -21,6 +23,7 @@ impl Mm {
     /// Serves a fault at `addr`. `who` is asked only when a stack must grow.
     pub fn handle_fault(&self, who: &dyn MmQuota, addr: UserAddr, access: Access) -> Result<(), Fault> {
         let mut state = self.core.lock();
+        self.core.memory.control.count_event(&state.memcg, Item::Faults);
         state.fault(&self.core, who, addr.0, access)
     }
 }
@@ -56,7 +59,9 @@ impl MmState {
         if core.unstable.load(core::sync::atomic::Ordering::Relaxed) {
             return Err(Fault::Bus(si_code::BUS_ADRERR));
         }
-        self.fault_page(core, pos, addr & !(PAGE_SIZE as u64 - 1), access == Access::Write)
+        self.fault_page(core, pos, addr & !(PAGE_SIZE as u64 - 1), access == Access::Write)?;
+        self.sync_tables(core);
+        Ok(())
     }
 
     /// Makes the page at `at`, which the area allows to touch so, present and if asked writable.
@@ -75,7 +80,7 @@ impl MmState {
             }
             if !vma.flags.contains(VmFlags::SHARED) {
                 vma.flags |= VmFlags::HAS_ANON;
-                return core.copy_on_write(page, pte, prot | own);
+                return core.copy_on_write(page, pte, prot | own, &self.memcg);
             }
             if let Some(cache) = vma.cache() {
                 core.note_mapped_write(cache);
@@ -90,7 +95,7 @@ impl MmState {
                 return core.set(page, Pte { frame, flags });
             }
             vma.flags |= VmFlags::HAS_ANON;
-            let frame = core.new_anon(true)?;
+            let frame = core.new_anon(true, &self.memcg)?;
             return core.set(
                 page,
                 Pte {
@@ -121,7 +126,7 @@ impl MmState {
                 };
             }
         };
-        let frame = cache.fault_page(index)?;
+        let frame = cache.fault_page(index, &self.memcg)?;
         let source = Pte {
             frame,
             flags: PageFlags::empty(),
@@ -135,7 +140,7 @@ impl MmState {
         }
         if write {
             vma.flags |= VmFlags::HAS_ANON;
-            let copy = core.new_anon(false);
+            let copy = core.new_anon(false, &self.memcg);
             if let Ok(copy) = copy {
                 core.frames().copy_frame(frame, copy);
             }
@@ -201,8 +206,8 @@ impl MmState {
 }
 
 impl MmCore {
-    fn new_anon(&self, zeroed: bool) -> Result<Frame, Fault> {
-        charge::alloc_page(&self.memory, PageKind::Anon, zeroed).map_err(|_| Fault::Oom)
+    fn new_anon(&self, zeroed: bool, memcg: &Arc<MemCgroup>) -> Result<Frame, Fault> {
+        charge::alloc_page(&self.memory, PageKind::Anon, zeroed, memcg).map_err(|_| Fault::Oom)
     }
 
     /// Maps a page where none was; takes over the reference.
@@ -226,12 +231,18 @@ impl MmCore {
     }
 
     /// Makes a private page writable: as it is, if nobody else has it, or a copy.
-    fn copy_on_write(&self, page: UserAddr, old: Pte, flags: PageFlags) -> Result<(), Fault> {
+    fn copy_on_write(
+        &self,
+        page: UserAddr,
+        old: Pte,
+        flags: PageFlags,
+        memcg: &Arc<MemCgroup>,
+    ) -> Result<(), Fault> {
         if old.flags.contains(PageFlags::ANON) && self.frames().frame_refs(old.frame) == 1 {
             return self.replace(page, Pte { flags, ..old });
         }
         let zero = old.flags.contains(PageFlags::SPECIAL) && old.frame == self.frames().zero_page();
-        let frame = self.new_anon(zero)?;
+        let frame = self.new_anon(zero, memcg)?;
         if !zero {
             self.frames().copy_frame(old.frame, frame);
         }

@@ -51,6 +51,7 @@ impl Mm {
                 }
             }
         }
+        copy.sync_tables(&child.core);
         drop(copy);
         if let Some((first, end)) = protected {
             parent.space.flush(UserAddr(first)..UserAddr(end));

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::memcg::MemControl;
 use crate::cred::Capability;
 use crate::hal::Hal;
 use crate::ids::PAGE_SIZE;
@@ -25,6 +26,10 @@ pub struct Memory {
     pub nr_anon: AtomicI64,
     /// Pages in page caches (`Cached`, `Shmem`).
     pub nr_cache: AtomicI64,
+    /// Pages in pipes.
+    pub nr_pipe: AtomicI64,
+    /// Who pays for what.
+    pub control: Arc<MemControl>,
     next_id: AtomicU64,
 }
 
@@ -32,12 +37,14 @@ impl Memory {
     /// Nothing in use yet.
     pub fn new(hal: Arc<dyn Hal>, sysctl: Arc<Sysctls>, time: Arc<Timekeeper>) -> Arc<Memory> {
         Arc::new(Memory {
+            control: MemControl::new(&hal),
             hal,
             sysctl,
             time,
             committed: AtomicI64::new(0),
             nr_anon: AtomicI64::new(0),
             nr_cache: AtomicI64::new(0),
+            nr_pipe: AtomicI64::new(0),
             next_id: AtomicU64::new(1),
         })
     }

@@ -614,6 +614,7 @@ impl MmState {
             trash.keep(vma);
         }
         drop(gather);
+        self.sync_tables(core);
         core.memory.uncommit(promised);
         Ok(())
     }

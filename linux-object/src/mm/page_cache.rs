@@ -19,6 +19,7 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use super::addr_space::MmCore;
 use super::charge::{self, PageKind};
+use super::memcg::MemCgroup;
 use super::page_tree::PageTree;
 use super::{Fault, Memory};
 use crate::error::Result;
@@ -137,7 +138,7 @@ impl PageCache {
         &*self.memory.hal
     }
     fn put(&self, frame: Frame) {
-        charge::put_page(&self.memory, PageKind::Cache, frame);
+        charge::put_page(&self.memory, frame);
     }
     fn charge(&self, pages: u64) -> Result<()> {
         self.host.as_ref().map_or(Ok(()), |host| host.charge(pages))
@@ -211,7 +212,7 @@ impl PageCache {
             Some(page) => from.take_frame(self.hal(), page.frame, within, len)?,
             None => {
                 // The page is filled before anyone sees it.
-                let frame = self.new_page(len < PAGE_SIZE)?;
+                let frame = self.new_page(len < PAGE_SIZE, &self.memory.control.current())?;
                 let moved = match from.take_frame(self.hal(), frame, within, len) {
                     Ok(0) => Err(None),
                     Ok(moved) => Ok(moved),
@@ -260,9 +261,9 @@ impl PageCache {
         }
     }
 
-    fn new_page(&self, zeroed: bool) -> Result<Frame> {
+    fn new_page(&self, zeroed: bool, memcg: &Arc<MemCgroup>) -> Result<Frame> {
         self.charge(1)?;
-        charge::alloc_page(&self.memory, PageKind::Cache, zeroed).inspect_err(|_| self.uncharge(1))
+        charge::alloc_page(&self.memory, PageKind::Cache, zeroed, memcg).inspect_err(|_| self.uncharge(1))
     }
 
     fn drop_new_page(&self, frame: Frame) {
@@ -278,8 +279,8 @@ impl PageCache {
     }
 
     /// The page at `index` with a reference for the mapping that a fault makes. A hole gets a page;
-    /// beyond the end is `SIGBUS`.
-    pub(super) fn fault_page(&self, index: u64) -> Result<Frame, Fault> {
+    /// that `memcg` pays; beyond the end is `SIGBUS`.
+    pub(super) fn fault_page(&self, index: u64, memcg: &Arc<MemCgroup>) -> Result<Frame, Fault> {
         let mut fresh = None;
         let result = loop {
             let mut state = self.state.lock();
@@ -300,7 +301,7 @@ impl PageCache {
                 }
             }
             drop(state);
-            match self.new_page(true) {
+            match self.new_page(true, memcg) {
                 Ok(frame) => fresh = Some(frame),
                 Err(error) if error == err!(ENOMEM) => break Err(Fault::Oom),
                 // No space left in the file system.
@@ -362,6 +363,7 @@ impl PageCache {
             ENOSPC,
             "more than all memory"
         );
+        let memcg = self.memory.control.current();
         let mut added: Vec<u64> = Vec::new();
         let mut index = pages.start;
         let result = loop {
@@ -372,7 +374,7 @@ impl PageCache {
             if added.try_reserve(1).is_err() {
                 break Err(err!(ENOMEM));
             }
-            let frame = match self.new_page(true) {
+            let frame = match self.new_page(true, &memcg) {
                 Ok(frame) => frame,
                 Err(error) => break Err(error),
             };

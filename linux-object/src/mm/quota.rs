@@ -50,12 +50,15 @@ fn fault(task: &Task, addr: UserAddr, access: Access) -> Result<(), Fault> {
 /// `do_user_addr_fault`). Out of memory, somebody is killed and the access is made again, unless
 /// the task itself was chosen.
 pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
-    let (signal, code) = match fault(task, addr, access) {
+    task.memory.set_in_user_fault(true);
+    let served = fault(task, addr, access);
+    task.memory.set_in_user_fault(false);
+    let (signal, code) = match served {
         Ok(()) => return,
         Err(Fault::Segv(code)) => (Signal::SEGV, code),
         Err(Fault::Bus(code)) => (Signal::BUS, code),
         Err(Fault::Oom) => {
-            super::oom::out_of_memory(task);
+            super::oom::user_fault_out_of_memory(task);
             return;
         }
     };
@@ -74,17 +77,16 @@ pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
 
 impl Kernel {
     /// A page fault that a copy to or from user memory took, of the running task. An error ends
-    /// the copy with `EFAULT`.
+    /// the copy with `EFAULT`. Locks may be held, so nobody is killed here: that happens when the call
+    /// is over, see [`super::oom`].
     pub fn user_fault(&self, addr: UserAddr, access: Access, _present: bool) -> Result<()> {
         let task = self.sched.current();
-        let mut result = fault(&task, addr, access);
-        if result == Err(Fault::Oom) {
-            super::oom::out_of_memory(&task);
-            result = fault(&task, addr, access);
-        }
-        match result {
+        match fault(&task, addr, access) {
             Ok(()) => Ok(()),
-            Err(Fault::Oom) => crate::bail!(ENOMEM, "no memory for a page that is copied to"),
+            Err(Fault::Oom) => {
+                super::oom::note_machine_oom(&task);
+                crate::bail!(ENOMEM, "no memory for a page that is copied to")
+            }
             Err(_) => crate::bail!(EFAULT, "not mapped, or not so"),
         }
     }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::addr_space::{Fault, Mm};
-use super::charge::{self, PageKind};
+use super::charge;
 use super::{Memory, VmFlags};
 use crate::err;
 use crate::error::Result;
@@ -15,14 +15,14 @@ use crate::task::si_code;
 pub struct PinnedPage {
     /// The frame.
     pub frame: Frame,
-    kind: Option<PageKind>,
+    counted: bool,
     memory: Arc<Memory>,
 }
 
 impl Drop for PinnedPage {
     fn drop(&mut self) {
-        if let Some(kind) = self.kind {
-            charge::put_page(&self.memory, kind, self.frame);
+        if self.counted {
+            charge::put_page(&self.memory, self.frame);
         }
     }
 }
@@ -68,19 +68,13 @@ impl Mm {
             }
         };
         let pte = pte.ok_or(denied)?;
-        let kind = if pte.flags.contains(PageFlags::SPECIAL) {
-            None
-        } else {
+        let counted = !pte.flags.contains(PageFlags::SPECIAL);
+        if counted {
             self.core.frames().get_frame(pte.frame);
-            Some(if pte.flags.contains(PageFlags::ANON) {
-                PageKind::Anon
-            } else {
-                PageKind::Cache
-            })
-        };
+        }
         Ok(PinnedPage {
             frame: pte.frame,
-            kind,
+            counted,
             memory: self.core.memory.clone(),
         })
     }

@@ -23,6 +23,7 @@ use crate::time::{Ktime, Timekeeper};
 
 struct Page {
     refs: u32,
+    owner: u32,
     data: Box<[u8; PAGE_SIZE]>,
 }
 
@@ -40,6 +41,8 @@ pub(crate) struct TestHal {
     limit: AtomicU32,
     spaces: AtomicU32,
     clock: AtomicU64,
+    /// The CPU that the test plays.
+    cpu: AtomicU32,
     me: std::sync::Weak<TestHal>,
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn machine(frames: u32) -> Arc<TestHal> {
         limit: AtomicU32::new(frames),
         spaces: AtomicU32::new(0),
         clock: AtomicU64::new(1),
+        cpu: AtomicU32::new(0),
         me: me.clone(),
     });
     let _zero = hal.alloc_frame(true);
@@ -70,6 +74,10 @@ impl TestHal {
         let pages = self.pages.lock().unwrap();
         pages.frames.len() - pages.free.len() - 1
     }
+    /// Goes on as another CPU, of four.
+    pub fn set_cpu(&self, cpu: u32) {
+        self.cpu.store(cpu, Ordering::Relaxed);
+    }
     /// Frames that there are.
     pub fn set_limit(&self, frames: u32) {
         self.limit.store(frames, Ordering::Relaxed);
@@ -88,6 +96,7 @@ impl Frames for TestHal {
             None => {
                 pages.frames.push(Page {
                     refs: 0,
+                    owner: 0,
                     data: Box::new([0; PAGE_SIZE]),
                 });
                 pages.frames.len() as u32 - 1
@@ -114,16 +123,19 @@ impl Frames for TestHal {
         }
         let stale = pages.stale.iter().find(|(_, old)| **old == frame);
         assert!(stale.is_none(), "a frame was freed before the flush: {stale:?}");
+        let owner = core::mem::take(&mut pages.frames[frame.0 as usize].owner);
         pages.free.push(frame.0);
-        Some(0)
+        Some(owner)
     }
     fn frame_refs(&self, frame: Frame) -> u32 {
         self.pages.lock().unwrap().frames[frame.0 as usize].refs
     }
-    fn frame_owner(&self, _frame: Frame) -> u32 {
-        0
+    fn frame_owner(&self, frame: Frame) -> u32 {
+        self.pages.lock().unwrap().frames[frame.0 as usize].owner
     }
-    fn set_frame_owner(&self, _frame: Frame, _owner: u32) {}
+    fn set_frame_owner(&self, frame: Frame, owner: u32) {
+        self.pages.lock().unwrap().frames[frame.0 as usize].owner = owner;
+    }
     fn read_frame(&self, frame: Frame, offset: usize, to: &mut [u8]) {
         let pages = self.pages.lock().unwrap();
         let page = &pages.frames[frame.0 as usize];
@@ -264,10 +276,10 @@ impl Clock for TestHal {
 
 impl Cpu for TestHal {
     fn current_cpu(&self) -> CpuId {
-        CpuId(0)
+        CpuId(self.cpu.load(Ordering::Relaxed))
     }
     fn nr_cpus(&self) -> usize {
-        1
+        4
     }
     fn kick(&self, _cpu: CpuId) {}
     fn idle(&self) {}

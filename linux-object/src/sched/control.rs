@@ -84,7 +84,7 @@ impl Scheduler {
     pub fn create_group(&self, parent: &Arc<TaskGroup>, weight: u64) -> Arc<TaskGroup> {
         let slot = self.next_group_slot.fetch_add(1, Ordering::Relaxed);
         let group = TaskGroup::new(slot, Some(parent.clone()), weight, self.cpus.len());
-        for cpu in &self.cpus {
+        for cpu in self.cpus.iter() {
             cpu.rq.lock().add_group(&group);
         }
         group
@@ -92,7 +92,7 @@ impl Scheduler {
 
     /// Forgets a group that has no tasks and no groups below it.
     pub fn remove_group(&self, group: &TaskGroup) {
-        for cpu in &self.cpus {
+        for cpu in self.cpus.iter() {
             cpu.rq.lock().remove_group(group);
         }
     }
@@ -100,7 +100,7 @@ impl Scheduler {
     /// Sets a group's scaled weight; entities take it over as tasks come and go.
     pub fn set_group_weight(&self, group: &TaskGroup, weight: u64) {
         group.set_weight(weight);
-        for cpu in &self.cpus {
+        for cpu in self.cpus.iter() {
             cpu.rq.lock().reweight_group(group);
         }
     }

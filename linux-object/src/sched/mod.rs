@@ -80,7 +80,7 @@ struct CpuState {
 pub struct Scheduler {
     hal: Arc<dyn Hal>,
     events: Arc<ClockEvents>,
-    cpus: Box<[CpuState]>,
+    cpus: Arc<[CpuState]>,
     root: Arc<TaskGroup>,
     /// CPUs in their idle loop.
     idle: AtomicU64,
@@ -154,6 +154,11 @@ impl Scheduler {
     /// The task that this CPU runs; `None` in the idle thread.
     pub fn try_current(&self) -> Option<Arc<Task>> {
         self.here().1.current.lock().clone()
+    }
+    /// Finds the running task without the scheduler.
+    pub fn current_finder(&self) -> Box<dyn Fn() -> Option<Arc<Task>> + Send + Sync> {
+        let (hal, cpus) = (self.hal.clone(), self.cpus.clone());
+        Box::new(move || cpus[hal.current_cpu().0 as usize].current.lock().clone())
     }
     /// The task that this CPU runs. Panics in the idle thread, which has no task.
     pub fn current(&self) -> Arc<Task> {

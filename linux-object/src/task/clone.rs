@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::fs::{FileTable, FsStruct};
 use crate::hal::MachineThread;
 use crate::ids::{Kuid, USER_END};
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::namespace::{PidReservation, UserNamespace};
 use crate::sched::SchedTask;
 use crate::{bail, ensure};
@@ -78,6 +79,9 @@ pub struct CloneArgs {
     /// `CLONE_INTO_CGROUP`: the cgroup of cgroup2 that the child shall be born in.
     pub into_cgroup: Option<IntoCgroup>,
 }
+
+/// What a kernel stack is charged as (Linux's `THREAD_SIZE`).
+const STACK_BYTES: usize = 16 << 10;
 
 /// Gives the count of a process back unless the child was born.
 struct NprocCharge(Option<Arc<Cred>>);
@@ -213,6 +217,10 @@ pub fn prepare(
         EAGAIN,
         "clone: threads-max"
     );
+    let charge = kernel
+        .memory
+        .control
+        .charge_kmem(STACK_BYTES, Item::KernelStack)?;
     let mut shares = Shares {
         parent: parent.clone(),
         fs: None,
@@ -334,6 +342,7 @@ pub fn prepare(
                 comm,
             },
             signals: TaskSignals::new(parent.sig.blocked(), altstack),
+            charge,
         },
     );
     task.inherit(parent);
@@ -517,6 +526,7 @@ pub fn spawn_init(
             thread,
             parts,
             signals: TaskSignals::new(super::SignalSet::EMPTY, AltStack::NONE),
+            charge: KmemCharge::none(),
         },
     );
     let mut tree = kernel.tasks.lock();

@@ -16,6 +16,8 @@ use crate::hal::MachineThread;
 use crate::ids::{KoID, PidNr, UserAddr};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::mm::memcg::KmemCharge;
+use crate::mm::oom::TaskMemory;
 use crate::namespace::{NsProxy, PidNamespace, UserNamespace};
 use crate::sched::SchedTask;
 use crate::sync::{SpinLock, class};
@@ -83,6 +85,8 @@ pub struct TaskInit {
     pub parts: TaskParts,
     /// Blocked signals.
     pub signals: TaskSignals,
+    /// What it costs.
+    pub charge: KmemCharge,
 }
 
 /// One thread.
@@ -104,6 +108,10 @@ pub struct Task {
     pub(crate) cred: SpinLock<Arc<Cred>, class::Leaf>,
     /// Where it is in the cgroup hierarchies. Changed under the locks of both sets' tasks.
     pub(crate) cgroups: SpinLock<Arc<CssSet>, class::Leaf>,
+    /// What memory control wants of it on the way back to user mode.
+    pub memory: TaskMemory,
+    /// Its kernel stack and itself, as they are charged.
+    _charge: KmemCharge,
     /// Its own signals: blocked, pending, alternate stack.
     pub sig: TaskSignals,
     /// What it used.
@@ -169,6 +177,8 @@ impl Task {
             }),
             cgroups: SpinLock::new(init.css_set),
             sig: init.signals,
+            memory: TaskMemory::default(),
+            _charge: init.charge,
             acct: Accounting::default(),
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),

@@ -22,6 +22,8 @@ bitflags::bitflags! {
         const STRACE = 1 << 7;
         /// Deferred work is queued on the task.
         const TASK_WORK = 1 << 8;
+        /// A charge met a limit: somebody has to be killed before the task goes on.
+        const MEMORY_OOM = 1 << 9;
         /// The exit is complete: the thread ends.
         const EXITED = 1 << 9;
         /// All that [`exit_to_user`] of the system-call layer looks at.

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 
+use linux_object::cgroup::memory::memcg_of;
 use linux_object::cred::exec::{ExecCreds, bprm_creds};
 use linux_object::error::Result;
 use linux_object::fs::namei::{LookupFlags, path_lookup};
@@ -259,6 +260,7 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
     let task = cx.task;
     futex::exit_robust_list(cx);
     release_user_tid(cx);
+    loaded.mm.set_owner(task.group().koid(), &memcg_of(task));
     let old = task.set_mm(Some(loaded.mm.clone()));
     cx.hal().activate(Some(loaded.mm.space()));
     if let Some(old) = old {

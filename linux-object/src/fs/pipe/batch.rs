@@ -12,11 +12,13 @@ use crate::error::Result;
 use crate::fs::io::{IoDst, IoSrc};
 use crate::hal::{Frames, Hal};
 use crate::ids::{Frame, PAGE_SIZE};
+use crate::mm::Memory;
+use crate::mm::charge::{PageKind, alloc_page, put_page};
 
 /// Some pages. As an [`IoDst`] it collects them, page frames by reference; as an [`IoSrc`] it
 /// gives them.
 pub struct PipeBatch {
-    hal: Arc<dyn Hal>,
+    memory: Arc<Memory>,
     bufs: Vec<PipeBuf>,
     bytes: usize,
     max_slots: usize,
@@ -26,9 +28,9 @@ pub struct PipeBatch {
 }
 
 impl PipeBatch {
-    pub(super) fn new(hal: Arc<dyn Hal>, max_slots: usize, max_bytes: usize) -> PipeBatch {
+    pub(super) fn new(memory: Arc<Memory>, max_slots: usize, max_bytes: usize) -> PipeBatch {
         PipeBatch {
-            hal,
+            memory,
             bufs: Vec::new(),
             bytes: 0,
             max_slots,
@@ -66,7 +68,9 @@ impl PipeBatch {
         for front in self.bufs.iter().skip(self.at) {
             let n = (front.len as usize).min(buf.len() - done);
             let part = &mut buf[done..][..n];
-            self.hal.read_frame(front.frame, front.offset as usize, part);
+            self.memory
+                .hal
+                .read_frame(front.frame, front.offset as usize, part);
             done += n;
         }
         done
@@ -87,7 +91,7 @@ impl PipeBatch {
         let mut done = 0;
         while let Some(front) = self.bufs.get(self.at) {
             let (frame, offset, len) = (front.frame, front.offset as usize, front.len as usize);
-            let hal = self.hal.clone();
+            let hal = self.memory.hal.clone();
             match to.put_frame(&*hal, frame, offset, len) {
                 Ok(0) => break,
                 Ok(moved) => {
@@ -108,8 +112,9 @@ impl PipeBatch {
     }
     fn push_new(&mut self, len: usize, fill: impl FnOnce(&dyn Hal, Frame)) -> Result<()> {
         self.reserve()?;
-        let frame = self.hal.alloc_frame(false)?;
-        fill(&*self.hal, frame);
+        let payer = self.memory.control.current();
+        let frame = alloc_page(&self.memory, PageKind::Pipe, false, &payer)?;
+        fill(&*self.memory.hal, frame);
         self.push(PipeBuf {
             frame,
             offset: 0,
@@ -128,7 +133,7 @@ impl PipeBatch {
         buf.len -= n as u16;
         self.bytes -= n;
         if buf.len == 0 {
-            self.hal.put_frame(buf.frame);
+            put_page(&self.memory, buf.frame);
             self.at += 1;
         }
     }
@@ -137,7 +142,7 @@ impl PipeBatch {
 impl Drop for PipeBatch {
     fn drop(&mut self) {
         for buf in self.bufs.drain(..).skip(self.at) {
-            self.hal.put_frame(buf.frame);
+            put_page(&self.memory, buf.frame);
         }
     }
 }
@@ -195,7 +200,8 @@ impl IoSrc for PipeBatch {
                 break;
             };
             let n = (front.len as usize).min(buf.len() - done);
-            self.hal
+            self.memory
+                .hal
                 .read_frame(front.frame, front.offset as usize, &mut buf[done..][..n]);
             self.advance(n);
             done += n;

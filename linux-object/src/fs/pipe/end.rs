@@ -63,7 +63,7 @@ impl Drop for PipeEnd {
         state.writers -= self.write as u32;
         if state.readers == 0 && state.writers == 0 {
             // A FIFO that nobody has open keeps nothing.
-            state.clear(&*self.pipe.hal);
+            state.clear(&self.pipe.memory);
         }
         drop(state);
         let events = PollEvents::READABLE | PollEvents::WRITABLE | PollEvents::ERR | PollEvents::HUP;
@@ -82,7 +82,7 @@ fn new_pipe(task: &Arc<Task>) -> Result<Arc<Pipe>> {
     let privileged = cred.capable(Capability::SYS_RESOURCE) || cred.capable(Capability::SYS_ADMIN);
     let kernel = task.kernel();
     Pipe::new(
-        kernel.hal.clone(),
+        kernel.memory.clone(),
         kernel.pipe_users.clone(),
         &kernel.sysctl,
         cred.uid,

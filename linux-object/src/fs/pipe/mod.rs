@@ -31,8 +31,8 @@ use super::PollEvents;
 use super::io::{IoDst, IoSrc};
 use crate::bail;
 use crate::error::Result;
-use crate::hal::Hal;
 use crate::ids::{Kuid, PAGE_SIZE};
+use crate::mm::Memory;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::sysctl::Sysctls;
 
@@ -41,7 +41,7 @@ pub type FifoSlot = SpinLock<Weak<Pipe>, class::Inode>;
 
 /// A pipe.
 pub struct Pipe {
-    hal: Arc<dyn Hal>,
+    memory: Arc<Memory>,
     users: Arc<PipeUsers>,
     /// Whose limits the pages count against.
     user: Kuid,
@@ -53,7 +53,7 @@ pub struct Pipe {
 impl Pipe {
     /// An empty pipe without ends. `ENFILE` over the user's hard limit of pages.
     pub fn new(
-        hal: Arc<dyn Hal>,
+        memory: Arc<Memory>,
         users: Arc<PipeUsers>,
         sysctl: &Sysctls,
         user: Kuid,
@@ -61,7 +61,7 @@ impl Pipe {
     ) -> Result<Arc<Pipe>> {
         let slots = users.charge_new(sysctl, user, privileged)?;
         Ok(Arc::new(Pipe {
-            hal,
+            memory,
             users,
             user,
             state: SpinLock::new(PipeState::new(slots)),
@@ -82,7 +82,7 @@ impl Pipe {
             bail!(EAGAIN, "the pipe is empty");
         }
         let was_full = state.is_full();
-        let done = state.read(&*self.hal, to);
+        let done = state.read(&self.memory, to);
         let wake = was_full && !state.is_full();
         let left = !state.bufs.is_empty();
         drop(state);
@@ -105,7 +105,7 @@ impl Pipe {
         if state.readers == 0 {
             bail!(EPIPE, "the pipe has no reader");
         }
-        let done = state.write(&*self.hal, from, packets);
+        let done = state.write(&self.memory, from, packets);
         let room = !state.is_full();
         drop(state);
         if matches!(done, Ok(n) if n > 0) {
@@ -183,7 +183,7 @@ impl Pipe {
     /// An empty batch for as many pages as have room now; filled by a file and given to
     /// [`Pipe::push_batch`]. Errors as [`Pipe::room`].
     pub fn batch_in(&self, max_bytes: usize) -> Result<PipeBatch> {
-        Ok(PipeBatch::new(self.hal.clone(), self.room()?, max_bytes))
+        Ok(PipeBatch::new(self.memory.clone(), self.room()?, max_bytes))
     }
 
     /// Appends a batch. It always fits: a writer that came in between may be waiting a little longer.
@@ -203,14 +203,14 @@ impl Pipe {
 
     /// Takes up to `max_bytes` out of the pipe. `EAGAIN` when empty; an empty batch: no writer.
     pub fn batch_out(&self, max_bytes: usize) -> Result<PipeBatch> {
-        let mut batch = PipeBatch::new(self.hal.clone(), usize::MAX, max_bytes);
+        let mut batch = PipeBatch::new(self.memory.clone(), usize::MAX, max_bytes);
         let mut state = self.state.lock();
         if state.bufs.is_empty() && state.writers > 0 {
             bail!(EAGAIN, "the pipe is empty");
         }
         let was_full = state.is_full();
         while batch.room() > 0 {
-            let Some(buf) = state.pop_part(&*self.hal, batch.room()) else {
+            let Some(buf) = state.pop_part(&*self.memory.hal, batch.room()) else {
                 break;
             };
             batch.push(buf);
@@ -241,7 +241,7 @@ impl Pipe {
     /// shared. Errors as reading from this one or as [`Pipe::room`] of the other.
     pub fn tee(&self, to: &Pipe, max_bytes: usize) -> Result<usize> {
         let slots = to.room()?;
-        let mut batch = PipeBatch::new(self.hal.clone(), slots, max_bytes);
+        let mut batch = PipeBatch::new(self.memory.clone(), slots, max_bytes);
         let state = self.state.lock();
         if state.bufs.is_empty() {
             if state.writers == 0 {
@@ -253,7 +253,7 @@ impl Pipe {
             if batch.room() == 0 {
                 break;
             }
-            batch.push(buf.share(&*self.hal, batch.room()));
+            batch.push(buf.share(&*self.memory.hal, batch.room()));
         }
         drop(state);
         Ok(to.push_batch(batch))
@@ -287,7 +287,7 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        state.clear(&*self.hal);
+        state.clear(&self.memory);
         self.users.uncharge(self.user, state.slots);
     }
 }

@@ -5,8 +5,10 @@ use alloc::collections::{TryReserveError, VecDeque};
 use crate::bail;
 use crate::error::Result;
 use crate::fs::io::{IoDst, IoSrc};
-use crate::hal::{Frames, Hal};
+use crate::hal::Frames;
 use crate::ids::{Frame, PAGE_SIZE};
+use crate::mm::Memory;
+use crate::mm::charge::{PageKind, alloc_page, put_page};
 
 /// Slots of a new pipe: 64 KiB.
 pub const PIPE_DEF_BUFFERS: usize = 16;
@@ -93,14 +95,14 @@ impl PipeState {
         Some(part)
     }
 
-    pub fn read(&mut self, hal: &dyn Hal, to: &mut dyn IoDst) -> Result<usize> {
+    pub fn read(&mut self, memory: &Memory, to: &mut dyn IoDst) -> Result<usize> {
         let mut done = 0;
         while let Some(buf) = self.bufs.front_mut() {
             let want = (buf.len as usize).min(to.remaining());
             if want == 0 {
                 break;
             }
-            let moved = match to.put_frame(hal, buf.frame, buf.offset as usize, want) {
+            let moved = match to.put_frame(&*memory.hal, buf.frame, buf.offset as usize, want) {
                 Ok(moved) => moved,
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
@@ -117,7 +119,7 @@ impl PipeState {
             if buf.len == 0
                 && let Some(buf) = self.bufs.pop_front()
             {
-                self.release(hal, buf.frame);
+                self.release(memory, buf.frame);
             }
             if packet || moved < want {
                 break;
@@ -126,7 +128,7 @@ impl PipeState {
         Ok(done)
     }
 
-    pub fn write(&mut self, hal: &dyn Hal, from: &mut dyn IoSrc, packets: bool) -> Result<usize> {
+    pub fn write(&mut self, memory: &Memory, from: &mut dyn IoSrc, packets: bool) -> Result<usize> {
         let mut done = 0;
         let tail = from.remaining() % PAGE_SIZE;
         if tail > 0
@@ -135,7 +137,7 @@ impl PipeState {
         {
             let end = (last.offset + last.len) as usize;
             if end + tail <= PAGE_SIZE {
-                let moved = from.take_frame(hal, last.frame, end, tail)?;
+                let moved = from.take_frame(&*memory.hal, last.frame, end, tail)?;
                 last.len += moved as u16;
                 self.bytes += moved;
                 done += moved;
@@ -148,7 +150,7 @@ impl PipeState {
                 }
                 break;
             }
-            match self.write_page(hal, from, packets) {
+            match self.write_page(memory, from, packets) {
                 Ok(moved) => done += moved,
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
@@ -157,23 +159,23 @@ impl PipeState {
         Ok(done)
     }
 
-    fn write_page(&mut self, hal: &dyn Hal, from: &mut dyn IoSrc, packets: bool) -> Result<usize> {
+    fn write_page(&mut self, memory: &Memory, from: &mut dyn IoSrc, packets: bool) -> Result<usize> {
         if self.bufs.try_reserve(1).is_err() {
             bail!(ENOMEM, "no memory for the slots of a pipe");
         }
         let frame = match self.spare.take() {
             Some(frame) => frame,
-            None => hal.alloc_frame(false)?,
+            None => alloc_page(memory, PageKind::Pipe, false, &memory.control.current())?,
         };
         let want = from.remaining().min(PAGE_SIZE);
-        let moved = match from.take_frame(hal, frame, 0, want) {
+        let moved = match from.take_frame(&*memory.hal, frame, 0, want) {
             Ok(0) => {
-                self.release(hal, frame);
+                self.release(memory, frame);
                 bail!(EFAULT, "the source of a write ended early");
             }
             Ok(moved) => moved,
             Err(error) => {
-                self.release(hal, frame);
+                self.release(memory, frame);
                 return Err(error);
             }
         };
@@ -188,21 +190,21 @@ impl PipeState {
     }
 
     /// Gives a frame back, keeping one that is ours alone for the next write.
-    fn release(&mut self, hal: &dyn Hal, frame: Frame) {
-        if self.spare.is_none() && hal.frame_refs(frame) == 1 {
+    fn release(&mut self, memory: &Memory, frame: Frame) {
+        if self.spare.is_none() && memory.hal.frame_refs(frame) == 1 {
             self.spare = Some(frame);
         } else {
-            hal.put_frame(frame);
+            put_page(memory, frame);
         }
     }
 
-    pub fn clear(&mut self, hal: &dyn Hal) {
+    pub fn clear(&mut self, memory: &Memory) {
         for buf in self.bufs.drain(..) {
-            hal.put_frame(buf.frame);
+            put_page(memory, buf.frame);
         }
         self.bytes = 0;
         if let Some(frame) = self.spare.take() {
-            hal.put_frame(frame);
+            put_page(memory, frame);
         }
     }
 }

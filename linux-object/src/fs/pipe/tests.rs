@@ -9,11 +9,13 @@ use super::{PIPE_DEF_BUFFERS, Pipe, PipeUsers};
 use crate::error::Errno;
 use crate::fs::io::{IoDst, IoSrc, KernelDst, KernelSrc};
 use crate::ids::{Kuid, PAGE_SIZE};
-use crate::mm::testing::{TestHal, machine};
+use crate::mm::Memory;
+use crate::mm::testing::{TestHal, memory};
 use crate::sysctl::Sysctls;
 
 struct Rig {
     hal: Arc<TestHal>,
+    memory: Arc<Memory>,
     pipe: Arc<Pipe>,
     users: Arc<PipeUsers>,
     sysctl: Sysctls,
@@ -21,10 +23,10 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let hal = machine(4096);
+        let (hal, memory) = memory(4096);
         let users = Arc::<PipeUsers>::default();
         let sysctl = Sysctls::default();
-        let pipe = Pipe::new(hal.clone(), users.clone(), &sysctl, Kuid(1), false).unwrap();
+        let pipe = Pipe::new(memory.clone(), users.clone(), &sysctl, Kuid(1), false).unwrap();
         {
             let mut state = pipe.state.lock();
             state.readers = 1;
@@ -32,6 +34,7 @@ impl Rig {
         }
         Rig {
             hal,
+            memory,
             pipe,
             users,
             sysctl,
@@ -179,14 +182,14 @@ fn sizes() {
     assert_eq!(set(4096), Err(Errno::EBUSY));
     // Over the soft limit a new pipe is small.
     rig.sysctl.pipe_user_pages_soft.set(260);
-    let small = Pipe::new(rig.hal.clone(), rig.users.clone(), &rig.sysctl, Kuid(1), false);
+    let small = Pipe::new(rig.memory.clone(), rig.users.clone(), &rig.sysctl, Kuid(1), false);
     assert_eq!(small.unwrap().size(), 8192);
 }
 
 #[test]
 fn tee_and_splice_share_pages() {
     let (one, two) = (Rig::new(), Rig::new());
-    let two = Pipe::new(one.hal.clone(), two.users.clone(), &two.sysctl, Kuid(1), false).unwrap();
+    let two = Pipe::new(one.memory.clone(), two.users.clone(), &two.sysctl, Kuid(1), false).unwrap();
     two.state.lock().readers = 1;
     one.write(&[7; 6000]).unwrap();
     assert_eq!(one.pipe.tee(&two, 5000).unwrap(), 5000);

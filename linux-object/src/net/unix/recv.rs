@@ -8,6 +8,7 @@ use super::{Phase, Shutdown, UnixSocket, UnixState, UnixTable, addr, wake_waitin
 use crate::error::Result;
 use crate::fs::OpenFile;
 use crate::ids::{Kgid, Kuid};
+use crate::mm::memcg::KmemCharge;
 use crate::net::{MsgFlags, RecvMsg, ScmCreds, SockAddr};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -63,6 +64,7 @@ pub(super) struct Packet {
     pub rights: Option<Rights>,
     creds: Option<ScmCreds>,
     charged: usize,
+    _memory: KmemCharge,
 }
 
 impl Packet {
@@ -71,6 +73,7 @@ impl Packet {
         data: Vec<u8>,
         rights: Option<Rights>,
         creds: Option<ScmCreds>,
+        memory: KmemCharge,
     ) -> Packet {
         let charged = data.len() + OVERHEAD;
         sender.charge(charged);
@@ -81,6 +84,7 @@ impl Packet {
             rights: rights.filter(|rights| !rights.files().is_empty()),
             creds,
             charged,
+            _memory: memory,
         }
     }
     /// Bytes not read yet.

@@ -9,6 +9,7 @@ use super::recv::{Packet, Rights};
 use super::{Phase, Shutdown, UnixSocket, UnixState, scm};
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::net::{MsgFlags, SendMsg};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -52,8 +53,8 @@ impl UnixSocket {
                 break;
             }
             let len = msg.data.remaining().min(STREAM_CHUNK).min(room);
-            let packet = match take(msg, len) {
-                Ok(data) => Packet::new(&this, data, rights.take(), creds.clone()),
+            let packet = match take(task, msg, len) {
+                Ok((data, memory)) => Packet::new(&this, data, rights.take(), creds.clone(), memory),
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
             };
@@ -160,8 +161,8 @@ impl UnixSocket {
             .or_else(|| peer.takes_creds(self).then(|| scm::own_creds(task)));
         let this = self.arc()?;
         let rights = Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?;
-        let data = take(msg, len)?;
-        let packet = Packet::new(&this, data, Some(rights), creds);
+        let (data, memory) = take(task, msg, len)?;
+        let packet = Packet::new(&this, data, Some(rights), creds, memory);
         match peer.push_datagram(self, packet) {
             Ok(()) => {
                 peer.queue.wake(PollEvents::READABLE);
@@ -224,7 +225,10 @@ impl UnixSocket {
 }
 
 /// Copies `len` bytes in.
-fn take(msg: &mut SendMsg<'_>, len: usize) -> Result<Vec<u8>> {
+/// The bytes of a packet, and what they cost.
+fn take(task: &Task, msg: &mut SendMsg<'_>, len: usize) -> Result<(Vec<u8>, KmemCharge)> {
+    let control = &task.kernel().memory.control;
+    let memory = control.charge_kmem(len + OVERHEAD, Item::Slab)?;
     let mut data = Vec::new();
     if data.try_reserve_exact(len).is_err() {
         bail!(ENOBUFS, "no memory for a message");
@@ -232,5 +236,5 @@ fn take(msg: &mut SendMsg<'_>, len: usize) -> Result<Vec<u8>> {
     data.resize(len, 0);
     let taken = msg.data.take(&mut data)?;
     ensure!(taken == len, EFAULT, "the source of a message ended early");
-    Ok(data)
+    Ok((data, memory))
 }

@@ -1,0 +1,82 @@
+//! The memory controller (`cgroup-v2.rst`, "Memory"; `cgroup-v1/memory.rst`).
+//!
+//! The policy is [`crate::mm::memcg`] and [`crate::mm::oom`]; here are its place in the cgroup tree and its
+//! files. An address space is charged to the cgroup of its *owner*, the process that made it by
+//! `fork` or `execve`; what else a task makes is charged to its own cgroup. Charges stay when a task moves.
+
+mod limits;
+mod stat;
+mod v2;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::{Css, CssData, CssEnv, Subsys, SubsysId, Taskset};
+use crate::cgroup::CfType;
+use crate::error::Result;
+use crate::mm::memcg::{MemCgroup, MemControl};
+use crate::task::Task;
+
+/// The controller.
+pub struct Memory;
+
+/// What it keeps.
+pub struct MemoryCss {
+    control: Arc<MemControl>,
+    memcg: Arc<MemCgroup>,
+}
+
+/// The memory cgroup behind a css.
+pub fn memcg_of_css(css: &Css) -> &Arc<MemCgroup> {
+    &css.data::<MemoryCss>().memcg
+}
+
+/// The memory cgroup that a task is in.
+pub fn memcg_of(task: &Task) -> Arc<MemCgroup> {
+    memcg_of_css(task.css_set().css(SubsysId::Memory)).clone()
+}
+
+impl Subsys for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+    fn css_alloc(&self, env: &CssEnv<'_>, parent: Option<&Arc<Css>>) -> Result<CssData> {
+        let control = env.memory.control.clone();
+        let memcg = match parent {
+            Some(parent) => control.create(memcg_of_css(parent))?,
+            None => control.root().clone(),
+        };
+        Ok(Box::new(MemoryCss { control, memcg }))
+    }
+    fn css_online(&self, css: &Arc<Css>) -> Result<()> {
+        memcg_of_css(css).set_css(css);
+        Ok(())
+    }
+    fn css_offline(&self, css: &Arc<Css>) {
+        let data = css.data::<MemoryCss>();
+        if !css.is_root() {
+            data.control.offline(&data.memcg);
+        }
+    }
+    fn attach(&self, set: &Taskset<'_>) {
+        for (task, _, to) in set.leaders() {
+            if let Some(mm) = task.try_mm()
+                && mm.owner() == task.group().koid()
+            {
+                mm.set_memcg(memcg_of_css(to));
+            }
+        }
+    }
+    fn fork(&self, child: &Arc<Task>, css: &Arc<Css>) {
+        // A new address space has no owner yet; a shared one keeps its owner.
+        if child.is_leader()
+            && let Some(mm) = child.try_mm()
+            && mm.owner() == crate::ids::KoID(0)
+        {
+            mm.set_owner(child.group().koid(), memcg_of_css(css));
+        }
+    }
+    fn dfl_cftypes(&self) -> &'static [CfType] {
+        v2::FILES
+    }
+}

@@ -1,0 +1,128 @@
+//! `memory.stat` and `memory.numa_stat`.
+//!
+//! All files are in memory, so every page of a file is `shmem` and, as there, belongs to the anonymous
+//! lists; there is no ageing, so everything is inactive. What there cannot be (swap, writeback, huge pages,
+//! reclaim) is 0, which is true.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::cgroup::CfCx;
+use crate::error::Result;
+use crate::fs::seq_file::SeqBuf;
+use crate::ids::PAGE_SIZE;
+use crate::mm::memcg::Item;
+
+use super::memcg_of_css;
+
+/// The figures of one cgroup, in bytes.
+pub(super) struct Figures {
+    pub anon: u64,
+    pub shmem: u64,
+    pub kernel: u64,
+    pub kernel_stack: u64,
+    pub page_tables: u64,
+    pub slab: u64,
+    pub faults: u64,
+}
+
+impl Figures {
+    /// Of the subtree, or of the cgroup alone; for the root those of the machine.
+    pub fn of(cx: &CfCx<'_>, local: bool) -> Figures {
+        let memcg = memcg_of_css(cx.css());
+        let memory = &cx.kernel.memory;
+        let page = PAGE_SIZE as u64;
+        if memcg.is_root() {
+            let pages = |count: i64| count.max(0) as u64 * page;
+            let frames = cx.kernel.hal.frame_stats();
+            let heap = frames.heap as u64 * page;
+            let stacks = frames.kernel_stacks as u64 * page;
+            let tables = frames.page_tables as u64 * page;
+            return Figures {
+                anon: pages(memory.nr_anon.load(Relaxed)),
+                shmem: pages(memory.nr_cache.load(Relaxed)),
+                kernel: heap + stacks + tables + pages(memory.nr_pipe.load(Relaxed)),
+                kernel_stack: stacks,
+                page_tables: tables,
+                slab: heap,
+                faults: 0,
+            };
+        }
+        memory.control.drain(memcg);
+        let get = |item| {
+            if local {
+                memcg.stat_local(item)
+            } else {
+                memcg.stat(item)
+            }
+        };
+        Figures {
+            anon: get(Item::Anon) * page,
+            shmem: get(Item::Shmem) * page,
+            kernel: (get(Item::Kmem) + get(Item::Pipe)) * page,
+            kernel_stack: get(Item::KernelStack) * page,
+            page_tables: get(Item::PageTables) * page,
+            slab: get(Item::Slab),
+            faults: get(Item::Faults),
+        }
+    }
+}
+
+/// `memory.stat`.
+pub(super) fn show(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let is = Figures::of(cx, false);
+    let lines: &[(&str, u64)] = &[
+        ("anon", is.anon),
+        ("file", is.shmem),
+        ("kernel", is.kernel),
+        ("kernel_stack", is.kernel_stack),
+        ("pagetables", is.page_tables),
+        ("sec_pagetables", 0),
+        ("percpu", 0),
+        ("sock", 0),
+        ("vmalloc", 0),
+        ("shmem", is.shmem),
+        ("file_dirty", 0),
+        ("file_writeback", 0),
+        ("swapcached", 0),
+        ("anon_thp", 0),
+        ("file_thp", 0),
+        ("shmem_thp", 0),
+        ("inactive_anon", is.anon + is.shmem),
+        ("active_anon", 0),
+        ("inactive_file", 0),
+        ("active_file", 0),
+        ("slab_reclaimable", 0),
+        ("slab_unreclaimable", is.slab),
+        ("slab", is.slab),
+        ("pgscan", 0),
+        ("pgsteal", 0),
+        ("pgfault", is.faults),
+        ("pgmajfault", 0),
+    ];
+    for (name, value) in lines {
+        // The root does not count faults.
+        if *name != "pgfault" || !cx.css().is_root() {
+            writeln!(out, "{name} {value}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `memory.numa_stat`: there is one node.
+pub(super) fn show_numa(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let is = Figures::of(cx, false);
+    for (name, value) in [
+        ("anon", is.anon),
+        ("file", is.shmem),
+        ("kernel_stack", is.kernel_stack),
+        ("pagetables", is.page_tables),
+        ("shmem", is.shmem),
+        ("inactive_anon", is.anon + is.shmem),
+        ("active_anon", 0),
+        ("inactive_file", 0),
+        ("active_file", 0),
+    ] {
+        writeln!(out, "{name} N0={value}")?;
+    }
+    Ok(())
+}
