@@ -270,6 +270,12 @@ syscalls! {
     328 pwritev2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     332 statx(dirfd: Fd, path: UserCStr, flags: u32, mask: u32, statxbuf: UserOutPtr<abi::Statx>) => stat;
     424 pidfd_send_signal(pidfd: Fd, sig: i32, info: UserInPtr<abi::SigInfo>, flags: u32) => pidfd;
+    428 open_tree(dfd: Fd, filename: UserCStr, flags: u32) => mount_api;
+    429 move_mount(from_dfd: Fd, from_path: UserCStr, to_dfd: Fd, to_path: UserCStr, flags: u32) => mount_api;
+    430 fsopen(fs_name: UserCStr, flags: u32) => mount_api;
+    431 fsconfig(fd: Fd, cmd: u32, key: UserCStr, value: UserAddr, aux: i32) => mount_api;
+    432 fsmount(fs_fd: Fd, flags: u32, attr_flags: u32) => mount_api;
+    433 fspick(dfd: Fd, path: UserCStr, flags: u32) => mount_api;
     434 pidfd_open(pid: i32, flags: u32) => pidfd;
     435 clone3(cl_args: UserInPtr<u8>, size: usize) => clone;
     436 close_range(first: u32, last: u32, flags: u32) => fd;
@@ -277,5 +283,6 @@ syscalls! {
     438 pidfd_getfd(pidfd: Fd, targetfd: Fd, flags: u32) => pidfd;
     439 faccessat2(dirfd: Fd, path: UserCStr, mode: u32, flags: u32) => path;
     441 epoll_pwait2(epfd: Fd, events: UserOutPtr<abi::EpollEvent>, maxevents: i32, timeout: UserInPtr<abi::Timespec>, sigmask: UserInPtr<u64>, sigsetsize: usize) => epoll;
+    442 mount_setattr(dfd: Fd, path: UserCStr, flags: u32, attr: UserInPtr<u8>, size: usize) => mount_api;
     448 process_mrelease(pidfd: Fd, flags: u32) => process_vm;
 }

@@ -1,11 +1,15 @@
 //! devtmpfs: one tmpfs with a node for each registered device. Every mount of it shows the same.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::any::Any;
 
 use super::device::{self, DeviceNode};
+use super::fs_context::param::Param;
+use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::namei::lookup_one;
 use super::tmpfs::{Options, TmpFs};
-use super::{CreateSpec, Dentry, DevT, FileSystemType, FileType, MountRequest, SuperBlock, hash_name};
+use super::{CreateSpec, Dentry, DevT, FileSystemType, FileType, SuperBlock, hash_name};
 use crate::error::{Errno, Result};
 use crate::ids::{Kgid, Kuid};
 use crate::kernel::Kernel;
@@ -86,7 +90,27 @@ impl FileSystemType for DevTmpFsType {
     fn name(&self) -> &'static str {
         "devtmpfs"
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        superblock(request.task.kernel())
+    fn init_context(&self, _init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        Ok(Box::new(DevTmpFsContext(Options::default())))
+    }
+}
+
+/// The options are those of tmpfs; they change the one instance.
+struct DevTmpFsContext(Options);
+
+impl ContextOps for DevTmpFsContext {
+    fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        self.0.parse_param(cx, param)
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let sb = superblock(request.kernel)?;
+        self.reconfigure(&sb, request.text, request.log)?;
+        Ok(Tree::whole(sb))
+    }
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, _text: &[u8], log: &mut Log) -> Result<()> {
+        match (&*sb.fs as &dyn Any).downcast_ref::<TmpFs>() {
+            Some(fs) => fs.reconfigure(&self.0, log),
+            None => Ok(()),
+        }
     }
 }

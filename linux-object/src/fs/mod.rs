@@ -12,6 +12,7 @@ pub mod eventfd;
 pub mod fasync;
 mod fd_table;
 pub mod file_lock;
+pub mod fs_context;
 mod fs_struct;
 mod id_pool;
 mod init;
@@ -65,5 +66,5 @@ pub use state::{FsTypes, Vfs, current_time, task_files, task_fs};
 pub use super_block::{SbFlags, SuperBlock};
 pub use vfs::{
     CreateSpec, DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode,
-    MapSource, Metadata, MountRequest, Owner, SetAttr,
+    MapSource, Metadata, Owner, SetAttr,
 };

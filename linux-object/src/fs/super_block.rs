@@ -24,6 +24,8 @@ bitflags::bitflags! {
         const I_NODEV = 1 << 28;
         /// Nothing on this file system is executed (`SB_I_NOEXEC`).
         const I_NOEXEC = 1 << 29;
+        /// In a user namespace no more of it may be seen than is seen already (`SB_I_USERNS_VISIBLE`).
+        const I_USERNS_VISIBLE = 1 << 27;
         /// Not mountable by user space (`SB_KERNMOUNT`).
         const KERNMOUNT = 1 << 22;
     }
@@ -85,11 +87,9 @@ impl SuperBlock {
                 Some(old & !mask.bits() | value.bits() & mask.bits())
             });
     }
-    /// Replaces the flags that `mount(2)` gives (`MS_REMOUNT`); `EBUSY` if it becomes read-only
-    /// while it is written to.
-    pub fn reconfigure_flags(&self, new: SbFlags) -> Result<()> {
-        let mask =
-            SbFlags::RDONLY | SbFlags::SYNCHRONOUS | SbFlags::MANDLOCK | SbFlags::DIRSYNC | SbFlags::LAZYTIME;
+    /// Changes the flags in `mask`; `EBUSY` if it becomes read-only while it is written to.
+    pub fn change_flags(&self, mask: SbFlags, new: SbFlags) -> Result<()> {
+        let new = new & mask;
         if new.contains(SbFlags::RDONLY) && !self.is_readonly() {
             self.set_flags(SbFlags::RDONLY, SbFlags::RDONLY);
             if self.writers.load(Ordering::SeqCst) > 0 {

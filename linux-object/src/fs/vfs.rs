@@ -14,21 +14,22 @@
 //! reason `read`, `write` and `readdir` of a file with [`FileOps::takes_outer_locks`] are called
 //! without the position's lock, on a copy of the position.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 
+use super::fs_context::{ContextInit, ContextOps};
 use super::io::{IoDst, IoSrc};
 use super::{OpenFile, PollEvents};
+use crate::bail;
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::ids::{Frame, Kgid, Kuid, UserAddr};
-use crate::namespace::UserNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
 use crate::time::Ktime;
-use crate::{bail, err};
 
 /// What kind of file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,14 +158,6 @@ pub trait FileSystem: Any + Send + Sync {
     fn info(&self) -> FsInfo;
     /// The options of `/proc/mounts` after `ro`/`rw`, each with a leading comma.
     fn show_options(&self, _out: &mut String) {}
-    /// Takes new options (`MS_REMOUNT`, `fsconfig`).
-    fn reconfigure(&self, options: &[u8]) -> Result<()> {
-        if options.is_empty() {
-            Ok(())
-        } else {
-            Err(err!(EINVAL, "the file system has no such option"))
-        }
-    }
     /// Whether dentries may be kept after their last use. False where names appear and vanish
     /// on their own (procfs, cgroupfs): each use asks [`INode::revalidate`].
     fn cacheable(&self) -> bool {
@@ -203,6 +196,10 @@ pub trait INode: Any + Send + Sync {
     /// held.
     fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
         None
+    }
+    /// Whether it is a directory that is there for mounts only and never has entries.
+    fn is_empty_dir(&self) -> bool {
+        false
     }
     /// The mount namespace behind an nsfs inode, if it is one: binding it may not make a cycle.
     fn mnt_ns(&self) -> Option<Arc<crate::namespace::MountNamespace>> {
@@ -454,20 +451,6 @@ pub trait FileSystemType: Send + Sync {
     fn userns_mount(&self) -> bool {
         false
     }
-    /// Makes, or finds, the file system for these options.
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<super::SuperBlock>>;
-}
-
-/// Who mounts what.
-#[allow(missing_docs)]
-pub struct MountRequest<'a> {
-    pub task: &'a Arc<Task>,
-    pub cred: &'a Cred,
-    /// The user namespace that will own the superblock.
-    pub user_ns: &'a Arc<UserNamespace>,
-    pub source: &'a [u8],
-    /// Comma-separated, as in `mount(2)`.
-    pub options: &'a [u8],
-    /// `SB_RDONLY` and the like: the `MS_*` bits that belong to the superblock.
-    pub sb_flags: u32,
+    /// Begins a mount, or a change of options.
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>>;
 }

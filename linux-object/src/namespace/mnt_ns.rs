@@ -52,7 +52,7 @@ impl MountNamespace {
         count: Option<UCountGuard>,
         anonymous: bool,
     ) -> Arc<MountNamespace> {
-        kernel.namespaces.register(Arc::new(MountNamespace {
+        let ns = Arc::new(MountNamespace {
             common: kernel.namespaces.allocate_mnt(),
             user_ns,
             _count: count,
@@ -61,7 +61,17 @@ impl MountNamespace {
             mounts: SpinLock::default(),
             anonymous,
             kernel: Arc::downgrade(kernel),
-        }))
+        });
+        // A detached tree is nobody's namespace and not listed.
+        if anonymous {
+            ns
+        } else {
+            kernel.namespaces.register(ns)
+        }
+    }
+    /// What holds a tree that stands in no namespace (`open_tree`, `fsmount`).
+    pub(crate) fn detached(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
+        MountNamespace::make(kernel, user_ns, None, true)
     }
     /// Its identity.
     pub fn koid(&self) -> KoID {

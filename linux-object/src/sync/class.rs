@@ -35,6 +35,8 @@ macro_rules! lock_classes {
 }
 
 lock_classes! {
+    /// A file system context while one of its steps runs.
+    FsContext,
     /// Which task is in which cgroup, and the shape of the cgroup trees.
     CgroupMembership,
     /// The mount trees of all mount namespaces and their propagation.

@@ -25,7 +25,7 @@ pub fn install(hooks: Hooks) {
 }
 
 #[inline]
-pub(super) fn relax() {
+pub(crate) fn relax() {
     match HOOKS.get() {
         Some(hooks) => (hooks.relax)(),
         None => core::hint::spin_loop(),

@@ -5,6 +5,7 @@
 //!
 //! Locks: the table of slaves is `class::Leaf`; attributes are `class::Inode`.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
@@ -14,11 +15,12 @@ use core::fmt::Write;
 use super::pty::PtyMaster;
 use super::{Tty, TtyFile};
 use crate::error::Result;
+use crate::fs::fs_context::param::{Kind as Takes, Spec, parse_list};
+use crate::fs::fs_context::{ContextInit, ContextOps, Log, MountRequest, Tree};
 use crate::fs::namei::{LookupFlags, path_lookup};
 use crate::fs::{
     DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, InodeCommon,
-    InodeFlags, Metadata, MountRequest, OpenFile, OpenFlags, Path, SbFlags, SetAttr, SuperBlock,
-    current_time,
+    InodeFlags, Metadata, OpenFile, OpenFlags, Path, SbFlags, SetAttr, SuperBlock, current_time,
 };
 use crate::ids::{Gid, Kgid, Kuid, Uid};
 use crate::kernel::Kernel;
@@ -47,26 +49,58 @@ struct Options {
     max: u32,
 }
 
-impl Options {
-    fn parse(mut self, user_ns: &UserNamespace, raw: &[u8]) -> Result<Options> {
-        for option in raw.split(|&c| c == b',').filter(|option| !option.is_empty()) {
-            let option = core::str::from_utf8(option).map_err(|_| err!(EINVAL))?;
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let number = |radix| u32::from_str_radix(value, radix).map_err(|_| err!(EINVAL, "not a number"));
-            match name {
-                "newinstance" => {}
-                "uid" => self.uid = Some(user_ns.make_kuid(Uid(number(10)?)).ok_or(err!(EINVAL))?),
-                "gid" => self.gid = Some(user_ns.make_kgid(Gid(number(10)?)).ok_or(err!(EINVAL))?),
-                "mode" => self.mode = number(8)? & 0o777,
-                "ptmxmode" => self.ptmxmode = number(8)? & 0o777,
-                "max" => {
-                    self.max = number(10)?;
-                    ensure!(self.max <= NR_UNIX98_PTY_MAX, EINVAL, "max is too large");
-                }
-                _ => bail!(EINVAL, "devpts has no such option"),
-            }
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            uid: None,
+            gid: None,
+            mode: 0o600,
+            ptmxmode: 0,
+            max: NR_UNIX98_PTY_MAX,
         }
-        Ok(self)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Key {
+    NewInstance,
+    Uid,
+    Gid,
+    Mode,
+    PtmxMode,
+    Max,
+}
+
+const TABLE: &[Spec<Key>] = &[
+    Spec::new("newinstance", Takes::Flag, Key::NewInstance),
+    Spec::new("uid", Takes::U32, Key::Uid),
+    Spec::new("gid", Takes::U32, Key::Gid),
+    Spec::new("mode", Takes::U32Oct, Key::Mode),
+    Spec::new("ptmxmode", Takes::U32Oct, Key::PtmxMode),
+    Spec::new("max", Takes::U32, Key::Max),
+];
+
+impl Options {
+    /// What is not given has its default, also at a remount. Ids are those of `user_ns`.
+    fn parse(user_ns: &UserNamespace, raw: &[u8], log: &mut Log) -> Result<Options> {
+        let mut options = Options::default();
+        parse_list(log, TABLE, raw, |key, value| {
+            let value = value.number();
+            match key {
+                // Each mount is an instance of its own anyway.
+                Key::NewInstance => {}
+                Key::Uid => options.uid = Some(user_ns.make_kuid(Uid(value)).ok_or(err!(EINVAL))?),
+                Key::Gid => options.gid = Some(user_ns.make_kgid(Gid(value)).ok_or(err!(EINVAL))?),
+                Key::Mode => options.mode = value & 0o7777,
+                Key::PtmxMode => options.ptmxmode = value & 0o7777,
+                Key::Max => {
+                    ensure!(value <= NR_UNIX98_PTY_MAX, EINVAL, "max is too large");
+                    options.max = value;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(options)
     }
 }
 
@@ -80,24 +114,36 @@ impl FileSystemType for DevPtsType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let options = Options {
-            uid: None,
-            gid: None,
-            mode: 0o600,
-            ptmxmode: 0,
-            max: NR_UNIX98_PTY_MAX,
-        }
-        .parse(request.user_ns, request.options)?;
-        let kernel = request.task.kernel();
+    fn init_context(&self, _init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        Ok(Box::new(DevPtsContext))
+    }
+}
+
+struct DevPtsContext;
+
+impl ContextOps for DevPtsContext {
+    fn keeps_text(&self) -> bool {
+        true
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let options = Options::parse(&request.task.user_ns(), request.text, request.log)?;
         // The root and the ptmx belong to the root of the owning namespace.
-        let uid = request.user_ns.make_kuid(Uid(0)).unwrap_or(Kuid::ROOT);
-        let gid = request.user_ns.make_kgid(Gid(0)).unwrap_or(Kgid::ROOT);
-        let fs = DevPts::new(kernel, request.user_ns.clone(), options, uid, gid);
-        let sb = SuperBlock::new(kernel, fs, request.user_ns.clone(), request.sb_flags)?;
+        let user_ns = request.user_ns;
+        let uid = user_ns.make_kuid(Uid(0)).unwrap_or(Kuid::ROOT);
+        let gid = user_ns.make_kgid(Gid(0)).unwrap_or(Kgid::ROOT);
+        let fs = DevPts::new(request.kernel, user_ns.clone(), options, uid, gid);
+        let sb = SuperBlock::new(request.kernel, fs, user_ns.clone(), request.sb_flags)?;
         // Its devices are safe whoever mounts it.
         sb.set_flags(SbFlags::I_NODEV, SbFlags::empty());
-        Ok(sb)
+        Ok(Tree::whole(sb))
+    }
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, text: &[u8], log: &mut Log) -> Result<()> {
+        if let Some(fs) = (&*sb.fs as &dyn Any).downcast_ref::<DevPts>() {
+            let new = Options::parse(&fs.user_ns, text, log)?;
+            *fs.options.lock() = new;
+            fs.ptmx.attributes.lock().mode = new.ptmxmode;
+        }
+        Ok(())
     }
 }
 
@@ -237,13 +283,6 @@ impl FileSystem for DevPts {
         if options.max < NR_UNIX98_PTY_MAX {
             let _ = write!(out, ",max={}", options.max);
         }
-    }
-    fn reconfigure(&self, raw: &[u8]) -> Result<()> {
-        let old = *self.options.lock();
-        let new = old.parse(&self.user_ns, raw)?;
-        *self.options.lock() = new;
-        self.ptmx.attributes.lock().mode = new.ptmxmode;
-        Ok(())
     }
     fn cacheable(&self) -> bool {
         false

@@ -34,6 +34,8 @@ crate::abi! {
     FOwnerEx[8] { kind: i32, pid: i32, }
     /// `struct open_how`.
     OpenHow[24] { flags: u64, mode: u64, resolve: u64, }
+    /// `struct mount_attr` (`mount_setattr(2)`).
+    MountAttr[32] { attr_set: u64, attr_clr: u64, propagation: u64, userns_fd: u64, }
     /// `struct inotify_event` without its name.
     InotifyEvent[16] { wd: i32, mask: u32, cookie: u32, len: u32, }
     /// `struct signalfd_siginfo`.

@@ -18,6 +18,7 @@ pub mod inotify;
 pub mod lock;
 pub mod mm;
 pub mod mount;
+pub mod mount_api;
 pub mod namespace;
 pub mod path;
 pub mod pidfd;

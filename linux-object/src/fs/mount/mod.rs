@@ -22,17 +22,23 @@ use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::sync::{SpinLock, class};
 
+mod api;
 mod namespace;
 mod ops;
 mod propagation;
+mod reveal;
 mod show;
 #[cfg(test)]
 mod tests;
 mod topology;
 mod umount;
 
+pub use api::{
+    Fsmount, MountAttr, MoveFlags, OpenTree, SetAttr, check_may_mount, fsmount, fspick, move_mount,
+    open_tree, set_attr,
+};
 pub(crate) use namespace::{copy_namespace, drop_namespace};
-pub use ops::{check_may_mount, do_mount, init_tree};
+pub use ops::{do_mount, init_tree};
 pub use propagation::{GroupId, Propagation};
 pub use show::{show_mountinfo, show_mounts, show_mountstats};
 pub use topology::{CopyFlags, MountTopology, UmountHow};
@@ -51,6 +57,8 @@ bitflags::bitflags! {
         const RELATIME = 0x20;
         const READONLY = 0x40;
         const NOSYMFOLLOW = 0x80;
+        /// A change of the flags is under way that keeps writers away.
+        const WRITE_HOLD = 0x200;
         /// Of the kernel's own (pipes, sockets …).
         const INTERNAL = 0x4000;
         const LOCK_ATIME = 0x04_0000;
@@ -190,6 +198,10 @@ impl Mount {
     pub fn want_write(&self) -> Result<()> {
         self.writers.fetch_add(1, Ordering::SeqCst);
         self.sb.writers.fetch_add(1, Ordering::SeqCst);
+        // A change of the flags is a few instructions long and keeps writers waiting for its outcome.
+        while self.flags.load(Ordering::SeqCst) & MountFlags::WRITE_HOLD.bits() != 0 {
+            crate::sync::hooks::relax();
+        }
         if self.is_readonly() {
             self.drop_write();
             ensure!(false, EROFS);
@@ -201,14 +213,25 @@ impl Mount {
         self.writers.fetch_sub(1, Ordering::SeqCst);
         self.sb.writers.fetch_sub(1, Ordering::SeqCst);
     }
+    /// Lets no new writer begin (Linux's `mnt_hold_writers`); `EBUSY` while there is one. Undone by
+    /// [`Mount::unhold_writers`], or by making the mount read-only.
+    fn hold_writers(&self) -> Result<()> {
+        self.set_flags(MountFlags::WRITE_HOLD, MountFlags::WRITE_HOLD);
+        if self.writers.load(Ordering::SeqCst) > 0 && !self.flags().contains(MountFlags::READONLY) {
+            self.unhold_writers();
+            ensure!(false, EBUSY, "files are open for writing");
+        }
+        Ok(())
+    }
+    fn unhold_writers(&self) {
+        self.set_flags(MountFlags::WRITE_HOLD, MountFlags::empty());
+    }
     /// Makes the mount read-only (`EBUSY` while it is written to) or writable.
     fn change_readonly(&self, readonly: bool) -> Result<()> {
         if readonly && !self.flags().contains(MountFlags::READONLY) {
+            self.hold_writers()?;
             self.set_flags(MountFlags::READONLY, MountFlags::READONLY);
-            if self.writers.load(Ordering::SeqCst) > 0 {
-                self.set_flags(MountFlags::READONLY, MountFlags::empty());
-                ensure!(false, EBUSY, "files are open for writing");
-            }
+            self.unhold_writers();
         }
         Ok(())
     }

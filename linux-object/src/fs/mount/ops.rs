@@ -2,12 +2,14 @@
 
 use alloc::sync::Arc;
 
-use super::topology::is_mnt_ns_file;
+use super::reveal::check_revealing;
+use super::topology::mnt_ns_loop;
 use super::{CopyFlags, Mount, MountFlags, MountTopology};
 use crate::cred::Capability;
 use crate::error::Result;
+use crate::fs::fs_context::FsContext;
 use crate::fs::namei::{LookupFlags, path_lookup};
-use crate::fs::{FileType, MountRequest, Path, SbFlags, SuperBlock};
+use crate::fs::{FileType, Path, SuperBlock};
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::task::Task;
@@ -63,11 +65,6 @@ pub(super) fn may_mount(task: &Arc<Task>) -> Result<Arc<MountNamespace>> {
         "no CAP_SYS_ADMIN in the owner of the mount namespace"
     );
     Ok(ns)
-}
-
-/// `EPERM` unless the caller may change its mount namespace.
-pub fn check_may_mount(task: &Arc<Task>) -> Result<()> {
-    may_mount(task).map(drop)
 }
 
 /// The caller's mount namespace.
@@ -159,7 +156,7 @@ pub fn do_mount(
     }
 }
 
-fn check_locked_flags(mount: &Mount, new: MountFlags) -> Result<()> {
+pub(super) fn check_locked_flags(mount: &Mount, new: MountFlags) -> Result<()> {
     let old = mount.flags();
     for (locked, flag) in [
         (MountFlags::LOCK_READONLY, MountFlags::READONLY),
@@ -180,6 +177,14 @@ fn check_locked_flags(mount: &Mount, new: MountFlags) -> Result<()> {
         "a locked atime flag"
     );
     Ok(())
+}
+
+/// Whether locked mounts cover something at or below `dentry` of a mount.
+pub(super) fn has_locked_children(mount: &Mount, dentry: &Arc<crate::fs::Dentry>) -> bool {
+    mount.children().iter().any(|child| {
+        child.flags().contains(MountFlags::LOCKED)
+            && child.mountpoint().is_some_and(|at| at.dentry.is_subdir(dentry))
+    })
 }
 
 fn check_mount_root(task: &Arc<Task>, target: &Path) -> Result<Arc<MountNamespace>> {
@@ -210,22 +215,21 @@ fn reconfigure_mount(task: &Arc<Task>, target: &Path, new: MountFlags) -> Result
 fn remount(task: &Arc<Task>, target: &Path, sb_flags: u32, new: MountFlags, data: &[u8]) -> Result<()> {
     let ns = check_mount_root(task, target)?;
     let mount = &target.mount;
+    check_locked_flags(mount, new)?;
+    let mut context = FsContext::for_reconfigure(task, &mount.sb, Some(sb_flags))?;
+    context.parse_monolithic(task, data)?;
+    ensure!(
+        task.cred().ns_capable(&mount.sb.user_ns, Capability::SYS_ADMIN),
+        EPERM,
+        "remount: no CAP_SYS_ADMIN in the owner of the file system"
+    );
+    context.reconfigure()?;
     task.kernel().vfs.change_mounts(|topology| {
-        check_locked_flags(mount, new)?;
-        ensure!(
-            task.cred().ns_capable(&mount.sb.user_ns, Capability::SYS_ADMIN),
-            EPERM,
-            "remount: no CAP_SYS_ADMIN in the owner of the file system"
-        );
-        mount.sb.fs.reconfigure(data)?;
-        mount
-            .sb
-            .reconfigure_flags(SbFlags::from_bits_truncate(sb_flags))?;
         // The superblock decides about writing; the mount follows, as in Linux.
         mount.set_flags(MountFlags::USER_SETTABLE, new);
         topology.note_change(Some(ns));
-        Ok(())
-    })
+    });
+    Ok(())
 }
 
 /// `MS_BIND`.
@@ -237,13 +241,11 @@ fn bind(task: &Arc<Task>, target: &Path, source: Option<&[u8]>, recurse: bool) -
     let ns = current_ns(task)?;
     let kernel = task.kernel();
     kernel.vfs.change_mounts(|topology| {
-        if let Some(other) = old.dentry.inode().and_then(|inode| inode.mnt_ns()) {
-            ensure!(
-                ns.koid() < other.koid(),
-                EINVAL,
-                "a mount namespace would hold itself"
-            );
-        }
+        ensure!(
+            !mnt_ns_loop(&old.dentry, &ns),
+            EINVAL,
+            "a mount namespace would hold itself"
+        );
         let at = topmost(target)?;
         ensure!(at.mount.is_in(&ns), EINVAL, "the target is of another namespace");
         let tree = topology.loopback(kernel, &ns, &old, recurse)?;
@@ -252,6 +254,17 @@ fn bind(task: &Arc<Task>, target: &Path, source: Option<&[u8]>, recurse: bool) -
 }
 
 impl MountTopology {
+    /// Gives a mount one propagation type.
+    pub(super) fn change_type(&mut self, mount: &Mount, kind: MsFlags) {
+        if kind == MsFlags::SHARED {
+            self.propagation.make_shared(mount.seq);
+        } else if kind == MsFlags::SLAVE {
+            self.propagation.make_slave(mount.seq);
+        } else {
+            self.propagation
+                .make_private(mount.seq, kind == MsFlags::UNBINDABLE);
+        }
+    }
     /// A copy of what stands at `old`, alone or with what is mounted below (Linux's `__do_loopback`).
     pub(super) fn loopback(
         &mut self,
@@ -274,13 +287,11 @@ impl MountTopology {
         let tree = if recurse {
             self.copy_tree(kernel, &old.mount, &old.dentry, CopyFlags::COPY_MNT_NS_FILE)?
         } else {
-            let uncovers = old.mount.children().iter().any(|child| {
-                child.flags().contains(MountFlags::LOCKED)
-                    && child
-                        .mountpoint()
-                        .is_some_and(|at| at.dentry.is_subdir(&old.dentry))
-            });
-            ensure!(!uncovers, EINVAL, "locked mounts would be uncovered");
+            ensure!(
+                !has_locked_children(&old.mount, &old.dentry),
+                EINVAL,
+                "locked mounts would be uncovered"
+            );
             alloc::vec![self.clone_mnt(kernel, &old.mount, old.dentry.clone(), CopyFlags::empty())]
         };
         tree[0].set_flags(MountFlags::LOCKED, MountFlags::empty());
@@ -332,14 +343,8 @@ fn change_type(task: &Arc<Task>, target: &Path, flags: MsFlags) -> Result<()> {
             alloc::vec![target.mount.clone()]
         };
         for mount in tree {
-            if kind == MsFlags::SHARED {
-                topology.propagation.make_shared(mount.seq);
-            } else if kind == MsFlags::SLAVE {
-                topology.propagation.make_slave(mount.seq);
-            } else {
-                let unbindable = kind == MsFlags::UNBINDABLE;
-                topology.propagation.make_private(mount.seq, unbindable);
-            }
+            topology.change_type(&mount, kind);
+            topology.discard(mount);
         }
         Ok(())
     })
@@ -351,11 +356,11 @@ fn move_old(task: &Arc<Task>, target: &Path, source: Option<&[u8]>) -> Result<()
         bail!(EINVAL, "move: no source");
     };
     let old = path_lookup(task, None, name, LookupFlags::FOLLOW)?;
-    move_mount(task, &old, target)
+    do_move_mount(task, &old, target)
 }
 
 /// Moves a mount (Linux's `do_move_mount`).
-pub(super) fn move_mount(task: &Arc<Task>, from: &Path, to: &Path) -> Result<()> {
+pub(super) fn do_move_mount(task: &Arc<Task>, from: &Path, to: &Path) -> Result<()> {
     let ns = current_ns(task)?;
     let kernel = task.kernel();
     kernel.vfs.change_mounts(|topology| {
@@ -395,7 +400,7 @@ pub(super) fn move_mount(task: &Arc<Task>, from: &Path, to: &Path) -> Result<()>
             "an unbindable mount to a shared place"
         );
         ensure!(
-            !tree.iter().any(|mount| is_mnt_ns_file(&mount.root)) || old.is_in(&ns),
+            !tree.iter().any(|mount| mnt_ns_loop(&mount.root, &ns)),
             ELOOP,
             "a mount namespace would hold itself"
         );
@@ -427,24 +432,15 @@ fn new_mount(
         .fs_types
         .find(name)
         .ok_or(err!(ENODEV, "no such file system type"))?;
-    let cred = task.cred();
-    let allowed = if fs_type.userns_mount() {
-        cred.ns_capable(&cred.user_ns, Capability::SYS_ADMIN)
-    } else {
-        cred.capable(Capability::SYS_ADMIN)
-    };
-    ensure!(allowed, EPERM, "the caller may not mount this type");
-    let sb = fs_type.mount(&MountRequest {
-        task,
-        cred: &cred,
-        user_ns: &cred.user_ns,
-        source: source.unwrap_or(b"none"),
-        options: data,
-        sb_flags,
-    })?;
-    let root = sb.root.clone();
-    let source = source.unwrap_or(b"none");
-    add_mount(task, sb, root, source, flags, target)
+    let mut context = FsContext::for_mount(task, fs_type, sb_flags)?;
+    if let Some(source) = source {
+        context.set_source(task, source)?;
+    }
+    context.parse_monolithic(task, data)?;
+    context.check_capable(task)?;
+    let tree = context.get_tree(task)?;
+    let flags = check_revealing(task, &tree.sb, flags)?;
+    add_mount(task, tree.sb, tree.root, context.source(), flags, target)
 }
 
 /// Shows a superblock at a place (Linux's `do_add_mount`).
@@ -458,7 +454,7 @@ pub(super) fn add_mount(
 ) -> Result<()> {
     let ns = current_ns(task)?;
     let kernel = task.kernel();
-    let mount = Mount::new(kernel, sb, root, source, flags & MountFlags::USER_SETTABLE);
+    let mount = Mount::new(kernel, sb, root, source, flags);
     kernel.vfs.change_mounts(|topology| {
         let at = topmost(target)?;
         ensure!(at.mount.is_in(&ns), EINVAL, "the target is of another namespace");

@@ -160,6 +160,14 @@ impl Propagation {
         self.put(new, node);
     }
 
+    /// A mount that is in no group becomes what another one is.
+    pub fn join(&mut self, original: u64, mount: u64, unbindable: bool) {
+        self.copy(original, mount);
+        let mut node = self.node(mount);
+        node.unbindable = unbindable;
+        self.put(mount, node);
+    }
+
     /// A new mount becomes a slave of its original's group; a copy if that is not shared.
     pub fn copy_as_slave(&mut self, original: u64, new: u64) {
         let node = self.node(original);

@@ -1,7 +1,6 @@
 //! `/proc/PID/{mountinfo,mounts,mountstats}` (`proc(5)`).
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
@@ -12,10 +11,20 @@ use crate::fs::{Path, SbFlags};
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 
+/// Text of user space: also `#` would be taken for something else.
 fn mangle(out: &mut Vec<u8>, text: &[u8]) {
+    escape(out, text, b" \t\n\\#");
+}
+
+/// A name.
+fn mangle_path(out: &mut Vec<u8>, text: &[u8]) {
+    escape(out, text, b" \t\n\\");
+}
+
+fn escape(out: &mut Vec<u8>, text: &[u8], special: &[u8]) {
     for &byte in text {
         match byte {
-            b' ' | b'\t' | b'\n' | b'\\' | b'#' => {
+            _ if special.contains(&byte) => {
                 out.extend_from_slice(alloc::format!("\\{byte:03o}").as_bytes());
             }
             _ => out.push(byte),
@@ -64,56 +73,57 @@ fn fs_options(out: &mut Vec<u8>, mount: &Mount) {
     out.extend_from_slice(options.as_bytes());
 }
 
-/// The mounts of a namespace that `root` sees, with their names, in order.
-fn visible(ns: &MountNamespace, root: &Path) -> Vec<(Arc<Mount>, Vec<u8>)> {
-    let mounts: Vec<Arc<Mount>> = ns.mounts.lock().list.values().cloned().collect();
-    mounts
-        .into_iter()
-        .filter_map(|mount| {
+/// Shows each mount of a namespace that `root` sees, in order. The tree stands still meanwhile, so that
+/// what is looked at does not count as used.
+fn each_visible(
+    kernel: &Kernel,
+    ns: &MountNamespace,
+    root: &Path,
+    mut show: impl FnMut(&MountTopology, &Mount, &[u8]),
+) {
+    kernel.vfs.change_mounts(|topology| {
+        for mount in topology.mounts_of(ns) {
             let (name, reachable) = path_name(&Path::root_of(&mount), root);
-            reachable.then_some((mount, name))
-        })
-        .collect()
+            if reachable {
+                show(topology, &mount, &name);
+            }
+            topology.discard(mount);
+        }
+    });
 }
 
 /// `/proc/PID/mountinfo`.
 pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<u8> {
     let mut out = Vec::new();
-    for (mount, name) in visible(ns, root) {
+    each_visible(kernel, ns, root, |topology, mount, name| {
         let parent = mount.parent().map_or(mount.id, |parent| parent.id);
         let dev = mount.sb.dev;
         print(
             &mut out,
             format_args!("{} {} {}:{} ", mount.id, parent, dev.major(), dev.minor()),
         );
-        mangle(&mut out, &dentry_name(&mount.root));
+        mangle_path(&mut out, &dentry_name(&mount.root));
+        if mount.root.is_deleted() {
+            out.extend_from_slice(b"//deleted");
+        }
         out.push(b' ');
-        mangle(&mut out, &name);
+        mangle_path(&mut out, name);
         let flags = mount.flags();
         let readonly = flags.contains(MountFlags::READONLY);
         out.extend_from_slice(if readonly { b" ro" } else { b" rw" });
         mount_options(&mut out, flags);
-        let (shared, master, from, unbindable) = {
-            let topology = kernel.vfs.topology();
-            let propagation = &topology.propagation;
-            let master = propagation.master(mount.seq);
-            (
-                propagation.shared(mount.seq),
-                master,
-                master.and_then(|_| dominating(&topology, &mount, ns, root)),
-                propagation.is_unbindable(mount.seq),
-            )
-        };
-        if let Some(id) = shared {
+        let propagation = &topology.propagation;
+        if let Some(id) = propagation.shared(mount.seq) {
             print(&mut out, format_args!(" shared:{id}"));
         }
-        if let Some(id) = master {
+        if let Some(id) = propagation.master(mount.seq) {
+            let from = dominating(topology, mount, ns, root);
             print(&mut out, format_args!(" master:{id}"));
             if let Some(from) = from.filter(|&from| from != id) {
                 print(&mut out, format_args!(" propagate_from:{from}"));
             }
         }
-        if unbindable {
+        if propagation.is_unbindable(mount.seq) {
             out.extend_from_slice(b" unbindable");
         }
         out.extend_from_slice(b" - ");
@@ -122,9 +132,9 @@ pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<
         mangle(&mut out, &mount.source);
         out.extend_from_slice(if mount.sb.is_readonly() { b" ro" } else { b" rw" });
         sb_options(&mut out, mount.sb.flags());
-        fs_options(&mut out, &mount);
+        fs_options(&mut out, mount);
         out.push(b'\n');
-    }
+    });
     out
 }
 
@@ -150,34 +160,34 @@ fn dominating(topology: &MountTopology, mount: &Mount, ns: &MountNamespace, root
 }
 
 /// `/proc/PID/mounts`.
-pub fn show_mounts(ns: &MountNamespace, root: &Path) -> Vec<u8> {
+pub fn show_mounts(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<u8> {
     let mut out = Vec::new();
-    for (mount, name) in visible(ns, root) {
+    each_visible(kernel, ns, root, |_, mount, name| {
         mangle(&mut out, &mount.source);
         out.push(b' ');
-        mangle(&mut out, &name);
+        mangle_path(&mut out, name);
         out.push(b' ');
         mangle(&mut out, mount.sb.fs.name().as_bytes());
         out.extend_from_slice(if mount.is_readonly() { b" ro" } else { b" rw" });
         sb_options(&mut out, mount.sb.flags());
         mount_options(&mut out, mount.flags());
-        fs_options(&mut out, &mount);
+        fs_options(&mut out, mount);
         out.extend_from_slice(b" 0 0\n");
-    }
+    });
     out
 }
 
 /// `/proc/PID/mountstats`.
-pub fn show_mountstats(ns: &MountNamespace, root: &Path) -> Vec<u8> {
+pub fn show_mountstats(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<u8> {
     let mut out = Vec::new();
-    for (mount, name) in visible(ns, root) {
+    each_visible(kernel, ns, root, |_, mount, name| {
         out.extend_from_slice(b"device ");
         mangle(&mut out, &mount.source);
         out.extend_from_slice(b" mounted on ");
-        mangle(&mut out, &name);
+        mangle_path(&mut out, name);
         out.extend_from_slice(b" with fstype ");
         mangle(&mut out, mount.sb.fs.name().as_bytes());
         out.push(b'\n');
-    }
+    });
     out
 }

@@ -202,7 +202,11 @@ fn pivot_root_works_from_the_first_process_on() {
         drop(here);
         task.umount(".", UmountFlags::DETACH).unwrap();
         task.walk("/here").unwrap();
-        let names = String::from_utf8(show_mounts(&task.nsproxy().mnt_ns, &task.fs().root()));
+        let names = String::from_utf8(show_mounts(
+            task.kernel(),
+            &task.nsproxy().mnt_ns,
+            &task.fs().root(),
+        ));
         assert_eq!(names.unwrap().lines().count(), 1);
     });
 }

@@ -98,6 +98,11 @@ impl MountTopology {
         Some(ns)
     }
 
+    /// The mounts of a namespace in the order of its list.
+    pub(super) fn mounts_of(&self, ns: &MountNamespace) -> Vec<Arc<Mount>> {
+        ns.mounts.lock().list.values().cloned().collect()
+    }
+
     pub(super) fn note_change(&mut self, ns: Option<Arc<MountNamespace>>) {
         if let Some(ns) = ns
             && !self.garbage.changed.iter().any(|other| Arc::ptr_eq(other, &ns))
@@ -197,7 +202,8 @@ impl MountTopology {
         root: Arc<Dentry>,
         how: CopyFlags,
     ) -> Arc<Mount> {
-        let dropped = MountFlags::INTERNAL | MountFlags::UMOUNT | MountFlags::EXPIRY_MARK;
+        let dropped =
+            MountFlags::INTERNAL | MountFlags::UMOUNT | MountFlags::EXPIRY_MARK | MountFlags::WRITE_HOLD;
         let new = Mount::new(kernel, old.sb.clone(), root, &old.source, old.flags() & !dropped);
         let shared = self.shared(old);
         if how.contains(CopyFlags::SLAVE) || how.contains(CopyFlags::SHARED_TO_SLAVE) && shared {
@@ -574,6 +580,13 @@ pub(super) fn lock_mnt_tree(tree: &[Arc<Mount>]) {
         }
         mount.set_flags(lock, lock);
     }
+}
+
+/// Whether a mount of this file in `ns` would make a mount namespace hold itself: it is that of a
+/// namespace which is not younger (Linux's `mnt_ns_loop`).
+pub(super) fn mnt_ns_loop(file: &Arc<Dentry>, ns: &Arc<MountNamespace>) -> bool {
+    let other = file.inode().and_then(|inode| inode.mnt_ns());
+    other.is_some_and(|other| ns.koid() >= other.koid())
 }
 
 /// Whether a mount shows the file of a mount namespace: a copy in another namespace could make a cycle.

@@ -62,7 +62,7 @@ pub fn umount(task: &Arc<Task>, target: Path, flags: UmountFlags) -> Result<()> 
             "no CAP_SYS_ADMIN in the owner of the file system"
         );
         if !mount.sb.is_readonly() {
-            mount.sb.reconfigure_flags(mount.sb.flags() | SbFlags::RDONLY)?;
+            mount.sb.change_flags(SbFlags::RDONLY, SbFlags::RDONLY)?;
         }
         return Ok(());
     }

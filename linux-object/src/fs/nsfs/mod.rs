@@ -16,7 +16,7 @@ use super::{
 use crate::error::Result;
 use crate::ids::{Uid, UserAddr};
 use crate::kernel::Kernel;
-use crate::namespace::{Namespace, NsKind, PidNamespace, UserNamespace};
+use crate::namespace::{MountNamespace, Namespace, NsKind, PidNamespace, UserNamespace};
 use crate::task::{Resource, Task};
 use crate::{bail, ensure, err};
 
@@ -83,6 +83,9 @@ impl INode for NsInode {
     }
     fn common(&self) -> &InodeCommon {
         &self.common
+    }
+    fn mnt_ns(&self) -> Option<Arc<MountNamespace>> {
+        self.ns.clone().into_any().downcast().ok()
     }
     fn as_any(&self) -> &dyn Any {
         self

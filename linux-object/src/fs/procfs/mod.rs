@@ -33,18 +33,20 @@ mod system;
 mod task_mmu;
 mod text;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
+use core::any::Any;
 
 use self::inode::{Node, ProcInode};
 use self::options::{HidePid, Options};
+use super::fs_context::param::Param;
+use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::seq_file::SeqBuf;
-use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, MountRequest, SbFlags, SuperBlock};
-use crate::cred::Capability;
-use crate::ensure;
+use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, SbFlags, SuperBlock};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::namespace::PidNamespace;
+use crate::namespace::{PidNamespace, UserNamespace};
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 
@@ -127,12 +129,6 @@ impl FileSystem for ProcFs {
     fn show_options(&self, out: &mut String) {
         self.options().show(&self.pid_ns, out);
     }
-    fn reconfigure(&self, options: &[u8]) -> Result<()> {
-        let user_ns = self.pid_ns.user_ns();
-        let new = self.options().parse(options, user_ns)?;
-        *self.options.lock() = new;
-        Ok(())
-    }
     fn cacheable(&self) -> bool {
         false
     }
@@ -148,19 +144,45 @@ impl FileSystemType for ProcFsType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let pid_ns = request.task.pid().ns().clone();
-        let user_ns = pid_ns.user_ns().clone();
-        ensure!(
-            request.cred.ns_capable(&user_ns, Capability::SYS_ADMIN),
-            EPERM,
-            "proc: no CAP_SYS_ADMIN in the owner of the pid namespace"
-        );
-        let options = Options::default().parse(request.options, &user_ns)?;
-        let kernel = request.task.kernel();
-        let fs = ProcFs::new(kernel, pid_ns, options);
-        let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC;
-        SuperBlock::new(kernel, fs, user_ns, request.sb_flags | flags.bits())
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        let fs = match init.reconfigure {
+            Some(sb) => (&*sb.fs as &dyn Any).downcast_ref::<ProcFs>(),
+            None => None,
+        };
+        Ok(Box::new(ProcContext {
+            pid_ns: match fs {
+                Some(fs) => fs.pid_ns.clone(),
+                None => init.task.pid().ns().clone(),
+            },
+            options: fs.map_or_else(Options::default, ProcFs::options),
+        }))
+    }
+}
+
+struct ProcContext {
+    pid_ns: Arc<PidNamespace>,
+    options: Options,
+}
+
+impl ContextOps for ProcContext {
+    fn user_ns(&self) -> Option<Arc<UserNamespace>> {
+        Some(self.pid_ns.user_ns().clone())
+    }
+    fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        self.options.parse_param(cx, param)
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let fs = ProcFs::new(request.kernel, self.pid_ns.clone(), self.options);
+        let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC | SbFlags::I_USERNS_VISIBLE;
+        let user_ns = request.user_ns.clone();
+        let sb = SuperBlock::new(request.kernel, fs, user_ns, request.sb_flags | flags.bits())?;
+        Ok(Tree::whole(sb))
+    }
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, _text: &[u8], _log: &mut Log) -> Result<()> {
+        if let Some(fs) = (&*sb.fs as &dyn Any).downcast_ref::<ProcFs>() {
+            *fs.options.lock() = self.options;
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ fn view(task: &Task) -> Result<(Arc<MountNamespace>, Path)> {
 /// `mounts`.
 pub(super) fn mounts(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let (ns, root) = view(cx.task)?;
-    out.bytes(&mount::show_mounts(&ns, &root))
+    out.bytes(&mount::show_mounts(cx.kernel, &ns, &root))
 }
 
 /// `mountinfo`.
@@ -34,7 +34,7 @@ pub(super) fn mountinfo(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
 /// `mountstats`.
 pub(super) fn mountstats(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let (ns, root) = view(cx.task)?;
-    out.bytes(&mount::show_mountstats(&ns, &root))
+    out.bytes(&mount::show_mountstats(cx.kernel, &ns, &root))
 }
 
 /// Tells of changes of the task's mount namespace.

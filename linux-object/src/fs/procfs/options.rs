@@ -6,8 +6,10 @@ use core::fmt::Write;
 
 use crate::bail;
 use crate::error::Result;
+use crate::fs::fs_context::ParamCx;
+use crate::fs::fs_context::param::{Kind, Param, Spec, bad_value, kstrtouint, parse};
 use crate::ids::{Gid, Kgid};
-use crate::namespace::{PidNamespace, UserNamespace};
+use crate::namespace::PidNamespace;
 
 /// What is hidden of other users' processes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,45 +39,72 @@ impl Default for Options {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Key {
+    HidePid,
+    Gid,
+    Subset,
+}
+
+const TABLE: &[Spec<Key>] = &[
+    Spec::new("hidepid", Kind::Text, Key::HidePid),
+    Spec::new("gid", Kind::U32, Key::Gid),
+    Spec::new("subset", Kind::Text, Key::Subset),
+];
+
+fn hide_pid(text: &[u8]) -> Option<HidePid> {
+    if let Some(number) = kstrtouint(text, 0) {
+        return Some(match number {
+            0 => HidePid::Off,
+            1 => HidePid::NoAccess,
+            2 => HidePid::Invisible,
+            4 => HidePid::Ptraceable,
+            _ => return None,
+        });
+    }
+    Some(match text {
+        b"off" => HidePid::Off,
+        b"noaccess" => HidePid::NoAccess,
+        b"invisible" => HidePid::Invisible,
+        b"ptraceable" => HidePid::Ptraceable,
+        _ => return None,
+    })
+}
+
 impl Options {
-    /// These options changed by a comma-separated list.
-    pub fn parse(mut self, text: &[u8], user_ns: &UserNamespace) -> Result<Options> {
-        for option in text
-            .split(|&byte| byte == b',')
-            .filter(|option| !option.is_empty())
-        {
-            let Ok(option) = core::str::from_utf8(option) else {
-                bail!(EINVAL, "proc: an option is not text");
-            };
-            match option.split_once('=') {
-                Some(("hidepid", value)) => {
-                    self.hide_pid = match value {
-                        "0" | "off" => HidePid::Off,
-                        "1" | "noaccess" => HidePid::NoAccess,
-                        "2" | "invisible" => HidePid::Invisible,
-                        "4" | "ptraceable" => HidePid::Ptraceable,
-                        _ => bail!(EINVAL, "proc: no such hidepid"),
+    /// Takes an option; false if there is no such.
+    pub fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        let Some((key, value)) = parse(cx.log, TABLE, param)? else {
+            return Ok(false);
+        };
+        let text = value.bytes();
+        let shown = String::from_utf8_lossy(text);
+        match key {
+            Key::HidePid => match hide_pid(text) {
+                Some(hide_pid) => self.hide_pid = hide_pid,
+                None => {
+                    cx.log
+                        .plain('e', format_args!("proc: unknown value of hidepid - {shown}\n"));
+                    bail!(EINVAL, "proc: no such hidepid");
+                }
+            },
+            Key::Gid => match cx.user_ns.make_kgid(Gid(value.number())) {
+                Some(gid) => self.gid = gid,
+                None => return bad_value(cx.log, param),
+            },
+            Key::Subset => {
+                for subset in text.split(|&byte| byte == b':').filter(|part| !part.is_empty()) {
+                    if subset != b"pid" {
+                        let shown = String::from_utf8_lossy(subset);
+                        cx.log
+                            .plain('e', format_args!("proc: unsupported subset option - {shown}\n"));
+                        bail!(EINVAL, "proc: no such subset");
                     }
+                    self.pid_only = true;
                 }
-                Some(("gid", value)) => {
-                    let gid = value.parse().ok().and_then(|gid| user_ns.make_kgid(Gid(gid)));
-                    let Some(gid) = gid else {
-                        bail!(EINVAL, "proc: no such group");
-                    };
-                    self.gid = gid;
-                }
-                Some(("subset", subsets)) => {
-                    for subset in subsets.split(':') {
-                        if subset != "pid" {
-                            bail!(EINVAL, "proc: no such subset");
-                        }
-                        self.pid_only = true;
-                    }
-                }
-                _ => bail!(EINVAL, "proc: no such option"),
             }
         }
-        Ok(self)
+        Ok(true)
     }
 
     /// As `/proc/mounts` shows them.
@@ -98,30 +127,13 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kobject::KoidTable;
-    use crate::namespace::NsRegistry;
 
     #[test]
-    fn options_as_mount_gives_them() {
-        let registry = NsRegistry::new(Arc::new(KoidTable::new()));
-        let user_ns = UserNamespace::initial(&registry, 100);
-        let parse = |text: &str| Options::default().parse(text.as_bytes(), &user_ns).ok();
-        assert_eq!(parse(""), Some(Options::default()));
-        let options = parse("hidepid=ptraceable,gid=5,subset=pid").unwrap();
-        assert_eq!(
-            (options.hide_pid, options.gid, options.pid_only),
-            (HidePid::Ptraceable, Kgid(5), true)
-        );
-        assert_eq!(parse("hidepid=2").unwrap().hide_pid, HidePid::Invisible);
-        for wrong in [
-            "hidepid=3",
-            "hidepid",
-            "gid=x",
-            "subset=net",
-            "nonsense",
-            "size=1",
-        ] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
+    fn hidepid_is_a_number_or_a_word() {
+        assert_eq!(hide_pid(b"ptraceable"), Some(HidePid::Ptraceable));
+        assert_eq!(hide_pid(b"2"), Some(HidePid::Invisible));
+        assert_eq!(hide_pid(b"0x1"), Some(HidePid::NoAccess));
+        assert_eq!(hide_pid(b"3"), None);
+        assert_eq!(hide_pid(b"some"), None);
     }
 }

@@ -14,16 +14,18 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 
+use super::fs_context::{ContextInit, ContextOps, MountRequest, Tree};
 use super::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
 use super::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use super::{
     DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, InodeCommon, Metadata,
-    MountRequest, OpenFlags, SbFlags, SetAttr, SuperBlock,
+    OpenFlags, SbFlags, SetAttr, SuperBlock,
 };
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::{CpuId, KoID};
 use crate::kernel::Kernel;
+use crate::namespace::{NetNamespace, UserNamespace};
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::{bail, ensure, err};
@@ -239,6 +241,9 @@ impl INode for SysInode {
     fn as_any(&self) -> &dyn Any {
         self
     }
+    fn is_empty_dir(&self) -> bool {
+        matches!(self.node, Node::Dir("fs/cgroup"))
+    }
     fn setattr(&self, attr: &SetAttr) -> Result<()> {
         ensure!(
             attr.mode.is_none() && attr.uid.is_none() && attr.gid.is_none(),
@@ -303,7 +308,7 @@ impl SeqSource for SysText {
 #[derive(Default)]
 pub struct SysFsType {
     /// The superblock of each network namespace that has one.
-    by_net_ns: SpinLock<Vec<(KoID, Weak<SuperBlock>)>, class::Leaf>,
+    by_net_ns: Arc<Instances>,
 }
 
 impl FileSystemType for SysFsType {
@@ -313,39 +318,57 @@ impl FileSystemType for SysFsType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let net_ns = request.task.nsproxy().net_ns.clone();
-        let user_ns = net_ns.user_ns().clone();
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        let net_ns = init.task.nsproxy().net_ns.clone();
         ensure!(
-            request.cred.ns_capable(&user_ns, Capability::SYS_ADMIN),
+            init.cred.ns_capable(net_ns.user_ns(), Capability::SYS_ADMIN),
             EPERM,
             "sysfs: no CAP_SYS_ADMIN in the owner of the network namespace"
         );
-        ensure!(request.options.is_empty(), EINVAL, "sysfs: there are no options");
-        let koid = crate::kobject::KObject::koid(&*net_ns);
+        let instances = self.by_net_ns.clone();
+        Ok(Box::new(SysFsContext { net_ns, instances }))
+    }
+}
+
+/// The superblock of each network namespace that has one.
+type Instances = SpinLock<Vec<(KoID, Weak<SuperBlock>)>, class::Leaf>;
+
+struct SysFsContext {
+    net_ns: Arc<NetNamespace>,
+    instances: Arc<Instances>,
+}
+
+impl ContextOps for SysFsContext {
+    fn user_ns(&self) -> Option<Arc<UserNamespace>> {
+        Some(self.net_ns.user_ns().clone())
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let koid = crate::kobject::KObject::koid(&*self.net_ns);
         let find = |list: &Vec<(KoID, Weak<SuperBlock>)>| {
             list.iter()
                 .find(|(of, _)| *of == koid)
                 .and_then(|(_, sb)| sb.upgrade())
         };
-        if let Some(sb) = find(&self.by_net_ns.lock()) {
-            return Ok(sb);
+        let existing = find(&self.instances.lock());
+        if let Some(sb) = existing {
+            return Ok(Tree::whole(sb));
         }
-        let kernel = request.task.kernel();
+        let kernel = request.kernel;
         let fs = Arc::new_cyclic(|this| SysFs {
             this: this.clone(),
             kernel: Arc::downgrade(kernel),
             time: super::current_time(kernel),
         });
-        let flags = request.sb_flags | (SbFlags::I_NODEV | SbFlags::I_NOEXEC).bits();
-        let new = SuperBlock::new(kernel, fs, user_ns, flags)?;
-        let mut list = self.by_net_ns.lock();
+        let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC | SbFlags::I_USERNS_VISIBLE;
+        let flags = request.sb_flags | flags.bits();
+        let new = SuperBlock::new(kernel, fs, request.user_ns.clone(), flags)?;
+        let mut list = self.instances.lock();
         let existing = find(&list);
         if existing.is_none() {
             list.retain(|(_, sb)| sb.strong_count() > 0);
             list.push((koid, Arc::downgrade(&new)));
         }
         drop(list);
-        Ok(existing.unwrap_or(new))
+        Ok(Tree::whole(existing.unwrap_or(new)))
     }
 }

@@ -19,21 +19,23 @@ pub use inode::TmpInode;
 pub use memfd::memfd;
 pub use options::Options;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{
-    CreateSpec, DevT, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, MountRequest, SuperBlock,
-};
-use crate::ensure;
+use super::fs_context::param::Param;
+use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
+use super::{CreateSpec, DevT, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, SuperBlock};
 use crate::error::Result;
 use crate::ids::{Kgid, Kuid, PAGE_SIZE};
 use crate::kernel::Kernel;
 use crate::mm::{Memory, PageHost};
 use crate::namespace::UserNamespace;
 use crate::time::Timekeeper;
+use crate::{bail, ensure};
 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const RAMFS_MAGIC: u64 = 0x8584_58f6;
@@ -219,39 +221,40 @@ impl FileSystem for TmpFs {
         }
         out.push_str(",inode64");
     }
-    fn reconfigure(&self, options: &[u8]) -> Result<()> {
-        if self.shared.name == "ramfs" {
-            return Ok(());
-        }
-        let new = Options::parse(options, None)?;
+}
+
+impl TmpFs {
+    /// Takes new limits (`MS_REMOUNT`).
+    pub(super) fn reconfigure(&self, new: &Options, log: &mut Log) -> Result<()> {
         let limits = &self.shared.limits;
-        let change = |max: &AtomicU64, used: &AtomicU64, new: Option<u64>| -> Result<Option<u64>> {
+        let mut check = |max: &AtomicU64, used: &AtomicU64, new: Option<u64>, what: [&str; 2]| {
             let Some(new) = new else { return Ok(None) };
-            let new = if new == 0 { UNLIMITED } else { new };
-            let old = max.load(Ordering::Relaxed);
-            ensure!(
-                old != UNLIMITED || new == UNLIMITED,
-                EINVAL,
-                "an unlimited tmpfs does not get a limit"
-            );
-            ensure!(
-                new >= used.load(Ordering::Relaxed),
-                EINVAL,
-                "the new limit is below what is used"
-            );
-            ensure!(
-                old == UNLIMITED || new != UNLIMITED,
-                EINVAL,
-                "a limit is not taken away"
-            );
+            if new == 0 {
+                return Ok(Some(UNLIMITED));
+            }
+            if max.load(Ordering::Relaxed) == UNLIMITED {
+                log.prefixed('e', format_args!("Cannot retroactively limit {}", what[0]));
+                bail!(EINVAL, "an unlimited tmpfs does not get a limit");
+            }
+            if new < used.load(Ordering::Relaxed) {
+                log.prefixed('e', format_args!("{} for current use", what[1]));
+                bail!(EINVAL, "the new limit is below what is used");
+            }
             Ok(Some(new))
         };
-        let pages = change(
+        let pages = new.pages(self.default_pages * 2);
+        let pages = check(
             &limits.max_pages,
             &limits.pages,
-            new.pages(self.default_pages * 2),
+            pages,
+            ["size", "Too small a size"],
         )?;
-        let inodes = change(&limits.max_inodes, &limits.inodes, new.nr_inodes)?;
+        let inodes = check(
+            &limits.max_inodes,
+            &limits.inodes,
+            new.nr_inodes,
+            ["inodes", "Too few inodes"],
+        )?;
         if let Some(pages) = pages {
             limits.max_pages.store(pages, Ordering::Relaxed);
         }
@@ -272,18 +275,47 @@ impl FileSystemType for TmpFsType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let options = if self.0 == "ramfs" {
-            Options::parse_ramfs(request.options)
-        } else {
-            Options::parse(request.options, Some(&request.cred.user_ns))?
-        };
-        TmpFs::superblock(
-            request.task.kernel(),
-            self.0,
+    fn init_context(&self, _init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        Ok(Box::new(TmpFsContext {
+            name: self.0,
+            options: Options::default(),
+        }))
+    }
+}
+
+struct TmpFsContext {
+    name: &'static str,
+    options: Options,
+}
+
+impl ContextOps for TmpFsContext {
+    fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        if self.name == "ramfs" {
+            // It knows `mode` and takes anything else without a word, as Linux does.
+            self.options.parse_ramfs(cx, param)?;
+            return Ok(param.key != b"source");
+        }
+        self.options.parse_param(cx, param)
+    }
+    fn strict_list(&self) -> bool {
+        self.name == "tmpfs"
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let options = self.options.clone();
+        let sb = TmpFs::superblock(
+            request.kernel,
+            self.name,
             options,
             request.user_ns,
             request.sb_flags,
-        )
+        )?;
+        Ok(Tree::whole(sb))
+    }
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, _text: &[u8], log: &mut Log) -> Result<()> {
+        let fs: &dyn Any = &*sb.fs;
+        match fs.downcast_ref::<TmpFs>() {
+            Some(fs) if self.name == "tmpfs" => fs.reconfigure(&self.options, log),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Mount options of tmpfs.
 
-use alloc::sync::Arc;
-
-use crate::bail;
 use crate::error::Result;
+use crate::fs::fs_context::ParamCx;
+use crate::fs::fs_context::param::{Kind, Param, Spec, bad_value, memparse, parse};
+use crate::fs::permission::{gid_is_mapped, uid_is_mapped};
 use crate::ids::{Gid, Kgid, Kuid, PAGE_SIZE, Uid};
-use crate::namespace::UserNamespace;
 
 /// What `mount -o` may say (`tmpfs(5)`).
 #[derive(Clone, Default, Debug)]
@@ -33,92 +32,82 @@ pub enum Size {
     Percent(u64),
 }
 
-fn number(text: &[u8], radix: u32) -> Option<u64> {
-    u64::from_str_radix(core::str::from_utf8(text).ok()?, radix).ok()
+#[derive(Clone, Copy)]
+enum Key {
+    Size,
+    NrBlocks,
+    NrInodes,
+    Mode,
+    Uid,
+    Gid,
+    Nothing,
 }
 
-/// A number with an optional suffix of Linux's `memparse`.
-fn memparse(text: &[u8]) -> Option<u64> {
-    let (digits, shift) = match text.last()?.to_ascii_lowercase() {
-        b'k' => (&text[..text.len() - 1], 10),
-        b'm' => (&text[..text.len() - 1], 20),
-        b'g' => (&text[..text.len() - 1], 30),
-        b't' => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
-    };
-    let (digits, radix) = match digits {
-        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
-        [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
-        _ => (digits, 10),
-    };
-    number(digits, radix)?.checked_mul(1 << shift)
+/// Inode numbers have 64 bits here; huge pages are not used, which `never` says.
+const TABLE: &[Spec<Key>] = &[
+    Spec::new("size", Kind::Text, Key::Size),
+    Spec::new("nr_blocks", Kind::Text, Key::NrBlocks),
+    Spec::new("nr_inodes", Kind::Text, Key::NrInodes),
+    Spec::new("mode", Kind::U32Oct, Key::Mode),
+    Spec::new("uid", Kind::U32, Key::Uid),
+    Spec::new("gid", Kind::U32, Key::Gid),
+    Spec::new("inode64", Kind::Flag, Key::Nothing),
+    Spec::new("huge", Kind::Enum(&[("never", 0)]), Key::Nothing),
+];
+
+const RAMFS_TABLE: &[Spec<Key>] = &[Spec::new("mode", Kind::U32Oct, Key::Mode)];
+
+fn memsize(text: &[u8]) -> Option<u64> {
+    let (size, rest) = memparse(text)?;
+    rest.is_empty().then_some(size)
 }
 
 impl Options {
-    /// The options as `mount(2)` gets them. Ids are those of `user_ns`.
-    pub fn parse(text: &[u8], user_ns: Option<&Arc<UserNamespace>>) -> Result<Options> {
-        let mut options = Options::default();
-        for option in text
-            .split(|&byte| byte == b',')
-            .filter(|option| !option.is_empty())
-        {
-            let mut halves = option.splitn(2, |&byte| byte == b'=');
-            let key = halves.next().unwrap_or_default();
-            let value = halves.next();
-            let applied = match (key, value) {
-                (b"size", Some(value)) => options.set_size(value),
-                (b"nr_blocks", Some(value)) => {
-                    memparse(value).map(|pages| options.size = Some(Size::Pages(pages)))
-                }
-                (b"nr_inodes", Some(value)) => memparse(value).map(|count| options.nr_inodes = Some(count)),
-                (b"mode", Some(value)) => {
-                    number(value, 8).map(|mode| options.mode = Some(mode as u32 & 0o7777))
-                }
-                (b"uid", Some(value)) => number(value, 10).and_then(|uid| {
-                    let uid = Uid(u32::try_from(uid).ok()?);
-                    options.uid = Some(match user_ns {
-                        Some(ns) => ns.make_kuid(uid)?,
-                        None => Kuid(uid.0),
-                    });
-                    Some(())
-                }),
-                (b"gid", Some(value)) => number(value, 10).and_then(|gid| {
-                    let gid = Gid(u32::try_from(gid).ok()?);
-                    options.gid = Some(match user_ns {
-                        Some(ns) => ns.make_kgid(gid)?,
-                        None => Kgid(gid.0),
-                    });
-                    Some(())
-                }),
-                // Inode numbers have 64 bits here; huge pages are not used, which `never` says.
-                (b"inode64", None) => Some(()),
-                (b"huge", Some(b"never")) => Some(()),
-                _ => None,
-            };
-            if applied.is_none() {
-                bail!(EINVAL, "tmpfs: an unknown option or a bad value");
+    /// Takes an option; false if there is no such. Ids are those of the caller, and the superblock's
+    /// namespace must know them.
+    pub fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        let Some((key, value)) = parse(cx.log, TABLE, param)? else {
+            return Ok(false);
+        };
+        let text = value.bytes();
+        let user_ns = cx.task.user_ns();
+        let taken = match key {
+            Key::Size => self.set_size(text),
+            Key::NrBlocks => memsize(text).map(|pages| self.size = Some(Size::Pages(pages))),
+            Key::NrInodes => memsize(text).map(|count| self.nr_inodes = Some(count)),
+            Key::Mode => {
+                self.mode = Some(value.number() & 0o7777);
+                Some(())
             }
+            Key::Uid => user_ns
+                .make_kuid(Uid(value.number()))
+                .filter(|&uid| uid_is_mapped(cx.user_ns, uid))
+                .map(|uid| self.uid = Some(uid)),
+            Key::Gid => user_ns
+                .make_kgid(Gid(value.number()))
+                .filter(|&gid| gid_is_mapped(cx.user_ns, gid))
+                .map(|gid| self.gid = Some(gid)),
+            Key::Nothing => Some(()),
+        };
+        match taken {
+            Some(()) => Ok(true),
+            None => bad_value(cx.log, param),
         }
-        Ok(options)
     }
 
-    /// ramfs knows `mode=` and ignores all else, as Linux does.
-    pub fn parse_ramfs(text: &[u8]) -> Options {
-        let mode = text
-            .split(|&byte| byte == b',')
-            .filter_map(|option| option.strip_prefix(b"mode="))
-            .filter_map(|value| number(value, 8))
-            .next_back();
-        Options {
-            mode: mode.map(|mode| mode as u32 & 0o7777),
-            ..Options::default()
+    /// ramfs knows `mode=`.
+    pub fn parse_ramfs(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<()> {
+        if let Some((Key::Mode, value)) = parse(cx.log, RAMFS_TABLE, param)? {
+            self.mode = Some(value.number() & 0o7777);
         }
+        Ok(())
     }
 
     fn set_size(&mut self, value: &[u8]) -> Option<()> {
-        self.size = Some(match value.strip_suffix(b"%") {
-            Some(percent) => Size::Percent(number(percent, 10)?),
-            None => Size::Pages(memparse(value)?.div_ceil(PAGE_SIZE as u64)),
+        self.size = Some(match memparse(value)? {
+            (percent, b"%") => Size::Percent(percent),
+            (size, b"") => Size::Pages(size.div_ceil(PAGE_SIZE as u64)),
+            _ => return None,
         });
         Some(())
     }
@@ -137,15 +126,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_modes_are_read() {
-        let options = Options::parse(b"size=10M,mode=0755,nr_inodes=2k,uid=5", None).unwrap();
-        assert_eq!(options.pages(0), Some(2560));
-        assert_eq!(options.mode, Some(0o755));
-        assert_eq!(options.nr_inodes, Some(2048));
-        assert_eq!(options.uid, Some(Kuid(5)));
-        assert_eq!(Options::parse(b"size=25%", None).unwrap().pages(400), Some(100));
-        for bad in [&b"size=x"[..], b"mode=9", b"nonsense", b"uid=-1", b"size"] {
-            assert!(Options::parse(bad, None).is_err());
-        }
+    fn sizes_are_pages_or_a_share() {
+        let pages = |text: &[u8]| {
+            let mut options = Options::default();
+            options.set_size(text).and_then(|()| options.pages(400))
+        };
+        assert_eq!(pages(b"10M"), Some(2560));
+        assert_eq!(pages(b"1"), Some(1));
+        assert_eq!(pages(b"25%"), Some(100));
+        assert_eq!(pages(b"25%%"), None);
+        assert_eq!(pages(b"x"), None);
     }
 }
