@@ -95,7 +95,6 @@ impl Kernel {
         // Linux's fork_init: threads may use an eighth of memory, at 16 KiB each.
         let threads_max = (hal.frame_stats().total / 32).clamp(20, 1 << 22);
         let init_user_ns = UserNamespace::initial(&namespaces, threads_max);
-        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns);
         let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
         let time = Arc::new(Timekeeper::new(hal.clone()));
@@ -116,6 +115,7 @@ impl Kernel {
                 time: &time,
             },
         );
+        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set());
         Arc::new(Kernel {
             sched,
             cgroups,

@@ -12,7 +12,7 @@ use linux_object::ids::{USER_END, UserAddr};
 use linux_object::task::signal::{
     AltStack, AltStackFlags, SaFlags, SigAction, StopVerdict, Verdict, force_fault, force_fault_exit,
 };
-use linux_object::task::{SigInfo, SigInfoFields, Signal, SignalSet, TaskState};
+use linux_object::task::{SigInfo, SigInfoFields, Signal, SignalSet, TaskState, ThreadFlags};
 use linux_object::{ensure, err};
 
 use crate::abi;
@@ -65,6 +65,7 @@ pub fn do_signal(cx: &mut Cx<'_>) {
         match cx.task.get_signal() {
             Verdict::Nothing => break,
             Verdict::Stop(stop) => sleep_stopped(cx, &stop),
+            Verdict::Freeze => sleep_frozen(cx),
             Verdict::Exit(code) => {
                 do_group_exit(cx, code);
                 return;
@@ -86,6 +87,7 @@ fn sleep_stopped(cx: &Cx<'_>, stop: &StopVerdict) {
     if stop.notify {
         task.notify_parent_cldstop(false);
     }
+    task.enter_frozen();
     loop {
         task.sched.set_state(TaskState::Stopped);
         if !task.is_job_stopped() || task.fatal_signal_pending() {
@@ -95,6 +97,31 @@ fn sleep_stopped(cx: &Cx<'_>, stop: &StopVerdict) {
     }
     task.sched.set_state(TaskState::Running);
     task.end_stop();
+    if !task.shall_freeze() {
+        task.leave_frozen();
+    }
+}
+
+/// Sleeps until the cgroup is thawed, or SIGKILL comes where that counts.
+fn sleep_frozen(cx: &Cx<'_>) {
+    let task = cx.task;
+    task.enter_frozen();
+    while task.shall_freeze() {
+        task.sched.set_state(if task.is_frozen_hard() {
+            TaskState::Killable
+        } else {
+            TaskState::Interruptible
+        });
+        // Signals that come meanwhile wake it, and find it asleep again.
+        task.clear_thread_flags(ThreadFlags::SIGPENDING);
+        if !task.shall_freeze() {
+            break;
+        }
+        cx.kernel.sched.schedule();
+    }
+    task.sched.set_state(TaskState::Running);
+    task.leave_frozen();
+    task.recalc_sigpending();
 }
 
 fn restart_call(regs: &mut UserRegs, nr: u64) {

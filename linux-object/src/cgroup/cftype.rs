@@ -137,6 +137,10 @@ impl CfType {
             ..self
         }
     }
+    /// Longer writes than this are `E2BIG`.
+    pub const fn max_write(self, max_write: usize) -> CfType {
+        CfType { max_write, ..self }
+    }
     /// Its permission bits before any `chmod`.
     pub fn initial_mode(&self) -> u32 {
         if let Some(mode) = self.mode {

@@ -8,7 +8,9 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, Ordering};
 use hashbrown::HashMap;
 
 use super::cftype::Line;
+use super::fs::{NodeOwner, Nodes};
 use super::{CfType, CgroupMembership, Css, CssSet, Hierarchy, SubsysId, SubsysMask};
+use super::{core_files, legacy_files};
 use crate::fs::Name;
 use crate::ids::KoID;
 use crate::kobject::{KObject, KObjectType};
@@ -47,6 +49,10 @@ pub(super) struct State {
     pub populated_domain_children: AtomicU32,
     /// Populated children that are threaded.
     pub populated_threaded_children: AtomicU32,
+    /// cgroup2: tasks that have not exited.
+    pub tasks: AtomicU32,
+    /// Living children.
+    pub nr_children: AtomicU32,
     /// Tasks that are frozen.
     pub frozen_tasks: AtomicU32,
     /// Children whose whole subtree is frozen.
@@ -78,10 +84,17 @@ pub struct Cgroup {
     pub(super) sets: SpinLock<BTreeMap<KoID, Weak<CssSet>>, class::KoidTable>,
     /// `cgroup.freeze` was set here.
     pub(super) freeze_self: AtomicBool,
+    /// Its directory and files.
+    pub(super) nodes: Nodes,
 }
 
 impl Cgroup {
-    pub(super) fn new(hierarchy: &Arc<Hierarchy>, parent: Option<&Arc<Cgroup>>, name: &[u8]) -> Arc<Cgroup> {
+    pub(super) fn new(
+        hierarchy: &Arc<Hierarchy>,
+        parent: Option<&Arc<Cgroup>>,
+        name: &[u8],
+        owner: NodeOwner,
+    ) -> Arc<Cgroup> {
         let koid = hierarchy.shared.koids.allocate();
         hierarchy.nr_cgroups.fetch_add(1, Ordering::Relaxed);
         let cgroup = Arc::new(Cgroup {
@@ -103,6 +116,7 @@ impl Cgroup {
             state: State::default(),
             sets: SpinLock::default(),
             freeze_self: AtomicBool::new(false),
+            nodes: Nodes::new(owner),
         });
         let object: Arc<dyn KObject> = cgroup.clone();
         hierarchy.shared.koids.register(&object);
@@ -302,6 +316,14 @@ impl Cgroup {
                     .map(|line| (id, line)),
             );
         };
+        add(
+            None,
+            if dfl {
+                core_files::FILES
+            } else {
+                legacy_files::FILES
+            },
+        );
         for id in SubsysId::ALL {
             if self.csses.lock()[id as usize].is_some() {
                 let subsys = id.subsys();
@@ -318,9 +340,31 @@ impl Cgroup {
         lines
     }
 
-    /// Something that `file` shows has changed: wakes `poll` and inotify.
-    pub fn notify(&self, file: &str) {
-        let _ = file;
+    /// Controllers that have a css here.
+    pub(super) fn css_mask(&self) -> SubsysMask {
+        let csses = self.csses.lock();
+        let own = SubsysId::ALL
+            .into_iter()
+            .filter(|&id| csses[id as usize].is_some());
+        own.fold(SubsysMask::EMPTY, SubsysMask::with)
+    }
+    /// Takes csses out, for the caller to end.
+    pub(super) fn detach(&self, mask: SubsysMask) -> Vec<Arc<Css>> {
+        let mut csses = self.csses.lock();
+        mask.iter().filter_map(|id| csses[id as usize].take()).collect()
+    }
+    /// The sets of tasks that are in it.
+    pub fn sets(self: &Arc<Cgroup>) -> Vec<Arc<CssSet>> {
+        if self.on_dfl() || !self.is_root() {
+            return self.sets.lock().values().filter_map(Weak::upgrade).collect();
+        }
+        // A set does not name the roots of v1.
+        let mut all = self.hierarchy.shared.sets.lock().all();
+        all.retain(|set| {
+            let own = set.cgroup(&self.hierarchy);
+            own.is_some_and(|own| Arc::ptr_eq(&own, self))
+        });
+        all
     }
 }
 

@@ -15,6 +15,7 @@
 
 use alloc::sync::Arc;
 
+use super::core_files::{may_migrate, may_write_procs};
 use super::{Cgroup, CgroupMembership, CssSet, SubsysId};
 use crate::ensure;
 use crate::error::Result;
@@ -36,9 +37,15 @@ impl core::fmt::Debug for IntoCgroup {
 
 impl IntoCgroup {
     /// Whether a child of `parent` may be born there.
-    fn check(&self, _parent: &Arc<Task>, _is_thread: bool, _: &mut CgroupMembership) -> Result<()> {
+    fn check(&self, parent: &Arc<Task>, is_thread: bool, _: &mut CgroupMembership) -> Result<()> {
         ensure!(!self.cgroup.is_dead(), ENODEV, "clone3: the cgroup is gone");
-        Ok(())
+        let cred = parent.cred();
+        may_write_procs(&self.cgroup, &cred)?;
+        let from = parent.css_set().dfl_cgroup().clone();
+        let ns_root = parent
+            .try_nsproxy()
+            .and_then(|nsproxy| nsproxy.cgroup_ns.root(from.hierarchy()));
+        may_migrate(&from, &self.cgroup, &cred, ns_root.as_ref(), !is_thread)
     }
 }
 
@@ -139,6 +146,7 @@ impl ForkCharge {
                 set.populated_changed(true);
             }
             tasks.live.insert(child.koid(), child.clone());
+            set.dfl_cgroup().count_task(child, true);
             for id in SubsysId::ALL {
                 id.subsys().linked(child, set.css(id));
             }
@@ -176,6 +184,7 @@ pub fn link_init(task: &Arc<Task>) {
 /// The task leaves its set (Linux's `cgroup_exit`); as a zombie it still keeps the cgroups from being
 /// freed. `last`: no thread of its process lives any more.
 pub fn exit(task: &Arc<Task>, last: bool) {
+    task.leave_frozen();
     let (set, gone) = loop {
         let set = task.css_set();
         let mut tasks = set.tasks.lock();
@@ -183,6 +192,9 @@ pub fn exit(task: &Arc<Task>, last: bool) {
             continue;
         }
         let gone = tasks.live.remove(&task.koid());
+        if gone.is_some() {
+            set.dfl_cgroup().count_task(task, false);
+        }
         if gone.is_some() && tasks.live.is_empty() {
             set.populated_changed(false);
         }

@@ -2,12 +2,13 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 
 use spin::Once;
 
 use super::css_set::SetTable;
 use super::{Cgroup, SubsysId, SubsysMask};
+use crate::fs::SuperBlock;
 use crate::kobject::KoidTable;
 use crate::sync::{SpinLock, class};
 
@@ -36,6 +37,10 @@ pub struct Shared {
     /// Populated and frozen states follow tasks under this lock.
     pub(super) state: SpinLock<(), class::CgroupState>,
     pub(super) sets: SpinLock<SetTable, class::CssSetTable>,
+    /// A v1 hierarchy lost its last mount: it may be gone.
+    pub(super) unmounted: AtomicBool,
+    /// cgroup2 was mounted.
+    pub(super) dfl_visible: AtomicBool,
 }
 
 /// A hierarchy.
@@ -46,6 +51,8 @@ pub struct Hierarchy {
     subsys: AtomicU16,
     flags: AtomicU32,
     root: Once<Weak<Cgroup>>,
+    /// Its superblock while it is mounted.
+    pub(super) sb: SpinLock<Weak<SuperBlock>, class::Leaf>,
     /// v1: run when a cgroup with `notify_on_release` becomes empty.
     pub release_agent: SpinLock<Vec<u8>, class::Leaf>,
     /// Living cgroups, the root included.
@@ -61,6 +68,7 @@ impl Hierarchy {
             subsys: AtomicU16::new(0),
             flags: AtomicU32::new(0),
             root: Once::new(),
+            sb: SpinLock::new(Weak::new()),
             release_agent: SpinLock::default(),
             nr_cgroups: AtomicU32::new(0),
         })

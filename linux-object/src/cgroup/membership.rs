@@ -5,8 +5,9 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::fs::NodeOwner;
 use super::hierarchy::Shared;
 use super::{Cgroup, Css, CssSet, Hierarchy, SubsysId, SubsysMask};
 use crate::error::Result;
@@ -17,7 +18,7 @@ use crate::mm::Memory;
 use crate::sched::Scheduler;
 use crate::sync::{SpinGuard, SpinLock, class};
 use crate::time::Timekeeper;
-use crate::{bail, ensure};
+use crate::{bail, ensure, err};
 
 /// What a controller may need to make its data: the parts of a kernel.
 #[allow(missing_docs)]
@@ -68,9 +69,11 @@ impl Cgroups {
             koids: koids.clone(),
             state: SpinLock::new(()),
             sets: SpinLock::default(),
+            unmounted: AtomicBool::new(false),
+            dfl_visible: AtomicBool::new(false),
         });
         let hierarchy = Hierarchy::new(&shared, 0, Vec::new());
-        let dfl = Cgroup::new(&hierarchy, None, b"");
+        let dfl = Cgroup::new(&hierarchy, None, b"", NodeOwner::root(env.time));
         hierarchy.set_root(&dfl);
         hierarchy.set_subsys_mask(SubsysMask::filter(|_| true));
         let root_css = SubsysId::ALL.map(|id| {
@@ -100,7 +103,15 @@ impl Cgroups {
     }
     /// Lends the token.
     pub fn lock(&self) -> SpinGuard<'_, CgroupMembership, class::CgroupMembership> {
-        self.membership.lock()
+        let mut membership = self.membership.lock();
+        if self.shared.unmounted.swap(false, Ordering::AcqRel) {
+            membership.reap_hierarchies();
+        }
+        membership
+    }
+    /// Whether cgroup2 was ever mounted: `/proc/PID/cgroup` leaves it out before.
+    pub fn dfl_is_visible(&self) -> bool {
+        self.shared.dfl_visible.load(Ordering::Relaxed)
     }
     /// The root of cgroup2.
     pub fn dfl_root(&self) -> &Arc<Cgroup> {
@@ -166,7 +177,13 @@ impl CgroupMembership {
     }
 
     /// `mkdir`: a new child of `parent`. `ENODEV` if that is gone, `EEXIST`, `EAGAIN` at a limit.
-    pub fn create(&mut self, env: &CssEnv<'_>, parent: &Arc<Cgroup>, name: &[u8]) -> Result<Arc<Cgroup>> {
+    pub fn create(
+        &mut self,
+        env: &CssEnv<'_>,
+        parent: &Arc<Cgroup>,
+        name: &[u8],
+        owner: NodeOwner,
+    ) -> Result<Arc<Cgroup>> {
         ensure!(!parent.is_dead(), ENODEV, "mkdir: the cgroup is gone");
         ensure!(
             !name.contains(&b'\n'),
@@ -187,7 +204,7 @@ impl CgroupMembership {
         if parent.child(name).is_some() {
             bail!(EEXIST);
         }
-        let cgroup = Cgroup::new(parent.hierarchy(), Some(parent), name);
+        let cgroup = Cgroup::new(parent.hierarchy(), Some(parent), name, owner);
         cgroup.inherit(parent);
         let mask = if parent.on_dfl() {
             cgroup.control()
@@ -207,6 +224,24 @@ impl CgroupMembership {
         drop(children);
         cgroup.joins_parent(parent);
         Ok(cgroup)
+    }
+
+    /// A v1 cgroup gets another name.
+    pub fn rename(&mut self, cgroup: &Arc<Cgroup>, name: &[u8]) -> Result<()> {
+        ensure!(!cgroup.is_dead(), ENOENT, "rename: the cgroup is gone");
+        let parent = cgroup.parent().ok_or(err!(EINVAL, "rename: a root"))?;
+        let mut children = parent.children.lock();
+        ensure!(
+            !children.by_name.contains_key(name),
+            EEXIST,
+            "rename: the name is taken"
+        );
+        let child = children.by_name.remove(&cgroup.name());
+        cgroup.set_name(name);
+        if let Some(child) = child {
+            children.by_name.insert(cgroup.name(), child);
+        }
+        Ok(())
     }
 
     /// `rmdir`: `EBUSY` while there are tasks or children in it, `ENODEV` if it is gone.

@@ -159,6 +159,11 @@ impl Moved {
             to.populated_changed(true);
         }
         new.live.insert(task.koid(), task.clone());
+        let (here, there) = (from.dfl_cgroup(), to.dfl_cgroup());
+        if !Arc::ptr_eq(here, there) {
+            here.count_task(task, false);
+            there.count_task(task, true);
+        }
         let before = core::mem::replace(&mut *task.cgroups.lock(), to.clone());
         for id in SubsysId::ALL {
             if !Arc::ptr_eq(from.css(id), to.css(id)) {

@@ -15,20 +15,25 @@
 //! follows from tasks coming and going (populated, frozen). Fork and exit take `CssSet` only, and
 //! `CgroupState` when a set gets its first task or loses its last: see [`fork`] for why that suffices.
 
-#![allow(dead_code)]
-
 mod cftype;
 #[allow(clippy::module_inception)]
 mod cgroup;
+mod control;
+mod core_files;
 mod css;
 mod css_set;
 pub mod fork;
+mod freeze;
+pub mod freezer;
+pub mod fs;
 mod hierarchy;
+mod legacy_files;
 mod membership;
 pub mod memory;
 mod migrate;
 pub mod pids;
 mod populated;
+pub mod proc;
 pub mod subsys;
 #[cfg(test)]
 mod tests;

@@ -22,12 +22,21 @@ pub struct Pids;
 /// What it keeps.
 pub struct PidsCss {
     current: AtomicI64,
+    peak: AtomicI64,
     limit: AtomicI64,
     /// How often a fork failed because of this limit.
     failed: AtomicU64,
 }
 
 impl PidsCss {
+    /// Counts tasks; returns how many there are then.
+    fn add(&self, count: i64) -> i64 {
+        let now = self.current.fetch_add(count, Ordering::Relaxed) + count;
+        if now > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(now, Ordering::Relaxed);
+        }
+        now
+    }
     /// Tasks in the subtree.
     pub fn current(&self) -> i64 {
         self.current.load(Ordering::Relaxed)
@@ -41,7 +50,7 @@ fn counting(css: &Arc<Css>) -> impl Iterator<Item = &Arc<Css>> {
 
 fn add(css: &Arc<Css>, count: i64) {
     for css in counting(css) {
-        css.data::<PidsCss>().current.fetch_add(count, Ordering::Relaxed);
+        css.data::<PidsCss>().add(count);
     }
 }
 
@@ -55,6 +64,7 @@ impl Subsys for Pids {
     fn css_alloc(&self, _env: &CssEnv<'_>, _parent: Option<&Arc<Css>>) -> Result<CssData> {
         Ok(Box::new(PidsCss {
             current: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
             limit: AtomicI64::new(PIDS_MAX),
             failed: AtomicU64::new(0),
         }))
@@ -84,6 +94,9 @@ impl Subsys for Pids {
                 css.notify("pids.events");
                 bail!(EAGAIN, "clone: pids.max of the cgroup or of one above it");
             }
+            if now > pids.peak.load(Ordering::Relaxed) {
+                pids.peak.fetch_max(now, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
@@ -112,6 +125,11 @@ static FILES: &[CfType] = &[
     CfType::new("pids.current")
         .flags(CfFlags::NOT_ON_ROOT)
         .show(Show::I64(|cx| cx.css().data::<PidsCss>().current())),
+    CfType::new("pids.peak")
+        .flags(CfFlags::NOT_ON_ROOT)
+        .show(Show::I64(|cx| {
+            cx.css().data::<PidsCss>().peak.load(Ordering::Relaxed)
+        })),
     CfType::new("pids.events")
         .flags(CfFlags::NOT_ON_ROOT)
         .show(Show::Text(|cx, out| {

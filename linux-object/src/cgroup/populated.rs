@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use super::{Cgroup, CgroupFlags, CssSet};
+use super::{Cgroup, CssSet};
 
 impl CssSet {
     /// The set got its first task, or lost its last. Its tasks are locked.
@@ -44,15 +44,4 @@ impl Cgroup {
             at = parent;
         }
     }
-
-    /// What a new cgroup has from its parent.
-    pub(super) fn inherit(&self, parent: &Cgroup) {
-        let inherited = CgroupFlags::NOTIFY_ON_RELEASE | CgroupFlags::CLONE_CHILDREN;
-        let flags = parent.flags() & (inherited | CgroupFlags::FREEZE);
-        self.set_flags(flags, true);
-    }
-    /// It counts among its parent's children.
-    pub(super) fn joins_parent(self: &Arc<Cgroup>, _parent: &Arc<Cgroup>) {}
-    /// It does no more.
-    pub(super) fn leaves_parent(self: &Arc<Cgroup>, _parent: &Arc<Cgroup>) {}
 }

@@ -26,9 +26,11 @@ pub struct FsTypes {
 impl Default for FsTypes {
     /// The types that need nothing but the kernel itself.
     fn default() -> Self {
-        let types: [Arc<dyn FileSystemType>; 2] = [
+        let types: [Arc<dyn FileSystemType>; 4] = [
             Arc::new(super::sysfs::SysFsType::default()),
             Arc::new(super::procfs::ProcFsType),
+            Arc::new(crate::cgroup::fs::CgroupType),
+            Arc::new(crate::cgroup::fs::Cgroup2Type),
         ];
         FsTypes {
             types: SpinLock::new(types.to_vec()),

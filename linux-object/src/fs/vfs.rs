@@ -158,6 +158,11 @@ pub trait FileSystem: Any + Send + Sync {
     fn info(&self) -> FsInfo;
     /// The options of `/proc/mounts` after `ro`/`rw`, each with a leading comma.
     fn show_options(&self, _out: &mut String) {}
+    /// The root of a mount of it in `/proc/PID/mountinfo`, where that is not the path from the file system's
+    /// root (cgroupfs: from the root of the reader's cgroup namespace).
+    fn mount_root_name(&self, _root: &Arc<dyn INode>) -> Option<Vec<u8>> {
+        None
+    }
     /// Whether dentries may be kept after their last use. False where names appear and vanish
     /// on their own (procfs, cgroupfs): each use asks [`INode::revalidate`].
     fn cacheable(&self) -> bool {

@@ -4,28 +4,38 @@ use alloc::sync::Arc;
 use core::any::Any;
 
 use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet, UserNamespace};
+use crate::cgroup::{Cgroup, CssSet, Hierarchy};
 use crate::cred::{Cred, UCount, UCountGuard, UCounts};
 use crate::err;
 use crate::error::Result;
+use crate::task::Task;
 
 /// A cgroup namespace.
 pub struct CgroupNamespace {
     common: NsCommon,
     user_ns: Arc<UserNamespace>,
-    _count: Option<UCountGuard>,
+    /// Where its creator was: the root of the view.
+    root: Arc<CssSet>,
+    count: Option<UCountGuard>,
 }
 
 impl CgroupNamespace {
     /// The initial one.
-    pub fn initial(registry: &Arc<NsRegistry>, user_ns: &Arc<UserNamespace>) -> Arc<CgroupNamespace> {
+    pub fn initial(
+        registry: &Arc<NsRegistry>,
+        user_ns: &Arc<UserNamespace>,
+        root: &Arc<CssSet>,
+    ) -> Arc<CgroupNamespace> {
         registry.register(Arc::new(CgroupNamespace {
             common: registry.initial(NsKind::Cgroup),
             user_ns: user_ns.clone(),
-            _count: None,
+            root: root.clone(),
+            count: None,
         }))
     }
-    /// A new one owned by `user_ns`.
+    /// A new one owned by `user_ns`, whose root is where `task` is now.
     pub fn create(
+        task: &Task,
         old: &CgroupNamespace,
         user_ns: &Arc<UserNamespace>,
         cred: &Cred,
@@ -37,8 +47,17 @@ impl CgroupNamespace {
         Ok(registry.register(Arc::new(CgroupNamespace {
             common: registry.allocate(),
             user_ns: user_ns.clone(),
-            _count: Some(count),
+            root: task.css_set(),
+            count: Some(count),
         })))
+    }
+    /// Its root in a hierarchy; `None` only if that is gone.
+    pub fn root(&self, hierarchy: &Arc<Hierarchy>) -> Option<Arc<Cgroup>> {
+        self.root.cgroup(hierarchy)
+    }
+    /// Whether it is the one that the kernel began with.
+    pub fn is_initial(&self) -> bool {
+        self.count.is_none()
     }
     /// The user namespace that owns it.
     pub fn user_ns(&self) -> &Arc<UserNamespace> {

@@ -10,6 +10,7 @@ use super::{
     CgroupNamespace, IpcNamespace, MountNamespace, Namespace, NetNamespace, NsKind, NsRegistry, PidNamespace,
     TimeNamespace, UserNamespace, UtsNamespace,
 };
+use crate::cgroup::CssSet;
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::FsStruct;
@@ -46,14 +47,18 @@ pub struct InitNamespaces {
 }
 
 impl InitNamespaces {
-    /// All owned by `user_ns`.
-    pub fn new(registry: &Arc<NsRegistry>, user_ns: &Arc<UserNamespace>) -> InitNamespaces {
+    /// All owned by `user_ns`; the cgroup namespace begins at `root_set`.
+    pub fn new(
+        registry: &Arc<NsRegistry>,
+        user_ns: &Arc<UserNamespace>,
+        root_set: &Arc<CssSet>,
+    ) -> InitNamespaces {
         InitNamespaces {
             uts_ns: UtsNamespace::initial(registry, user_ns),
             ipc_ns: IpcNamespace::initial(registry, user_ns),
             pid_ns: PidNamespace::initial(registry, user_ns.clone()),
             net_ns: NetNamespace::initial(registry, user_ns),
-            cgroup_ns: CgroupNamespace::initial(registry, user_ns),
+            cgroup_ns: CgroupNamespace::initial(registry, user_ns, root_set),
             time_ns: TimeNamespace::initial(registry, user_ns),
         }
     }
@@ -102,7 +107,7 @@ impl NsProxy {
             new.pid_ns_for_children = PidNamespace::create(&self.pid_ns_for_children, user_ns, cred)?;
         }
         if flags.contains(CloneFlags::NEWCGROUP) {
-            new.cgroup_ns = CgroupNamespace::create(&self.cgroup_ns, user_ns, cred)?;
+            new.cgroup_ns = CgroupNamespace::create(task, &self.cgroup_ns, user_ns, cred)?;
         }
         if flags.contains(CloneFlags::NEWNET) {
             new.net_ns = NetNamespace::create(&self.net_ns, user_ns, cred)?;

@@ -2,10 +2,12 @@
 
 use core::sync::atomic::Ordering;
 
+use linux_object::cgroup::fork::IntoCgroup;
+use linux_object::cgroup::fs::cgroup_of;
 use linux_object::error::Result;
 use linux_object::fs::OpenFlags;
 use linux_object::hal::UserRegs;
-use linux_object::ids::{PAGE_SIZE, USER_END, UserAddr};
+use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
 use linux_object::sched::Scheduler;
 use linux_object::task::clone::{CloneArgs, CloneFlags, prepare};
 use linux_object::task::{Resource, Signal};
@@ -145,6 +147,13 @@ pub fn clone3(cx: &mut Cx<'_>, cl_args: UserInPtr<u8>, size: usize) -> Result<us
         EINVAL,
         "clone3: an exit signal for a thread or sibling"
     );
+    let into_cgroup = if into_cgroup {
+        let file = cx.task.files().get(Fd(args.cgroup as i32))?;
+        let cgroup = cgroup_of(&file)?;
+        Some(IntoCgroup { cgroup })
+    } else {
+        None
+    };
     let stack = if args.stack == 0 {
         ensure!(
             args.stack_size == 0,
@@ -168,7 +177,7 @@ pub fn clone3(cx: &mut Cx<'_>, cl_args: UserInPtr<u8>, size: usize) -> Result<us
                 tls: args.tls,
                 child_tid: args.child_tid,
                 set_tid: SmallVec::from_vec(tids),
-                into_cgroup: None,
+                into_cgroup,
             },
             stack,
             pidfd: UserOutPtr::new(UserAddr(args.pidfd)),
@@ -250,10 +259,15 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
     cx.kernel.sched.start(&child);
     drop(child);
     if let Some(vfork) = vfork {
+        // As on Linux a parent that waits for its vfork child counts as frozen.
+        cx.task.enter_frozen();
         let on = [WaitOn::any(&vfork.queue)];
         let _ = wait_until(cx.task, &on, Ktime::MAX, WaitKind::Killable, || {
             vfork.is_done().then_some(())
         });
+        if !cx.task.shall_freeze() {
+            cx.task.leave_frozen();
+        }
     }
     Ok(nr.0 as usize)
 }

@@ -221,9 +221,9 @@ pub(super) fn schedstat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     writeln!(out, "{} 0 {}", times.total(), usage.nvcsw + usage.nivcsw)
 }
 
-/// `cgroup`: everything is in the root of the one hierarchy.
-pub(super) fn cgroup(_cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    writeln!(out, "0::/")
+/// `cgroup`.
+pub(super) fn cgroup(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    crate::cgroup::proc::task_cgroups(cx.task, cx.reader, out)
 }
 
 /// `children` of a thread.

@@ -75,6 +75,8 @@ static FILES: &[SysFile] = &[
     text("devices/system/cpu/present", cpu::online),
     dir("firmware/"),
     dir("fs/cgroup/"),
+    text("kernel/cgroup/delegate", crate::cgroup::proc::delegate),
+    text("kernel/cgroup/features", crate::cgroup::proc::features),
     text("kernel/namespaces/list", namespaces::list),
     text("kernel/namespaces/tree", namespaces::tree),
     dir("module/"),

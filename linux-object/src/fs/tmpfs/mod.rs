@@ -18,6 +18,7 @@ mod xattr;
 pub use inode::TmpInode;
 pub use memfd::memfd;
 pub use options::Options;
+pub(crate) use xattr::Xattrs;
 
 use alloc::boxed::Box;
 use alloc::string::String;

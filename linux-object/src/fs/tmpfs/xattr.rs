@@ -13,7 +13,7 @@ const REPLACE: u32 = 2;
 
 /// The attributes of an inode, few and short.
 #[derive(Default)]
-pub(super) struct Xattrs(Vec<Xattr>);
+pub(crate) struct Xattrs(Vec<Xattr>);
 
 /// Name and value.
 type Xattr = (Box<[u8]>, Box<[u8]>);

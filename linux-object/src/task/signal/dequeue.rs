@@ -20,6 +20,8 @@ pub enum Verdict {
     Handle(SigInfo, SigAction),
     /// Stop: sleep as [`Task::wait_while_stopped`](crate::task::Task::is_job_stopped) says, then ask again.
     Stop(StopVerdict),
+    /// The cgroup freezes: sleep as [`Task::shall_freeze`] says, then ask again.
+    Freeze,
     /// The whole process ends with this wait status.
     Exit(i32),
 }
@@ -103,6 +105,9 @@ impl Task {
                 self.notify_parent_cldstop(continued);
                 continue;
             }
+            if self.is_frozen_hard() {
+                return Verdict::Freeze;
+            }
             if state.flags.contains(SignalFlags::GROUP_EXIT) || state.exec_task.is_some() {
                 let code = state.group_exit_code;
                 drop(state);
@@ -112,6 +117,9 @@ impl Task {
                 && let Some(stop) = self.signal_stop(&mut state, None)
             {
                 return Verdict::Stop(stop);
+            }
+            if self.shall_freeze() {
+                return Verdict::Freeze;
             }
             let Some(taken) = self.dequeue_locked(&mut state, self.sig.blocked()) else {
                 drop(state);

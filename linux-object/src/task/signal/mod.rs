@@ -12,6 +12,7 @@
 
 pub mod action;
 mod dequeue;
+mod freeze;
 mod permission;
 mod queue;
 mod send;

@@ -1,6 +1,6 @@
 //! A task's own part of the signal state.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::queue::SigQueue;
 use super::types::SignalSet;
@@ -51,6 +51,8 @@ pub(super) mod jobctl {
     pub const STOP_PENDING: u32 = 1 << 17;
     /// The stop counts this thread.
     pub const STOP_CONSUME: u32 = 1 << 18;
+    /// The thread's cgroup freezes.
+    pub const TRAP_FREEZE: u32 = 1 << 23;
     /// The thread has stopped.
     pub const STOPPED: u32 = 1 << 26;
 }
@@ -66,6 +68,8 @@ pub struct TaskSignals {
     pub(super) pending: AtomicU64,
     pub(super) private: SpinLock<SigQueue, class::Task>,
     pub(super) jobctl: AtomicU32,
+    /// It sleeps because its cgroup freezes, or where it counts as if.
+    pub(super) frozen: AtomicBool,
     altstack: SpinLock<AltStack, class::Leaf>,
 }
 
@@ -79,6 +83,7 @@ impl TaskSignals {
             pending: AtomicU64::new(0),
             private: SpinLock::new(SigQueue::default()),
             jobctl: AtomicU32::new(0),
+            frozen: AtomicBool::new(false),
             altstack: SpinLock::new(altstack),
         }
     }
@@ -162,13 +167,13 @@ impl Task {
     }
     /// Sets or clears `SIGPENDING` after the mask or the queues changed. By the task itself.
     pub fn recalc_sigpending(&self) {
-        let flag = !self.deliverable().is_empty();
+        let flag = !self.deliverable().is_empty() || self.shall_freeze();
         if flag {
             self.set_thread_flags(ThreadFlags::SIGPENDING);
         } else if self.thread_flags().contains(ThreadFlags::SIGPENDING) {
             self.clear_thread_flags(ThreadFlags::SIGPENDING);
             // A sender may have come between the look and the clearing.
-            if !self.deliverable().is_empty() {
+            if !self.deliverable().is_empty() || self.shall_freeze() {
                 self.set_thread_flags(ThreadFlags::SIGPENDING);
             }
         }

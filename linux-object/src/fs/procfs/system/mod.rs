@@ -55,6 +55,9 @@ const fn link(path: &'static str, target: &'static str) -> StaticFile {
 
 /// Every file but `/proc/sys` and the tasks. A path ending in `/` is an empty directory.
 pub(super) static FILES: &[StaticFile] = &[
+    text("cgroups", |cx, out| {
+        crate::cgroup::proc::controllers(cx.kernel, out)
+    }),
     text("cmdline", cmdline),
     text("consoles", consoles),
     text("cpuinfo", cpuinfo),
