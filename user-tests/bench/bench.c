@@ -253,6 +253,90 @@ static void unshare_uts(void)
 
 static void yield_call(void) { sched_yield(); }
 
+/* Control groups: cgroup2 on /tmp/cg with every controller that is there. */
+
+static void put(const char *path, const char *text)
+{
+	int to = open(path, O_WRONLY);
+
+	if (to < 0 || write(to, text, strlen(text)) < 0)
+		die(path);
+	close(to);
+}
+
+static void cgroup_mkdir_rmdir(void)
+{
+	if (mkdir("/tmp/cg/new", 0755) || rmdir("/tmp/cg/new"))
+		die("cgroup mkdir");
+}
+
+static int procs[2];
+
+static void cgroup_migrate(void)
+{
+	static int turn;
+
+	if (write(procs[turn ^= 1], "0", 1) != 1)
+		die("cgroup.procs");
+}
+
+/* Goes to the end of a chain of cgroups of this depth, each with the controllers. */
+static void cgroup_deep(int depth, const char *enable)
+{
+	char path[512] = "/tmp/cg", file[600];
+
+	for (int i = 0; i < depth; i++) {
+		snprintf(file, sizeof file, "%s/cgroup.subtree_control", path);
+		put(file, enable);
+		strcat(path, "/d");
+		mkdir(path, 0755);
+	}
+	snprintf(file, sizeof file, "%s/cgroup.procs", path);
+	put(file, "0");
+}
+
+static void bench_cgroups(void)
+{
+	char enable[256] = "", controllers[256] = "", path[64];
+	int from;
+
+	mkdir("/tmp/cg", 0755);
+	if (mount("none", "/tmp/cg", "cgroup2", 0, NULL))
+		die("cgroup2");
+	from = open("/tmp/cg/cgroup.controllers", O_RDONLY);
+	if (read(from, controllers, sizeof controllers - 1) < 0)
+		die("cgroup.controllers");
+	close(from);
+	for (char *word = strtok(controllers, " \n"); word; word = strtok(NULL, " \n")) {
+		/* Those that both kernels have. */
+		if (strstr("cpuset cpu memory pids", word)) {
+			strcat(enable, " +");
+			strcat(enable, word);
+		}
+	}
+	put("/tmp/cg/cgroup.subtree_control", enable);
+	measure("cgroup-mkdir-rmdir", 100, cgroup_mkdir_rmdir);
+	mkdir("/tmp/cg/a", 0755);
+	mkdir("/tmp/cg/b", 0755);
+	procs[0] = open("/tmp/cg/a/cgroup.procs", O_WRONLY);
+	procs[1] = open("/tmp/cg/b/cgroup.procs", O_WRONLY);
+	measure("cgroup-migrate", 500, cgroup_migrate);
+	cgroup_deep(1, enable);
+	measure("fork-exit-wait-depth-1", 50, fork_exit_wait);
+	put("/tmp/cg/cgroup.procs", "0");
+	cgroup_deep(16, enable);
+	measure("fork-exit-wait-depth-16", 50, fork_exit_wait);
+	put("/tmp/cg/cgroup.procs", "0");
+	for (int i = 0; i < 2000; i++) {
+		snprintf(path, sizeof path, "/tmp/cg/many%d", i);
+		mkdir(path, 0755);
+	}
+	measure("cgroup-mkdir-rmdir-of-2000", 100, cgroup_mkdir_rmdir);
+	put("/tmp/cg/many7/cgroup.procs", "0");
+	measure("fork-exit-wait-of-2000", 50, fork_exit_wait);
+	put("/tmp/cg/cgroup.procs", "0");
+}
+
 int main(int argc, char **argv)
 {
 	int fd;
@@ -287,6 +371,7 @@ int main(int argc, char **argv)
 	measure("fork-exit-wait", 50, fork_exit_wait);
 	measure("vfork-exec-wait", 50, vfork_exec_wait);
 	measure("unshare-uts", 500, unshare_uts);
+	bench_cgroups();
 	printf("bench-done\n");
 	fflush(stdout);
 	reboot(RB_POWER_OFF);

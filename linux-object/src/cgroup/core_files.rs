@@ -172,6 +172,12 @@ fn write_pid(cx: &CfCx<'_>, data: &[u8], whole: bool) -> Result<()> {
     let mut membership = cx.kernel.cgroups.lock();
     alive(cx.cgroup)?;
     let task = find_task(cx, data)?;
+    // A process is where its leader is.
+    let task = if whole {
+        task.group().leader().unwrap_or(task)
+    } else {
+        task
+    };
     let from = task.css_set().dfl_cgroup().clone();
     may_attach(&from, cx.cgroup, cx, whole)?;
     membership.attach(cx.cgroup, &task, whole)

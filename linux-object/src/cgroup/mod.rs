@@ -22,6 +22,7 @@ mod control;
 mod core_files;
 mod css;
 mod css_set;
+pub mod devices;
 pub mod fork;
 mod freeze;
 pub mod freezer;

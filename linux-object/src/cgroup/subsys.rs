@@ -202,6 +202,8 @@ macro_rules! subsystems {
 subsystems! {
     /// Memory.
     Memory => super::memory::Memory,
+    /// v1: which devices may be used.
+    Devices => super::devices::Devices,
     /// v1: stops the tasks of a subtree.
     Freezer => super::freezer::Freezer,
     /// Number of tasks.

@@ -135,7 +135,11 @@ pub fn inode_permission(
     if let Some(decided) = inode.permission(task, cred, access.bits() & 7) {
         return decided;
     }
-    generic_permission(cred, owner, file_type == FileType::Directory, access)
+    generic_permission(cred, owner, file_type == FileType::Directory, access)?;
+    if matches!(file_type, FileType::CharDevice | FileType::BlockDevice) {
+        crate::cgroup::devices::check_open(task, file_type, inode.metadata().rdev, access)?;
+    }
+    Ok(())
 }
 
 /// Whether `victim` in the directory `dir` is protected by the directory's sticky bit

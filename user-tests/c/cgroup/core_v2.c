@@ -362,7 +362,7 @@ TEST(a_child_is_born_into_a_cgroup)
 	CHECK(cg_has_pid("", "cgroup.procs", getpid()));
 	cg_end(child);
 	cg_drop(a);
-	CHECK_ERR(clone_into(dir), ENODEV);
+	CHECK_ERR(clone_into(dir), ENOENT);
 	CHECK_ERR(clone_into(-1), EINVAL);
 	CHECK_ERR(clone_into(1000), EBADF);
 	int other = CHECK_OK(open("/", O_RDONLY));

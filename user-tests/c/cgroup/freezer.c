@@ -76,19 +76,28 @@ TEST(tasks_stop_and_go_on)
 	cg_drop(a);
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
 TEST(frozen_tasks_can_be_killed)
 {
 	cg2();
 	const char *a = cg_new("");
-	pid_t pid = cg_sleeper(a);
+	signal(SIGUSR1, nothing);
+	pid_t one = cg_sleeper(a), two = cg_sleeper(a);
 	CHECK_OK(cg_write(a, "cgroup.freeze", "1"));
 	WAIT_FOR(frozen(a));
-	CHECK_OK(kill(pid, SIGUSR1));
+	CHECK_OK(kill(one, SIGUSR1));
 	kt_sleep_ms(30);
 	CHECK(frozen(a));
-	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
-	CHECK_OK(kill(pid, SIGKILL));
-	CHECK_EQ(kt_wait(pid), SIGKILL);
+	CHECK_EQ(waitpid(one, NULL, WNOHANG), 0);
+	CHECK_OK(kill(one, SIGKILL));
+	CHECK_EQ(kt_wait(one), SIGKILL);
+	/* What kills by default kills. */
+	CHECK_OK(kill(two, SIGTERM));
+	CHECK_EQ(kt_wait(two), SIGTERM);
 	cg_drop(a);
 }
 
@@ -257,6 +266,7 @@ TEST(v1_states)
 	CHECK(moves(s));
 	cg_end(pid);
 	cg_drop(a);
+	cg1_end("freezer");
 }
 
 TEST(v1_frozen_tasks_are_killed_when_they_thaw)
@@ -273,6 +283,7 @@ TEST(v1_frozen_tasks_are_killed_when_they_thaw)
 	CHECK_OK(cg_write(a, "freezer.state", "THAWED"));
 	CHECK_EQ(kt_wait(pid), SIGKILL);
 	cg_drop(a);
+	cg1_end("freezer");
 }
 
 TEST(v1_a_subtree_freezes)
@@ -298,4 +309,5 @@ TEST(v1_a_subtree_freezes)
 	cg_end(pid);
 	cg_drop(b);
 	cg_drop(a);
+	cg1_end("freezer");
 }

@@ -46,6 +46,40 @@ static inline void cg1(const char *options)
 	CHECK_OK(cg_mount("cgroup", options));
 }
 
+/* The hierarchy that /proc/cgroups shows for a controller; 0 is cgroup2. */
+static inline int cg_hierarchy(const char *controller)
+{
+	FILE *f = fopen("/proc/cgroups", "r");
+	char line[256], name[64];
+	int number, found = -1;
+	CHECK(f != NULL);
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "%63s %d", name, &number) == 2 && !strcmp(name, controller))
+			found = number;
+	fclose(f);
+	return found;
+}
+
+/*
+ * Gives a controller back to cgroup2. A v1 hierarchy whose cgroups are not all
+ * gone when it is unmounted stays, and cgroups go a little after their rmdir.
+ */
+static inline int cg1_gone(const char *controller)
+{
+	umount("cg");
+	for (int i = 0; i < 20; i++, kt_sleep_ms(5))
+		if (cg_hierarchy(controller) == 0)
+			return 1;
+	CHECK_OK(mount("none", "cg", "cgroup", 0, controller));
+	kt_sleep_ms(50);
+	return 0;
+}
+
+static inline void cg1_end(const char *controller)
+{
+	WAIT_FOR(cg1_gone(controller));
+}
+
 /* "cg/NAME" in a buffer of its own. */
 static inline const char *cg_path(const char *fmt, ...)
 {
@@ -63,9 +97,8 @@ static inline const char *cg_path(const char *fmt, ...)
 /* A cgroup below `parent` ("" is the root) that no other case has. */
 static inline const char *cg_new(const char *parent)
 {
-	static char names[16][256];
 	static unsigned next;
-	char *name = names[next % 16];
+	char *name = malloc(256);
 	snprintf(name, 256, "%s%skt%d.%u", parent, *parent ? "/" : "", (int)getpid(), next++);
 	CHECK_OK(mkdir(cg_path("%s", name), 0755));
 	return name;

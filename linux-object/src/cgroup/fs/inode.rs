@@ -160,11 +160,11 @@ impl INode for CgroupDir {
         !self.cgroup.is_dead()
     }
     fn create(&self, name: &[u8], spec: &CreateSpec) -> Result<Arc<dyn INode>> {
-        ensure!(
-            spec.file_type == FileType::Directory,
-            EPERM,
-            "cgroup: only directories are made"
-        );
+        match spec.file_type {
+            FileType::Directory => {}
+            FileType::Regular => bail!(EACCES, "cgroup: only directories are made"),
+            _ => bail!(EPERM, "cgroup: only directories are made"),
+        }
         let kernel = self.kernel()?;
         if self
             .cgroup

@@ -16,21 +16,22 @@ mod options;
 pub use inode::CgroupDir;
 pub use node::{NodeOwner, Nodes};
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::Ordering;
 
-use self::options::{LegacyOptions, parse_dfl};
+use self::options::LegacyOptions;
 use super::membership::Root;
-use super::{Cgroup, CgroupFlags, CgroupMembership, Hierarchy, SubsysId, SubsysMask};
-use crate::cred::Capability;
+use super::{Cgroup, CgroupFlags, CgroupMembership, Hierarchy, RootFlags, SubsysId, SubsysMask};
 use crate::error::Result;
-use crate::fs::{
-    Dentry, FileSystem, FileSystemType, FsInfo, INode, MountRequest, OpenFile, SuperBlock, hash_name,
-};
+use crate::fs::fs_context::param::{Param, Value};
+use crate::fs::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
+use crate::fs::{Dentry, FileSystem, FileSystemType, FsInfo, INode, OpenFile, SuperBlock, hash_name};
 use crate::kernel::Kernel;
-use crate::task::Task;
+use crate::namespace::{CgroupNamespace, UserNamespace};
 use crate::{bail, ensure, err};
 
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
@@ -86,35 +87,6 @@ impl FileSystem for CgroupFs {
     fn show_options(&self, out: &mut String) {
         options::show(&self.hierarchy, out);
     }
-    fn reconfigure(&self, text: &[u8]) -> Result<()> {
-        let kernel = self.kernel.upgrade().ok_or(err!(ENODEV))?;
-        if self.hierarchy.on_dfl() {
-            let flags = parse_dfl(text)?;
-            if kernel.sched.try_current().is_some_and(|task| in_init_ns(&task)) {
-                self.hierarchy.set_flags(flags);
-            }
-            return Ok(());
-        }
-        let options = LegacyOptions::parse(text)?;
-        let mut membership = kernel.cgroups.lock();
-        let same_flags = options.flags == self.hierarchy.flags();
-        let same_name = options.name.as_deref().unwrap_or_default() == self.hierarchy.name();
-        ensure!(
-            same_flags && (same_name || options.name.is_none()),
-            EINVAL,
-            "cgroup: flags and name of a hierarchy do not change"
-        );
-        let root = self.hierarchy.root().ok_or(err!(ENODEV))?;
-        let old = self.hierarchy.subsys_mask();
-        ensure!(
-            options.subsys == old || !root.has_children(),
-            EBUSY,
-            "cgroup: there are cgroups"
-        );
-        membership.rebind(&root, options.subsys.without(old))?;
-        let dfl = membership.hierarchies[0].cgroup.clone();
-        membership.rebind(&dfl, old.without(options.subsys))
-    }
     fn cacheable(&self) -> bool {
         false
     }
@@ -134,18 +106,13 @@ impl Drop for CgroupFs {
     }
 }
 
-fn in_init_ns(task: &Task) -> bool {
-    task.try_nsproxy()
-        .is_some_and(|nsproxy| nsproxy.cgroup_ns.is_initial())
-}
-
 /// The cgroup behind an open directory (`CLONE_INTO_CGROUP`): `EBADF` if it is no directory of cgroup2,
-/// `ENODEV` if that is gone.
+/// `ENOENT` if that is gone.
 pub fn cgroup_of(file: &OpenFile) -> Result<Arc<Cgroup>> {
     let dir = file.inode.as_any().downcast_ref::<CgroupDir>();
     let dir = dir.ok_or(err!(EBADF, "clone3: the descriptor is no cgroup directory"))?;
     let cgroup = dir.cgroup();
-    ensure!(!cgroup.is_dead(), ENODEV, "clone3: the cgroup is gone");
+    ensure!(!cgroup.is_dead(), ENOENT, "clone3: the cgroup is gone");
     ensure!(cgroup.on_dfl(), EBADF, "clone3: the directory is not of cgroup2");
     Ok(cgroup.clone())
 }
@@ -166,32 +133,16 @@ fn dentry_of(kernel: &Arc<Kernel>, sb: &Arc<SuperBlock>, cgroup: &Arc<Cgroup>) -
     dentry
 }
 
-/// What the caller's mount shows: the root of its cgroup namespace.
-fn mount_root(request: &MountRequest<'_>, sb: &Arc<SuperBlock>, hierarchy: &Arc<Hierarchy>) -> Arc<Dentry> {
-    let ns = &request.task.nsproxy().cgroup_ns;
-    match ns.root(hierarchy) {
-        Some(root) if !root.is_root() => dentry_of(request.task.kernel(), sb, &root),
-        _ => sb.root.clone(),
-    }
-}
-
 fn hierarchy_of(sb: &SuperBlock) -> Option<Arc<Hierarchy>> {
-    let fs: &dyn core::any::Any = &*sb.fs;
+    let fs: &dyn Any = &*sb.fs;
     Some(fs.downcast_ref::<CgroupFs>()?.hierarchy.clone())
-}
-
-fn may_mount(request: &MountRequest<'_>) -> Result<()> {
-    let owner = request.task.nsproxy().cgroup_ns.user_ns().clone();
-    ensure!(
-        request.cred.ns_capable(&owner, Capability::SYS_ADMIN),
-        EPERM,
-        "cgroup: no CAP_SYS_ADMIN in the owner of the cgroup namespace"
-    );
-    Ok(())
 }
 
 /// `mount -t cgroup2`.
 pub struct Cgroup2Type;
+
+/// `mount -t cgroup`.
+pub struct CgroupType;
 
 impl FileSystemType for Cgroup2Type {
     fn name(&self) -> &'static str {
@@ -200,28 +151,13 @@ impl FileSystemType for Cgroup2Type {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let flags = parse_dfl(request.options)?;
-        may_mount(request)?;
-        let kernel = request.task.kernel();
-        let root = kernel.cgroups.dfl_root();
-        let sb = CgroupFs::superblock(kernel, root, request.sb_flags)?;
-        root.hierarchy().shared.dfl_visible.store(true, Ordering::Relaxed);
-        if in_init_ns(request.task) {
-            root.hierarchy().set_flags(flags);
-        }
-        Ok(sb)
-    }
-    fn mount_root(&self, request: &MountRequest<'_>, sb: &Arc<SuperBlock>) -> Arc<Dentry> {
-        match hierarchy_of(sb) {
-            Some(hierarchy) => mount_root(request, sb, &hierarchy),
-            None => sb.root.clone(),
-        }
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        Ok(Box::new(Cgroup2Context {
+            ns: init.task.nsproxy().cgroup_ns.clone(),
+            flags: RootFlags::empty(),
+        }))
     }
 }
-
-/// `mount -t cgroup`.
-pub struct CgroupType;
 
 impl FileSystemType for CgroupType {
     fn name(&self) -> &'static str {
@@ -230,27 +166,135 @@ impl FileSystemType for CgroupType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn mount(&self, request: &MountRequest<'_>) -> Result<Arc<SuperBlock>> {
-        let options = LegacyOptions::parse(request.options)?;
-        may_mount(request)?;
-        let kernel = request.task.kernel();
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+        Ok(Box::new(CgroupContext {
+            ns: init.task.nsproxy().cgroup_ns.clone(),
+            options: LegacyOptions::default(),
+        }))
+    }
+}
+
+/// A mount shows the tree from the root of the cgroup namespace down.
+fn tree(kernel: &Arc<Kernel>, ns: &CgroupNamespace, sb: Arc<SuperBlock>, hierarchy: &Arc<Hierarchy>) -> Tree {
+    match ns.root(hierarchy) {
+        Some(root) if !root.is_root() => {
+            let root = dentry_of(kernel, &sb, &root);
+            Tree { sb, root }
+        }
+        _ => Tree::whole(sb),
+    }
+}
+
+/// The text of an option, `None` for a flag.
+fn text(param: &Param) -> Result<Option<&[u8]>> {
+    match &param.value {
+        Value::Flag => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        _ => bail!(EINVAL, "cgroup: an option that is no text"),
+    }
+}
+
+struct Cgroup2Context {
+    ns: Arc<CgroupNamespace>,
+    flags: RootFlags,
+}
+
+impl ContextOps for Cgroup2Context {
+    fn user_ns(&self) -> Option<Arc<UserNamespace>> {
+        Some(self.ns.user_ns().clone())
+    }
+    fn parse_param(&mut self, _cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        let Some(flag) = options::dfl_flag(&param.key) else {
+            return Ok(false);
+        };
+        ensure!(
+            text(param)?.is_none(),
+            EINVAL,
+            "cgroup2: the option takes no value"
+        );
+        self.flags |= flag;
+        Ok(true)
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        let kernel = request.kernel;
+        let root = kernel.cgroups.dfl_root();
+        let sb = CgroupFs::superblock(kernel, root, request.sb_flags)?;
+        root.hierarchy().shared.dfl_visible.store(true, Ordering::Relaxed);
+        if self.ns.is_initial() {
+            root.hierarchy().set_flags(self.flags);
+        }
+        Ok(tree(kernel, &self.ns, sb, root.hierarchy()))
+    }
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, _text: &[u8], _log: &mut Log) -> Result<()> {
+        if self.ns.is_initial()
+            && let Some(hierarchy) = hierarchy_of(sb)
+        {
+            hierarchy.set_flags(self.flags);
+        }
+        Ok(())
+    }
+}
+
+struct CgroupContext {
+    ns: Arc<CgroupNamespace>,
+    options: LegacyOptions,
+}
+
+impl ContextOps for CgroupContext {
+    fn user_ns(&self) -> Option<Arc<UserNamespace>> {
+        Some(self.ns.user_ns().clone())
+    }
+    fn parse_param(&mut self, _cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        if param.key == b"source" {
+            return Ok(false);
+        }
+        self.options.take(&param.key, text(param)?)
+    }
+    fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
+        self.options.finish()?;
+        let kernel = request.kernel;
         let mut membership = kernel.cgroups.lock();
-        let root = match membership.find_legacy(&options)? {
+        let root = match membership.find_legacy(&self.options)? {
             Some(root) => root,
             None => {
-                options.check_new()?;
+                self.options.check_new()?;
                 ensure!(
-                    in_init_ns(request.task),
+                    self.ns.is_initial(),
                     EPERM,
                     "cgroup: hierarchies are made in the initial cgroup namespace"
                 );
-                membership.create_legacy(kernel, &options)?
+                membership.create_legacy(kernel, &self.options)?
             }
         };
-        CgroupFs::superblock(kernel, &root, request.sb_flags)
+        let sb = CgroupFs::superblock(kernel, &root, request.sb_flags)?;
+        Ok(tree(kernel, &self.ns, sb, root.hierarchy()))
     }
-    fn mount_root(&self, request: &MountRequest<'_>, sb: &Arc<SuperBlock>) -> Arc<Dentry> {
-        Cgroup2Type.mount_root(request, sb)
+    fn reconfigure(&mut self, sb: &Arc<SuperBlock>, _text: &[u8], _log: &mut Log) -> Result<()> {
+        self.options.finish()?;
+        let fs: &dyn Any = &*sb.fs;
+        let fs = fs.downcast_ref::<CgroupFs>().ok_or(err!(EINVAL))?;
+        let kernel = fs.kernel.upgrade().ok_or(err!(ENODEV))?;
+        let (options, hierarchy) = (&self.options, &fs.hierarchy);
+        let mut membership = kernel.cgroups.lock();
+        let same_name = options
+            .name
+            .as_deref()
+            .is_none_or(|name| name == hierarchy.name());
+        ensure!(
+            options.flags == hierarchy.flags() && same_name,
+            EINVAL,
+            "cgroup: flags and name of a hierarchy do not change"
+        );
+        let root = hierarchy.root().ok_or(err!(ENODEV))?;
+        let old = hierarchy.subsys_mask();
+        ensure!(
+            options.subsys == old || !root.has_children(),
+            EBUSY,
+            "cgroup: there are cgroups"
+        );
+        membership.rebind(&root, options.subsys.without(old))?;
+        let dfl = membership.hierarchies[0].cgroup.clone();
+        membership.rebind(&dfl, old.without(options.subsys))
     }
 }
 

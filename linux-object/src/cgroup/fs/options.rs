@@ -4,33 +4,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cgroup::{CgroupFlags, Hierarchy, RootFlags, SubsysId, SubsysMask};
+use crate::ensure;
 use crate::error::Result;
-use crate::{bail, ensure};
 
 /// The longest name of a v1 hierarchy.
 const MAX_NAME_LEN: usize = 63;
 
-fn words(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-    let words = text.split(|&byte| byte == b',').filter(|word| !word.is_empty());
-    words.map(|word| match word.iter().position(|&byte| byte == b'=') {
-        Some(at) => (&word[..at], Some(&word[at + 1..])),
-        None => (word, None),
+/// An option of cgroup2.
+pub(super) fn dfl_flag(word: &[u8]) -> Option<RootFlags> {
+    Some(match word {
+        b"nsdelegate" => RootFlags::NS_DELEGATE,
+        b"favordynmods" => RootFlags::FAVOR_DYNMODS,
+        b"memory_localevents" => RootFlags::MEMORY_LOCAL_EVENTS,
+        b"memory_recursiveprot" => RootFlags::MEMORY_RECURSIVE_PROT,
+        _ => return None,
     })
-}
-
-/// Options of cgroup2.
-pub(super) fn parse_dfl(text: &[u8]) -> Result<RootFlags> {
-    let mut flags = RootFlags::empty();
-    for word in words(text) {
-        flags |= match word {
-            (b"nsdelegate", None) => RootFlags::NS_DELEGATE,
-            (b"favordynmods", None) => RootFlags::FAVOR_DYNMODS,
-            (b"memory_localevents", None) => RootFlags::MEMORY_LOCAL_EVENTS,
-            (b"memory_recursiveprot", None) => RootFlags::MEMORY_RECURSIVE_PROT,
-            _ => bail!(EINVAL, "cgroup2: an unknown option"),
-        };
-    }
-    Ok(flags)
 }
 
 /// Options of a v1 hierarchy.
@@ -38,63 +26,64 @@ pub(super) fn parse_dfl(text: &[u8]) -> Result<RootFlags> {
 pub(super) struct LegacyOptions {
     pub subsys: SubsysMask,
     pub none: bool,
+    pub all: bool,
     pub name: Option<Vec<u8>>,
     pub clone_children: bool,
     pub flags: RootFlags,
 }
 
 impl LegacyOptions {
-    pub fn parse(text: &[u8]) -> Result<LegacyOptions> {
-        let mut options = LegacyOptions::default();
-        let mut all = false;
-        for word in words(text) {
-            match word {
-                (b"none", None) => options.none = true,
-                (b"all", None) => all = true,
-                (b"noprefix", None) => options.flags |= RootFlags::NOPREFIX,
-                (b"clone_children", None) => options.clone_children = true,
-                (b"xattr", None) => options.flags |= RootFlags::XATTR,
-                (b"favordynmods", None) => options.flags |= RootFlags::FAVOR_DYNMODS,
-                (b"nofavordynmods", None) => options.flags -= RootFlags::FAVOR_DYNMODS,
-                (b"name", Some(name)) => options.set_name(name)?,
-                (name, None) => {
-                    let id = SubsysId::find(name).filter(|&id| SubsysMask::on_v1().contains(id));
-                    let Some(id) = id else {
-                        bail!(EINVAL, "cgroup: an unknown option or controller")
-                    };
-                    options.subsys = options.subsys.with(id);
-                }
-                _ => bail!(EINVAL, "cgroup: an unknown option"),
+    /// Takes one option; false if there is no such.
+    pub fn take(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<bool> {
+        match (key, value) {
+            (b"none", None) => self.none = true,
+            (b"all", None) => self.all = true,
+            (b"noprefix", None) => self.flags |= RootFlags::NOPREFIX,
+            (b"clone_children", None) => self.clone_children = true,
+            (b"xattr", None) => self.flags |= RootFlags::XATTR,
+            (b"favordynmods", None) => self.flags |= RootFlags::FAVOR_DYNMODS,
+            (b"nofavordynmods", None) => self.flags -= RootFlags::FAVOR_DYNMODS,
+            (b"name", Some(name)) => self.set_name(name)?,
+            (name, None) => {
+                let id = SubsysId::find(name).filter(|&id| SubsysMask::on_v1().contains(id));
+                let Some(id) = id else { return Ok(false) };
+                self.subsys = self.subsys.with(id);
             }
+            _ => return Ok(false),
         }
-        if options.subsys.is_empty() && !options.none && options.name.is_none() {
-            all = true;
-        }
-        if all {
+        Ok(true)
+    }
+
+    /// All options are there: do they fit together?
+    pub fn finish(&mut self) -> Result<()> {
+        if self.all {
             ensure!(
-                options.subsys.is_empty(),
+                self.subsys.is_empty(),
                 EINVAL,
                 "cgroup: all, and some controllers"
             );
-            options.subsys = SubsysMask::on_v1();
+        }
+        if self.all || self.subsys.is_empty() && !self.none && self.name.is_none() {
+            self.all = false;
+            self.subsys = SubsysMask::on_v1();
         }
         ensure!(
-            !options.subsys.is_empty() || options.name.is_some(),
+            !self.subsys.is_empty() || self.name.is_some(),
             EINVAL,
             "cgroup: neither a name nor controllers"
         );
         ensure!(
-            !options.flags.contains(RootFlags::NOPREFIX)
-                || options.subsys.iter().all(|id| id.subsys().name() == "cpuset"),
+            !self.flags.contains(RootFlags::NOPREFIX)
+                || self.subsys.iter().all(|id| id.subsys().name() == "cpuset"),
             EINVAL,
             "cgroup: noprefix is for cpuset alone"
         );
         ensure!(
-            !options.none || options.subsys.is_empty(),
+            !self.none || self.subsys.is_empty(),
             EINVAL,
             "cgroup: none, and some controllers"
         );
-        Ok(options)
+        Ok(())
     }
 
     fn set_name(&mut self, name: &[u8]) -> Result<()> {
@@ -165,26 +154,39 @@ pub(super) fn show(hierarchy: &Hierarchy, out: &mut String) {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<LegacyOptions> {
+        let mut options = LegacyOptions::default();
+        for word in text.split(',').filter(|word| !word.is_empty()) {
+            let (key, value) = match word.split_once('=') {
+                Some((key, value)) => (key, Some(value.as_bytes())),
+                None => (word, None),
+            };
+            ensure!(options.take(key.as_bytes(), value)?, EINVAL);
+        }
+        options.finish()?;
+        Ok(options)
+    }
+
     #[test]
     fn options_are_read() {
-        assert_eq!(parse_dfl(b"nsdelegate").unwrap(), RootFlags::NS_DELEGATE);
-        assert!(parse_dfl(b"pids").is_err());
+        assert_eq!(dfl_flag(b"nsdelegate"), Some(RootFlags::NS_DELEGATE));
+        assert_eq!(dfl_flag(b"pids"), None);
         let pids = SubsysMask::EMPTY.with(SubsysId::Pids);
-        assert_eq!(LegacyOptions::parse(b"pids").unwrap().subsys, pids);
-        assert_eq!(LegacyOptions::parse(b"").unwrap().subsys, SubsysMask::on_v1());
-        let named = LegacyOptions::parse(b"none,name=x").unwrap();
+        assert_eq!(parse("pids").unwrap().subsys, pids);
+        assert_eq!(parse("").unwrap().subsys, SubsysMask::on_v1());
+        let named = parse("none,name=x").unwrap();
         assert!(named.none && named.subsys.is_empty() && named.check_new().is_ok());
-        assert!(LegacyOptions::parse(b"name=x").unwrap().check_new().is_err());
+        assert!(parse("name=x").unwrap().check_new().is_err());
         for bad in [
-            &b"none"[..],
-            b"all,pids",
-            b"none,pids,name=x",
-            b"name=",
-            b"name=a b",
-            b"nothing",
-            b"noprefix,pids",
+            "none",
+            "all,pids",
+            "none,pids,name=x",
+            "name=",
+            "none,name=a b",
+            "nothing",
+            "noprefix,pids",
         ] {
-            assert!(LegacyOptions::parse(bad).is_err(), "{bad:?}");
+            assert!(parse(bad).is_err(), "{bad}");
         }
     }
 }

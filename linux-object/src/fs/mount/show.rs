@@ -102,7 +102,10 @@ pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<
             &mut out,
             format_args!("{} {} {}:{} ", mount.id, parent, dev.major(), dev.minor()),
         );
-        let own = mount.root.inode().and_then(|inode| mount.sb.fs.mount_root_name(inode));
+        let own = mount
+            .root
+            .inode()
+            .and_then(|inode| mount.sb.fs.mount_root_name(inode));
         mangle_path(&mut out, &own.unwrap_or_else(|| dentry_name(&mount.root)));
         if mount.root.is_deleted() {
             out.extend_from_slice(b"//deleted");

@@ -138,6 +138,9 @@ pub fn mknod(
             EPERM,
             "mknod: no CAP_MKNOD"
         );
+        if device && !whiteout {
+            crate::cgroup::devices::check_mknod(task, file_type, dev)?;
+        }
         dir.create(name, &new_spec(&cred, dir, file_type, mode & 0o7777, dev))
     })
 }
