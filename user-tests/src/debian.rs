@@ -1,6 +1,7 @@
 //! A root file system made of Debian packages, unpacked and never installed.
 
 use crate::cpio::Archive;
+use crate::programs;
 use crate::project;
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
@@ -40,6 +41,7 @@ const PACKAGES: &[&str] = &[
     "sed",
     "strace",
     "tar",
+    "uidmap",
     "util-linux",
     "vim-tiny",
 ];
@@ -63,7 +65,13 @@ const INIT: &str = include_str!("../rootfs/debian-init");
 /// Build the archive, unless one with these packages and this init is there.
 pub fn initramfs() -> Result<PathBuf> {
     let path = project::target("rootfs-debian.cpio.gz");
-    let recipe = format!("{PACKAGES:?}\n{UNWANTED:?}\n{PRUNED:?}\n{INIT}");
+    let nstree = programs::nstree()?;
+    programs::compile(std::slice::from_ref(&nstree))?;
+    let nstree = project::read(&nstree.binary())?;
+    let sum = nstree.iter().fold(0u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add((*byte).into())
+    });
+    let recipe = format!("{PACKAGES:?}\n{UNWANTED:?}\n{PRUNED:?}\n{INIT}\nnstree {sum:x}");
     let stamp = project::target("rootfs-debian.recipe");
     if path.exists() && std::fs::read(&stamp).is_ok_and(|made| made == recipe.as_bytes()) {
         return Ok(path);
@@ -72,6 +80,8 @@ pub fn initramfs() -> Result<PathBuf> {
     unpack(&root)?;
     std::fs::write(root.join("init"), INIT)?;
     std::fs::set_permissions(root.join("init"), PermissionsExt::from_mode(0o755))?;
+    std::fs::write(root.join("usr/bin/nstree"), &nstree)?;
+    std::fs::set_permissions(root.join("usr/bin/nstree"), PermissionsExt::from_mode(0o755))?;
     println!("pack {}", path.display());
     let mut archive = Archive::default();
     add(&mut archive, &root, "")?;
@@ -139,6 +149,9 @@ fn finish(root: &Path) -> Result<()> {
     std::fs::copy(masters.join("passwd.master"), root.join("etc/passwd"))?;
     std::fs::copy(masters.join("group.master"), root.join("etc/group"))?;
     std::fs::write(root.join("etc/hostname"), "zcell\n")?;
+    for file in ["etc/subuid", "etc/subgid"] {
+        std::fs::write(root.join(file), "root:100000:65536\nnobody:200000:65536\n")?;
+    }
     std::fs::write(root.join("etc/ld.so.conf"), "include /etc/ld.so.conf.d/*.conf\n")?;
     for (link, to) in [
         ("usr/bin/awk", "gawk"),

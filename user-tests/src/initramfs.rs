@@ -63,6 +63,9 @@ pub fn single(init: &Program) -> Result<PathBuf> {
 pub fn busybox() -> Result<PathBuf> {
     let mut archive = skeleton()?;
     archive.file("init", 0o755, include_bytes!("../rootfs/busybox-init"));
+    let nstree = programs::nstree()?;
+    programs::compile(std::slice::from_ref(&nstree))?;
+    archive.file("usr/bin/nstree", 0o755, &project::read(&nstree.binary())?);
     archive.file("etc/profile", 0o644, include_bytes!("../rootfs/busybox-profile"));
     busybox_links(&mut archive)?;
     let path = project::target("user-tests/busybox.cpio");

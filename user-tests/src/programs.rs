@@ -111,6 +111,12 @@ pub fn bench() -> Result<Program> {
     Program::new("../bench".to_owned(), source)
 }
 
+/// The program that draws the tree of namespaces, for the root file systems.
+pub fn nstree() -> Result<Program> {
+    let source = project::root().join("user-tests/rootfs/nstree.c");
+    Program::new("../nstree".to_owned(), source)
+}
+
 /// Every test program, by area and name.
 pub fn all() -> Result<Vec<Program>> {
     let mut found = Vec::new();
