@@ -10,7 +10,6 @@ use alloc::sync::Arc;
 use crate::cgroup::{Cgroups, CssEnv};
 use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
-use crate::fs::inotify::InotifyUsers;
 use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
 use crate::futex::FutexTable;
@@ -57,8 +56,6 @@ pub struct Kernel {
     pub vdso: Option<Arc<Vdso>>,
     /// Pages of pipes by user.
     pub pipe_users: Arc<PipeUsers>,
-    /// inotify instances and watches by user.
-    pub inotify_users: Arc<InotifyUsers>,
     /// epoll watches by user.
     pub epoll_users: Arc<EpollUsers>,
     /// File system types by name.
@@ -137,7 +134,6 @@ impl Kernel {
             vfs: Vfs::default(),
             sysctl,
             pipe_users: Arc::default(),
-            inotify_users: Arc::default(),
             epoll_users: Arc::default(),
             unix: Arc::default(),
             cmdline,

@@ -85,10 +85,6 @@ settings! {
     suid_dumpable = 0,
     /// `fs.inotify.max_queued_events`.
     inotify_max_queued_events = 16384,
-    /// `fs.inotify.max_user_instances`.
-    inotify_max_user_instances = 128,
-    /// `fs.inotify.max_user_watches`.
-    inotify_max_user_watches = 8192,
     /// `fs.epoll.max_user_watches`.
     epoll_max_user_watches = 200000,
     /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 never.

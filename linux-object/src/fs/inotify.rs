@@ -19,54 +19,17 @@ use hashbrown::HashMap;
 use super::io::IoDst;
 use super::notify::NotifyMask;
 use super::{FileOps, INode, OpenFile, PollEvents};
-use crate::bail;
+use crate::cred::{Cred, UCount, UCountGuard, UCounts};
 use crate::error::Result;
-use crate::ids::{Kuid, UserAddr};
+use crate::ids::UserAddr;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::sysctl::Sysctls;
 use crate::task::Task;
+use crate::{bail, err};
 
 const FIONREAD: u32 = 0x541b;
 /// `struct inotify_event` without its name.
 const HEADER: usize = 16;
-
-/// The instances and watches that each user has, and the cookies of renames.
-#[derive(Default)]
-pub struct InotifyUsers {
-    /// The last cookie given to a rename.
-    pub cookie: AtomicU32,
-    counts: SpinLock<HashMap<Kuid, (usize, usize)>, class::Counter>,
-}
-
-impl InotifyUsers {
-    fn change(&self, user: Kuid, instances: isize, watches: isize) {
-        let mut users = self.counts.lock();
-        let count = users.entry(user).or_default();
-        count.0 = count.0.saturating_add_signed(instances);
-        count.1 = count.1.saturating_add_signed(watches);
-        if *count == (0, 0) {
-            users.remove(&user);
-        }
-    }
-    fn add_instance(&self, sysctl: &Sysctls, user: Kuid) -> Result<()> {
-        let mut users = self.counts.lock();
-        let count = users.entry(user).or_default();
-        if count.0 as u64 >= sysctl.inotify_max_user_instances.get_u64() {
-            bail!(EMFILE, "over max_user_instances");
-        }
-        count.0 += 1;
-        Ok(())
-    }
-    fn add_watch(&self, sysctl: &Sysctls, user: Kuid) -> Result<()> {
-        let mut users = self.counts.lock();
-        let count = users.entry(user).or_default();
-        if count.1 as u64 >= sysctl.inotify_max_user_watches.get_u64() {
-            bail!(ENOSPC, "over max_user_watches");
-        }
-        count.1 += 1;
-        Ok(())
-    }
-}
 
 /// One watch: a mark on an inode.
 pub struct Watch {
@@ -74,6 +37,7 @@ pub struct Watch {
     wd: i32,
     mask: AtomicU32,
     inode: Arc<dyn INode>,
+    _count: UCountGuard,
 }
 
 impl Watch {
@@ -131,8 +95,8 @@ struct Watches {
 
 /// An inotify instance.
 pub struct Inotify {
-    users: Arc<InotifyUsers>,
-    user: Kuid,
+    /// One more instance of its maker, in whose name watches are counted too.
+    count: UCountGuard,
     max_events: usize,
     watches: SpinLock<Watches, class::Ready>,
     queue: SpinLock<Queue, class::Ready>,
@@ -141,13 +105,14 @@ pub struct Inotify {
 }
 
 impl Inotify {
-    /// An instance. `EMFILE` over `max_user_instances`.
-    pub fn new(users: Arc<InotifyUsers>, sysctl: &Sysctls, user: Kuid) -> Result<Arc<Inotify>> {
-        users.add_instance(sysctl, user)?;
+    /// An instance. `EMFILE` over `max_inotify_instances`.
+    pub fn new(sysctl: &Sysctls, cred: &Cred) -> Result<Arc<Inotify>> {
+        let count = UCounts::of(&cred.user_ns, cred.euid)
+            .inc(UCount::InotifyInstances)
+            .ok_or(err!(EMFILE, "over max_inotify_instances"))?;
         Ok(Arc::new_cyclic(|this| Inotify {
             max_events: sysctl.inotify_max_queued_events.get_u64() as usize,
-            users,
-            user,
+            count,
             watches: SpinLock::new(Watches {
                 by_wd: HashMap::new(),
                 last_wd: 0,
@@ -159,7 +124,7 @@ impl Inotify {
     }
 
     /// Watches an inode, or changes the watch it has (`inotify_add_watch(2)`). Returns its number.
-    pub fn add_watch(&self, sysctl: &Sysctls, inode: &Arc<dyn INode>, mask: NotifyMask) -> Result<i32> {
+    pub fn add_watch(&self, inode: &Arc<dyn INode>, mask: NotifyMask) -> Result<i32> {
         let kept = mask & (NotifyMask::ALL_EVENTS | NotifyMask::ONESHOT | NotifyMask::EXCL_UNLINK);
         let marks = &inode.common().marks;
         let mut watches = self.watches.lock();
@@ -182,7 +147,11 @@ impl Inotify {
         if watches.by_wd.try_reserve(1).is_err() {
             bail!(ENOMEM, "no memory for a watch");
         }
-        self.users.add_watch(sysctl, self.user)?;
+        let count = self
+            .count
+            .counts()
+            .inc(UCount::InotifyWatches)
+            .ok_or(err!(ENOSPC, "over max_inotify_watches"))?;
         // Numbers rise and are used again only after a wrap, as in Linux (a cyclic idr).
         let mut wd = watches.last_wd;
         loop {
@@ -197,6 +166,7 @@ impl Inotify {
             wd,
             mask: AtomicU32::new(kept.bits()),
             inode: inode.clone(),
+            _count: count,
         });
         watches.by_wd.insert(wd, watch.clone());
         marks.add(watch);
@@ -223,7 +193,6 @@ impl Inotify {
 
     fn detach(&self, watch: &Arc<Watch>) {
         watch.inode.common().marks.remove(watch);
-        self.users.change(self.user, 0, -1);
     }
 
     fn queue(&self, wd: i32, mask: NotifyMask, cookie: u32, name: &[u8]) {
@@ -280,7 +249,6 @@ impl Drop for Inotify {
         for watch in watches.into_values() {
             self.detach(&watch);
         }
-        self.users.change(self.user, -1, 0);
     }
 }
 

@@ -12,7 +12,7 @@ use spin::Once;
 
 use super::id_map::IdMap;
 use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet};
-use crate::cred::{UCountGuard, UCountLimits, UCountTable, UCounts};
+use crate::cred::{UCount, UCountGuard, UCountLimits, UCountTable, UCounts};
 use crate::error::Result;
 use crate::ids::{Gid, Kgid, KoID, Kuid, Uid};
 
@@ -51,6 +51,9 @@ impl UserNamespace {
 
     /// The initial user namespace.
     pub fn initial(registry: &Arc<NsRegistry>, max_threads: usize) -> Arc<UserNamespace> {
+        let limits = UCountLimits::new((max_threads / 2) as i64, [u64::MAX; 4]);
+        limits.set_max(UCount::InotifyInstances, 128);
+        limits.set_max(UCount::InotifyWatches, 8192);
         registry.register(Arc::new(UserNamespace {
             common: registry.initial(NsKind::User),
             parent: None,
@@ -59,7 +62,7 @@ impl UserNamespace {
             level: 0,
             maps: core::array::from_fn(|_| Once::initialized(IdMap::identity())),
             flags: AtomicU8::new(SETGROUPS_ALLOWED),
-            limits: UCountLimits::new((max_threads / 2) as i64, [u64::MAX; 4]),
+            limits,
             ucounts: UCountTable::default(),
             creator: None,
         }))
