@@ -95,11 +95,24 @@ fn with_position<T>(
 pub fn read(
     cx: &Cx<'_>,
     file: &Arc<OpenFile>,
-    mut to: UserIo<'_>,
+    to: UserIo<'_>,
     at: Option<u64>,
     nowait: bool,
 ) -> Result<usize> {
     ensure!(file.flags().readable(), EBADF, "not open for reading");
+    let result = read_file(cx, file, to, at, nowait);
+    cx.task.acct.count_read(*result.as_ref().unwrap_or(&0));
+    result
+}
+
+#[inline]
+fn read_file(
+    cx: &Cx<'_>,
+    file: &Arc<OpenFile>,
+    mut to: UserIo<'_>,
+    at: Option<u64>,
+    nowait: bool,
+) -> Result<usize> {
     let read = match &file.ops {
         None => {
             ensure!(!file.is_dir(), EISDIR);
@@ -248,12 +261,26 @@ pub fn write_inode(
 pub fn write(
     cx: &Cx<'_>,
     file: &Arc<OpenFile>,
-    mut from: UserIo<'_>,
+    from: UserIo<'_>,
     at: Option<u64>,
     nowait: bool,
     append: bool,
 ) -> Result<usize> {
     ensure!(file.flags().writable(), EBADF, "not open for writing");
+    let result = write_file(cx, file, from, at, nowait, append);
+    cx.task.acct.count_write(*result.as_ref().unwrap_or(&0));
+    result
+}
+
+#[inline]
+fn write_file(
+    cx: &Cx<'_>,
+    file: &Arc<OpenFile>,
+    mut from: UserIo<'_>,
+    at: Option<u64>,
+    nowait: bool,
+    append: bool,
+) -> Result<usize> {
     let written = match &file.ops {
         None => {
             ensure!(file.inode.file_type() == FileType::Regular, EINVAL);

@@ -51,6 +51,14 @@ usage! {
     inblock,
     /// Blocks of 512 bytes written to devices.
     oublock,
+    /// Bytes read by system calls, from whatever (`/proc/PID/io`).
+    rchar,
+    /// Bytes written by system calls.
+    wchar,
+    /// Reading system calls.
+    syscr,
+    /// Writing system calls.
+    syscw,
     /// Largest resident set in KiB.
     maxrss,
 }
@@ -66,6 +74,31 @@ impl Usage {
         self.nivcsw += other.nivcsw;
         self.inblock += other.inblock;
         self.oublock += other.oublock;
+        self.rchar += other.rchar;
+        self.wchar += other.wchar;
+        self.syscr += other.syscr;
+        self.syscw += other.syscw;
         self.maxrss = self.maxrss.max(other.maxrss);
     }
+}
+
+impl Accounting {
+    /// Counts a reading call of the owner, who is the only writer.
+    #[inline]
+    pub fn count_read(&self, bytes: usize) {
+        bump(&self.rchar, bytes as u64);
+        bump(&self.syscr, 1);
+    }
+    /// Counts a writing call of the owner, who is the only writer.
+    #[inline]
+    pub fn count_write(&self, bytes: usize) {
+        bump(&self.wchar, bytes as u64);
+        bump(&self.syscw, 1);
+    }
+}
+
+/// Adds without a locked instruction.
+#[inline]
+fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
 }

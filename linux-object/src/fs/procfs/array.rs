@@ -218,8 +218,12 @@ fn ids(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     ];
     for (name, pid) in pids {
         write!(out, "\n{name}:")?;
-        for nr in pid.numbers().iter().skip(cx.pid_ns.level() as usize) {
-            write!(out, "\t{nr}")?;
+        // As many as the task has levels; 0 where its group or session is not visible.
+        let own = task.pid();
+        for level in cx.pid_ns.level() as usize..own.numbers().len() {
+            let visible = pid.ns().is_ancestor_of(own.ns());
+            let nr = pid.numbers().get(level).filter(|_| visible);
+            write!(out, "\t{}", nr.copied().unwrap_or(PidNr(0)))?;
         }
     }
     out.byte(b'\n')

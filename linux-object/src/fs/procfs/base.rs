@@ -145,6 +145,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("stack", 0o400, Both, Kind::Text(text::stack)),
     text("schedstat", Both, text::schedstat),
     text("cgroup", Both, text::cgroup),
+    entry("io", 0o400, Both, Kind::Text(text::io)),
     text("oom_score", Both, settings::show_oom_score),
     entry("oom_adj", 0o644, Both, Kind::Setting(Some(settings::show_oom_adj), settings::store_oom_adj)),
     entry("oom_score_adj", 0o644, Both, Kind::Setting(Some(settings::show_oom_score_adj), settings::store_oom_score_adj)),
@@ -153,6 +154,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("gid_map", 0o644, Both, Kind::UserNs(id_maps::show_gid_map, id_maps::store_gid_map)),
     entry("projid_map", 0o644, Both, Kind::UserNs(id_maps::show_projid_map, id_maps::store_projid_map)),
     entry("setgroups", 0o644, Both, Kind::UserNs(id_maps::show_setgroups, id_maps::store_setgroups)),
+    text("timers", Process, text::timers),
     entry("timerslack_ns", 0o666, Process, Kind::Setting(Some(settings::show_timerslack), settings::store_timerslack)),
     entry("children", 0o444, Thread, Kind::Text(text::children)),
 ];

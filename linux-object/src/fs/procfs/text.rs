@@ -10,9 +10,10 @@ use crate::cred::Capability;
 use crate::ensure;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::ids::{PAGE_SIZE, UserAddr};
+use crate::ids::{PAGE_SIZE, PidNr, UserAddr};
 use crate::mm::Mm;
 use crate::task::{Resource, TaskState};
+use crate::time::TimerNotify;
 
 /// `comm`.
 pub(super) fn comm(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
@@ -116,6 +117,44 @@ const LIMITS: [(Resource, &str, &str); Resource::COUNT] = [
     (Resource::RTPRIO, "Max realtime priority", ""),
     (Resource::RTTIME, "Max realtime timeout", "us"),
 ];
+
+/// `io`: who may look into the process learns what it reads and writes. There are no block devices.
+pub(super) fn io(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    ensure!(cx.may_look(), EACCES, "io: needs ptrace access");
+    let usage = if cx.thread {
+        cx.task.acct.read()
+    } else {
+        cx.task.group().usage()
+    };
+    writeln!(out, "rchar: {}\nwchar: {}", usage.rchar, usage.wchar)?;
+    writeln!(out, "syscr: {}\nsyscw: {}", usage.syscr, usage.syscw)?;
+    writeln!(
+        out,
+        "read_bytes: {}\nwrite_bytes: {}",
+        usage.inblock * 512,
+        usage.oublock * 512
+    )?;
+    writeln!(out, "cancelled_write_bytes: 0")
+}
+
+/// `timers`: the POSIX timers of the process.
+pub(super) fn timers(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    for timer in cx.task.group().timers.posix_timers() {
+        let (signal, how, nr) = match &timer.notify {
+            TimerNotify::None => (0, "none/pid", cx.task.group().tgid.nr_in(cx.pid_ns)),
+            TimerNotify::Process(_, signal) => {
+                (signal.nr(), "signal/pid", cx.task.group().tgid.nr_in(cx.pid_ns))
+            }
+            TimerNotify::Thread(thread, signal) => {
+                let nr = thread.upgrade().map(|thread| thread.pid().nr_in(cx.pid_ns));
+                (signal.nr(), "signal/tid", nr.unwrap_or(PidNr(0)))
+            }
+        };
+        writeln!(out, "ID: {}\nsignal: {signal}/{:016x}", timer.id, timer.value)?;
+        writeln!(out, "notify: {how}.{nr}\nClockID: {}", timer.clockid)?;
+    }
+    Ok(())
+}
 
 /// `limits`.
 pub(super) fn limits(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
