@@ -328,6 +328,12 @@ fn set_owner(cx: &Cx<'_>, file: &OpenFile, kind: i32, nr: i32, must_exist: bool)
 
 fn get_owner(cx: &Cx<'_>, file: &OpenFile) -> (i32, i32) {
     let owner = file.owner.lock().clone();
-    let nr = owner.pid.map_or(0, |pid| pid.nr_in(cx.task.pid_ns()).0);
+    // Nobody, once the process or group is gone.
+    let living = owner.pid.filter(|pid| match owner.kind {
+        F_OWNER_TID => pid.task().is_some(),
+        F_OWNER_PGRP => !pid.pgrp_members().is_empty(),
+        _ => pid.group().is_some(),
+    });
+    let nr = living.map_or(0, |pid| pid.nr_in(cx.task.pid_ns()).0);
     (owner.kind, nr)
 }

@@ -178,7 +178,7 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
 /// `setns(2)`: every namespace is checked first; then all are entered.
 pub fn setns(cx: &mut Cx<'_>, fd: Fd, nstype: u64) -> Result<usize> {
     let nstype = u64::from(nstype as u32);
-    let file = cx.task.files().get(fd)?;
+    let file = cx.task.files().get_rw(fd)?;
     let set = if let Some(ns) = namespace_of(&*file.inode) {
         let flag = ns.kind().clone_flag();
         ensure!(

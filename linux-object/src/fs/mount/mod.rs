@@ -136,7 +136,8 @@ impl Mount {
     /// A mount of the whole superblock for the kernel's own use.
     pub fn internal(kernel: &Arc<Kernel>, sb: Arc<SuperBlock>) -> Arc<Mount> {
         let root = sb.root.clone();
-        Mount::new(kernel, sb, root, b"none", MountFlags::INTERNAL)
+        let name = sb.fs.name();
+        Mount::new(kernel, sb, root, name.as_bytes(), MountFlags::INTERNAL)
     }
     /// Its flags.
     #[inline]
