@@ -35,9 +35,10 @@ fn boot(body: impl FnOnce(&Arc<Task>, &Cgroups) + Send + 'static) {
 
 fn mkdir(task: &Arc<Task>, parent: &Arc<Cgroup>, name: &str) -> Arc<Cgroup> {
     let kernel = task.kernel();
+    let owner = super::fs::NodeOwner::root(&kernel.time);
     let mut membership = kernel.cgroups.lock();
     membership
-        .create(&kernel.css_env(), parent, name.as_bytes())
+        .create(&kernel.css_env(), parent, name.as_bytes(), owner)
         .unwrap()
 }
 
