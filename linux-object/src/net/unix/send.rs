@@ -162,18 +162,18 @@ impl UnixSocket {
         let this = self.arc()?;
         let rights = Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?;
         let (data, memory) = take(task, msg, len)?;
-        let packet = Packet::new(&this, data, Some(rights), creds, memory);
-        match peer.push_datagram(self, packet) {
-            Ok(()) => {
+        let mut packet = Some(Packet::new(&this, data, Some(rights), creds, memory));
+        let pushed = peer.push_datagram(self, &mut packet);
+        match (pushed, packet) {
+            (Ok(()), _) => {
                 peer.queue.wake(PollEvents::READABLE);
                 Ok(len)
             }
-            Err((mut packet, error)) => {
-                if error == Errno::EAGAIN {
-                    msg.rights = packet.take_files();
-                }
+            (Err(error), Some(mut packet)) if error == Errno::EAGAIN => {
+                msg.rights = packet.take_files();
                 Err(error)
             }
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -195,27 +195,27 @@ impl UnixSocket {
         own || mutual || state.recvq.len() <= state.backlog
     }
 
-    fn push_datagram(
-        &self,
-        sender: &UnixSocket,
-        packet: Packet,
-    ) -> Result<(), (Packet, crate::error::Error)> {
+    /// Takes the packet out of `packet`, unless the queue refuses it.
+    fn push_datagram(&self, sender: &UnixSocket, packet: &mut Option<Packet>) -> Result<()> {
         let mut state = self.state.lock();
-        if state.shutdown.contains(Shutdown::RECV) || state.phase == Phase::Dead {
-            drop(state);
-            return Err((packet, crate::err!(EPIPE, "the other end does not receive")));
-        }
+        ensure!(
+            !state.shutdown.contains(Shutdown::RECV) && state.phase != Phase::Dead,
+            EPIPE,
+            "the other end does not receive"
+        );
         if !self.has_room(&state, sender) {
             UnixSocket::wait_for_room(&mut state, &sender.this);
-            drop(state);
-            return Err((packet, crate::err!(EAGAIN, "the receiver's queue is full")));
+            bail!(EAGAIN, "the receiver's queue is full");
         }
-        if state.recvq.try_reserve(1).is_err() {
-            drop(state);
-            return Err((packet, crate::err!(ENOMEM, "no memory for a packet")));
+        ensure!(
+            state.recvq.try_reserve(1).is_ok(),
+            ENOMEM,
+            "no memory for a packet"
+        );
+        if let Some(packet) = packet.take() {
+            state.recv_bytes += packet.remaining();
+            state.recvq.push_back(packet);
         }
-        state.recv_bytes += packet.remaining();
-        state.recvq.push_back(packet);
         Ok(())
     }
 
@@ -224,8 +224,7 @@ impl UnixSocket {
     }
 }
 
-/// Copies `len` bytes in.
-/// The bytes of a packet, and what they cost.
+/// Copies `len` bytes in: the bytes of a packet, and what they cost.
 fn take(task: &Task, msg: &mut SendMsg<'_>, len: usize) -> Result<(Vec<u8>, KmemCharge)> {
     let control = &task.kernel().memory.control;
     let memory = control.charge_kmem(len + OVERHEAD, Item::Slab)?;
