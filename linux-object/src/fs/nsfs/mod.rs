@@ -90,9 +90,6 @@ impl INode for NsInode {
     fn as_any(&self) -> &dyn Any {
         self
     }
-    fn mnt_ns(&self) -> Option<Arc<MountNamespace>> {
-        self.ns.clone().into_any().downcast().ok()
-    }
     fn open(&self, _task: &Arc<Task>, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
         ensure!(!flags.writable(), EPERM, "nsfs: an immutable file");
         Ok(Some(Arc::new(NsFile { ns: self.ns.clone() })))
