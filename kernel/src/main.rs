@@ -1,6 +1,5 @@
 //! The zcell kernel: the machine underneath, the libraries on top.
 #![no_std]
-#![recursion_limit = "256"]
 #![no_main]
 // As in linux-object: the circle of objects is wide.
 #![recursion_limit = "256"]
