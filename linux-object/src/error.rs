@@ -106,6 +106,13 @@ macro_rules! errnos {
         #[repr(i32)]
         pub enum Errno { $($name = $nr,)* }
 
+        impl Errno {
+            /// From its number.
+            pub fn from_number(number: i32) -> Option<Errno> {
+                match number { $($nr => Some(Errno::$name),)* _ => None }
+            }
+        }
+
         impl From<Errno> for Error {
             fn from(errno: Errno) -> Error {
                 match errno { $(Errno::$name => $crate::err!($name),)* }
@@ -121,7 +128,7 @@ errnos! {
     ENFILE = 23, EMFILE = 24, ENOTTY = 25, ETXTBSY = 26, EFBIG = 27, ENOSPC = 28, ESPIPE = 29,
     EROFS = 30, EMLINK = 31, EPIPE = 32, EDOM = 33, ERANGE = 34, EDEADLK = 35,
     ENAMETOOLONG = 36, ENOLCK = 37, ENOSYS = 38, ENOTEMPTY = 39, ELOOP = 40, ENOMSG = 42,
-    EIDRM = 43, ENODATA = 61, ETIME = 62, ENOLINK = 67, EPROTO = 71, EBADMSG = 74,
+    EIDRM = 43, ENODATA = 61, ETIME = 62, ENONET = 64, ENOLINK = 67, EPROTO = 71, EBADMSG = 74,
     EOVERFLOW = 75, ELIBBAD = 80, EILSEQ = 84, EUSERS = 87, ENOTSOCK = 88, EDESTADDRREQ = 89, EMSGSIZE = 90,
     EPROTOTYPE = 91, ENOPROTOOPT = 92, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94,
     EOPNOTSUPP = 95, EPFNOSUPPORT = 96, EAFNOSUPPORT = 97, EADDRINUSE = 98,

@@ -19,6 +19,7 @@ use crate::loader::Vdso;
 use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::stack::NetShared;
 use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
@@ -64,6 +65,8 @@ pub struct Kernel {
     pub vfs: Vfs,
     /// Names of AF_UNIX sockets.
     pub unix: Arc<UnixTable>,
+    /// What the network namespaces share.
+    pub net: Arc<NetShared>,
     /// The terminals.
     pub ttys: Ttys,
     /// The command line.
@@ -95,6 +98,8 @@ impl Kernel {
         let events = ClockEvents::new(hal.clone());
         let sysctl = Arc::new(Sysctls::default());
         let time = Arc::new(Timekeeper::new(hal.clone()));
+        let timers = Arc::new(Timers::new(hal.clone(), events.clone()));
+        let net = NetShared::new(time.clone(), timers.clone(), Rng::new(&*hal));
         let memory = Memory::new(hal.clone(), sysctl.clone(), time.clone());
         let cmdline = Cmdline::parse(&boot.cmdline);
         if cmdline.has("norandmaps") {
@@ -112,11 +117,12 @@ impl Kernel {
                 time: &time,
             },
         );
-        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set());
+        let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set(), net.clone());
         Arc::new(Kernel {
             sched,
             cgroups,
-            timers: Arc::new(Timers::new(hal.clone(), events)),
+            timers,
+            net,
             time,
             vdso,
             futexes: FutexTable::new(),

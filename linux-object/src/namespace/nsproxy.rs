@@ -14,6 +14,7 @@ use crate::cgroup::CssSet;
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::FsStruct;
+use crate::net::stack::NetShared;
 use crate::task::Task;
 use crate::task::clone::CloneFlags;
 use crate::{bail, ensure};
@@ -52,12 +53,13 @@ impl InitNamespaces {
         registry: &Arc<NsRegistry>,
         user_ns: &Arc<UserNamespace>,
         root_set: &Arc<CssSet>,
+        net: Arc<NetShared>,
     ) -> InitNamespaces {
         InitNamespaces {
             uts_ns: UtsNamespace::initial(registry, user_ns),
             ipc_ns: IpcNamespace::initial(registry, user_ns),
             pid_ns: PidNamespace::initial(registry, user_ns.clone()),
-            net_ns: NetNamespace::initial(registry, user_ns),
+            net_ns: NetNamespace::initial(registry, user_ns, net),
             cgroup_ns: CgroupNamespace::initial(registry, user_ns, root_set),
             time_ns: TimeNamespace::initial(registry, user_ns),
         }

@@ -74,6 +74,11 @@ impl FileOps for SocketFile {
         }
     }
     fn ioctl(&self, _: &OpenFile, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
+        if cmd >> 8 == 0x89 && self.socket.family() == super::af::UNIX {
+            // Any socket will do to ask for devices.
+            let net_ns = task.nsproxy().net_ns.clone();
+            return super::inet::ifreq::ioctl(task, &net_ns, cmd, arg);
+        }
         self.socket.ioctl(task, cmd, arg)
     }
     fn fdinfo(&self, _: &OpenFile, _: &Arc<Task>, _: &mut String) {}

@@ -98,6 +98,8 @@ pub struct RecvMsg<'a> {
     pub rights: Vec<Arc<OpenFile>>,
     /// Credentials of the sender, for sockets with `SO_PASSCRED`.
     pub creds: Option<ScmCreds>,
+    /// Other ancillary data: level, type, content.
+    pub control: Vec<(i32, i32, Vec<u8>)>,
     /// `MSG_TRUNC`, `MSG_CTRUNC`, `MSG_EOR` …
     pub out_flags: MsgFlags,
 }
@@ -112,6 +114,7 @@ impl<'a> RecvMsg<'a> {
             addr: None,
             rights: Vec::new(),
             creds: None,
+            control: Vec::new(),
             out_flags: MsgFlags::empty(),
         }
     }

@@ -4,9 +4,12 @@
 //! trait, so a family needs no change there: it adds a line to [`create`].
 
 mod file;
+pub mod inet;
 mod message;
+pub mod netlink;
 mod options;
 mod socket;
+pub mod stack;
 pub mod unix;
 
 pub use file::{SocketFile, socket_of};
@@ -25,6 +28,10 @@ use crate::task::Task;
 pub mod af {
     pub const UNSPEC: u16 = 0;
     pub const UNIX: u16 = 1;
+    pub const INET: u16 = 2;
+    pub const INET6: u16 = 10;
+    pub const NETLINK: u16 = 16;
+    pub const PACKET: u16 = 17;
     pub const MAX: i32 = 46;
 }
 
@@ -38,6 +45,9 @@ pub fn create(task: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> Result
     };
     match family as u16 {
         af::UNIX => Ok(unix::UnixSocket::create(task, kind, protocol)?),
+        af::INET => inet::create(task, false, kind, protocol),
+        af::INET6 => inet::create(task, true, kind, protocol),
+        af::NETLINK => Ok(netlink::NetlinkSocket::create(task, kind, protocol)?),
         _ => bail!(EAFNOSUPPORT, "the address family is not supported"),
     }
 }

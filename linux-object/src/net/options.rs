@@ -160,15 +160,30 @@ impl SockBase {
     pub fn take_error(&self) -> Result<()> {
         match self.error.swap(0, Ordering::SeqCst) {
             0 => Ok(()),
-            e if e == Errno::ECONNRESET as i32 => bail!(ECONNRESET, "the other end was closed"),
-            e if e == Errno::ECONNREFUSED as i32 => bail!(ECONNREFUSED),
-            e if e == Errno::EPIPE as i32 => bail!(EPIPE),
-            _ => bail!(EIO),
+            number => Err(Errno::from_number(number).unwrap_or(Errno::EIO).into()),
         }
     }
     /// Whether a write to a closed stream raises SIGPIPE.
     pub fn sends_sigpipe(&self) -> bool {
         self.kind == SocketType::Stream
+    }
+    /// Whether an option that is on or off is on.
+    pub fn is_set(&self, option: SockOption) -> bool {
+        self.flag(option)
+    }
+    /// `SO_LINGER` in seconds, if it is on.
+    pub fn linger(&self) -> Option<u32> {
+        let both = self.linger.load(Ordering::Relaxed);
+        (both >> 32 != 0).then_some(both as u32)
+    }
+    /// Takes over the options of the listening socket.
+    pub fn inherit(&self, from: &SockBase) {
+        let relaxed = Ordering::Relaxed;
+        self.bools.store(from.bools.load(relaxed), relaxed);
+        self.sndbuf.store(from.sndbuf.load(relaxed), relaxed);
+        self.rcvbuf.store(from.rcvbuf.load(relaxed), relaxed);
+        self.linger.store(from.linger.load(relaxed), relaxed);
+        self.priority.store(from.priority.load(relaxed), relaxed);
     }
     fn flag(&self, option: SockOption) -> bool {
         self.bools.load(Ordering::Relaxed) & 1 << option as u32 != 0

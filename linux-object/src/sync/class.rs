@@ -37,6 +37,8 @@ macro_rules! lock_classes {
 lock_classes! {
     /// A file system context while one of its steps runs.
     FsContext,
+    /// Devices, addresses and routes of every network namespace while they change (Linux's `rtnl`).
+    Rtnl,
     /// Which task is in which cgroup, and the shape of the cgroup trees.
     CgroupMembership,
     /// The mount trees of all mount namespaces and their propagation.
@@ -67,6 +69,8 @@ lock_classes! {
     Tty,
     /// An inode's own state, a pipe, a socket, an eventfd …
     Inode,
+    /// The network stack of one namespace.
+    Net,
     /// The dentry cache: children of one dentry.
     Dentry,
     /// The advisory locks of an inode.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::access::{PtraceMode, ptrace_may_access, undumpable_in};
 use super::inode::{Event, parse_number};
 use super::options::HidePid;
-use super::{ProcFs, array, files, id_maps, links, mounts, ns, settings, task_mmu, text};
+use super::{ProcFs, array, files, id_maps, links, mounts, net, ns, settings, task_mmu, text};
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::pseudo::{PseudoAttr, inode_number};
@@ -87,8 +87,8 @@ pub(super) enum Kind {
     FdInfoDir,
     /// `ns/`.
     NsDir,
-    /// `net`: the network namespace's own files; a directory without files until there are any.
-    EmptyDir,
+    /// `net`: the network namespace's own files.
+    NetDir,
 }
 
 /// A line of the table.
@@ -118,7 +118,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("fd", 0o500, Both, Kind::FdDir),
     entry("fdinfo", 0o555, Both, Kind::FdInfoDir),
     entry("ns", 0o511, Both, Kind::NsDir),
-    entry("net", 0o555, Both, Kind::EmptyDir),
+    entry("net", 0o555, Both, Kind::NetDir),
     entry("environ", 0o400, Both, Kind::Mm(text::environ)),
     entry("auxv", 0o400, Both, Kind::Mm(text::auxv)),
     text("status", Both, array::status),
@@ -181,6 +181,8 @@ pub(super) enum PidWhat {
     FdInfo(Fd),
     /// `ns/*`.
     Ns(ns::NsLink),
+    /// `net/*`.
+    Net(&'static net::NetFile),
 }
 
 impl PidNode {
@@ -215,6 +217,7 @@ impl PidNode {
             PidWhat::Entry(entry) => inode_number(seed, entry.name.as_bytes()),
             PidWhat::Fd(fd) => inode_number(seed, format!("fd/{fd}").as_bytes()),
             PidWhat::FdInfo(fd) => inode_number(seed, format!("fdinfo/{fd}").as_bytes()),
+            PidWhat::Net(file) => inode_number(seed, format!("net/{}", file.name).as_bytes()),
             PidWhat::Ns(link) => inode_number(seed, format!("ns/{}", link.name).as_bytes()),
         }
     }
@@ -224,14 +227,14 @@ impl PidNode {
         match self.what {
             PidWhat::Dir => FileType::Directory,
             PidWhat::Entry(entry) => match entry.kind {
-                Kind::TaskDir | Kind::FdDir | Kind::FdInfoDir | Kind::NsDir | Kind::EmptyDir => {
+                Kind::TaskDir | Kind::FdDir | Kind::FdInfoDir | Kind::NsDir | Kind::NetDir => {
                     FileType::Directory
                 }
                 Kind::Link(_) => FileType::Symlink,
                 _ => FileType::Regular,
             },
             PidWhat::Fd(_) | PidWhat::Ns(_) => FileType::Symlink,
-            PidWhat::FdInfo(_) => FileType::Regular,
+            PidWhat::FdInfo(_) | PidWhat::Net(_) => FileType::Regular,
         }
     }
 
@@ -243,7 +246,7 @@ impl PidNode {
             PidWhat::Dir => 0o555,
             PidWhat::Entry(entry) => entry.mode,
             PidWhat::Fd(fd) => task.as_ref().map_or(0o500, |task| files::link_mode(task, fd)),
-            PidWhat::FdInfo(_) => 0o444,
+            PidWhat::FdInfo(_) | PidWhat::Net(_) => 0o444,
             PidWhat::Ns(_) => 0o777,
         };
         let mut attr = PseudoAttr::new(self.number(), self.file_type(), mode, fs.time);
@@ -330,7 +333,10 @@ impl PidNode {
                     }
                 }
                 Kind::NsDir => ns::find(name).map(PidWhat::Ns).ok_or(err!(ENOENT))?,
-                Kind::EmptyDir => bail!(ENOENT),
+                Kind::NetDir => {
+                    let file = net::FILES.iter().find(|file| file.name.as_bytes() == name);
+                    PidWhat::Net(file.ok_or(err!(ENOENT))?)
+                }
                 _ => bail!(ENOTDIR),
             },
             _ => bail!(ENOTDIR),
@@ -413,7 +419,13 @@ impl PidNode {
                         }
                     }
                 }
-                Kind::EmptyDir => {}
+                Kind::NetDir => {
+                    for (n, file) in (2..).zip(net::FILES).skip(skip as usize) {
+                        if !put(file.name.as_bytes(), PidWhat::Net(file), n) {
+                            break;
+                        }
+                    }
+                }
                 _ => bail!(ENOTDIR),
             },
             _ => bail!(ENOTDIR),
@@ -550,6 +562,7 @@ impl SeqSource for PidText {
                 _ => bail!(EINVAL),
             },
             PidWhat::FdInfo(fd) => files::fdinfo(cx, fd, out),
+            PidWhat::Net(file) => file.show(cx, out),
             _ => bail!(EINVAL),
         })
     }

@@ -25,6 +25,7 @@ mod kmsg;
 mod links;
 mod mem;
 mod mounts;
+mod net;
 mod ns;
 mod options;
 mod settings;

@@ -122,13 +122,21 @@ fn check_creds(cx: &Cx<'_>, data: &[u8]) -> Result<ScmCreds> {
 /// does not fit sets `MSG_CTRUNC`; files that do not fit are closed.
 pub fn write(cx: &Cx<'_>, msg: &mut RecvMsg<'_>, to: UserOutPtr<u8>, room: usize) -> usize {
     let mut used = 0;
+    for (level, kind, body) in core::mem::take(&mut msg.control) {
+        let at = UserOutPtr::new(to.addr().offset(used as u64));
+        match put(cx, at, room - used, level, kind, &body) {
+            Some(space) => used += space,
+            None => msg.out_flags |= MsgFlags::CTRUNC,
+        }
+    }
     if let Some(creds) = msg.creds.take() {
         let cred = cx.task.cred();
         let pid = creds.pid.map_or(0, |pid| pid.nr_in(cx.task.pid_ns()).0 as u32);
         let uid = cred.user_ns.from_kuid_munged(creds.uid).0;
         let gid = cred.user_ns.from_kgid_munged(creds.gid).0;
         let body = [pid, uid, gid].map(u32::to_ne_bytes).concat();
-        match put(cx, to, room, SCM_CREDENTIALS, &body) {
+        let at = UserOutPtr::new(to.addr().offset(used as u64));
+        match put(cx, at, room - used, SOL_SOCKET, SCM_CREDENTIALS, &body) {
             Some(space) => used += space,
             None => msg.out_flags |= MsgFlags::CTRUNC,
         }
@@ -152,20 +160,20 @@ pub fn write(cx: &Cx<'_>, msg: &mut RecvMsg<'_>, to: UserOutPtr<u8>, room: usize
     }
     if !body.is_empty() {
         let at = UserOutPtr::new(to.addr().offset(used as u64));
-        used += put(cx, at, room - used, SCM_RIGHTS, &body).unwrap_or(0);
+        used += put(cx, at, room - used, SOL_SOCKET, SCM_RIGHTS, &body).unwrap_or(0);
     }
     used
 }
 
 /// Writes one control message if it fits; returns the room that it takes with its padding.
-fn put(cx: &Cx<'_>, to: UserOutPtr<u8>, room: usize, kind: i32, body: &[u8]) -> Option<usize> {
+fn put(cx: &Cx<'_>, to: UserOutPtr<u8>, room: usize, level: i32, kind: i32, body: &[u8]) -> Option<usize> {
     let len = HEADER + body.len();
     if len > room {
         return None;
     }
     let header = abi::CMsgHdr {
         len: len as u64,
-        level: SOL_SOCKET,
+        level,
         kind,
     };
     UserOutPtr::new(to.addr()).write(cx, &header).ok()?;

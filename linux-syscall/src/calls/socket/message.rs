@@ -101,6 +101,7 @@ fn recv<T>(
                 addr,
                 rights,
                 creds,
+                control,
                 out_flags,
                 ..
             } = msg;
@@ -110,6 +111,7 @@ fn recv<T>(
                     addr,
                     rights,
                     creds,
+                    control,
                     out_flags,
                 },
                 to,
@@ -134,6 +136,7 @@ fn recv<T>(
     msg.addr = all.addr;
     msg.rights = all.rights;
     msg.creds = all.creds;
+    msg.control = all.control;
     msg.out_flags = all.out_flags;
     then(Received { len: total, msg })
 }
@@ -143,6 +146,7 @@ struct RecvAll {
     addr: Option<SockAddr>,
     rights: alloc::vec::Vec<Arc<OpenFile>>,
     creds: Option<linux_object::net::ScmCreds>,
+    control: alloc::vec::Vec<(i32, i32, alloc::vec::Vec<u8>)>,
     out_flags: MsgFlags,
 }
 

@@ -13,7 +13,7 @@ pub use options::{getsockopt, setsockopt};
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use linux_object::error::{Error, Result};
+use linux_object::error::{Errno, Error, Result};
 use linux_object::fs::{FileType, OpenFile, OpenFlags, PollEvents, pseudo_file};
 use linux_object::ids::Fd;
 use linux_object::net::{self, Shutdown, SockAddr, Socket, SocketFile, socket_of};
@@ -30,8 +30,6 @@ const SOCK_TYPE_MASK: u32 = 0xf;
 const SOCK_FLAGS: u32 = OpenFlags::CLOEXEC.bits() | OpenFlags::NONBLOCK.bits();
 /// Longest address (`struct sockaddr_storage`).
 const ADDR_MAX: usize = 128;
-/// `net.core.somaxconn`.
-const SOMAXCONN: u32 = 4096;
 
 /// The file and the socket behind a descriptor: `EBADF`, `ENOTSOCK`.
 fn socket_file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
@@ -160,7 +158,8 @@ pub fn bind(cx: &mut Cx<'_>, sockfd: Fd, addr: UserInPtr<u8>, addrlen: u32) -> R
 pub fn listen(cx: &mut Cx<'_>, sockfd: Fd, backlog: i32) -> Result<usize> {
     let file = socket_file(cx, sockfd)?;
     // A negative one is a very large one.
-    let backlog = (backlog as u32).min(SOMAXCONN);
+    let somaxconn = cx.task.nsproxy().net_ns.stack().sysctl.somaxconn.get_u64() as u32;
+    let backlog = (backlog as u32).min(somaxconn);
     socket_of(&file)?.listen(cx.task, backlog)?;
     Ok(0)
 }
@@ -171,14 +170,16 @@ pub fn connect(cx: &mut Cx<'_>, sockfd: Fd, addr: UserInPtr<u8>, addrlen: u32) -
     let addr = read_addr(cx, addr, addrlen)?;
     let socket = &**socket_of(&file)?;
     let until = deadline(cx, socket, true);
-    retry(
-        cx,
-        socket,
-        PollEvents::WRITABLE,
-        file.nonblocking(),
-        until,
-        || socket.connect(cx.task, &addr),
-    )?;
+    let nonblock = file.nonblocking();
+    retry(cx, socket, PollEvents::WRITABLE, nonblock, until, || {
+        match socket.connect(cx.task, &addr) {
+            // Another's handshake is waited for too.
+            Err(error) if !nonblock && matches!(error.errno(), Errno::EINPROGRESS | Errno::EALREADY) => {
+                bail!(EAGAIN, "the handshake goes on")
+            }
+            done => done,
+        }
+    })?;
     Ok(0)
 }
 

@@ -18,6 +18,7 @@ use crate::cred::{Capability, Cred, UCount};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{Kgid, Kuid};
+use crate::net::stack::NetSysctls;
 use crate::sysctl::{Setting, Sysctls};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -51,6 +52,12 @@ pub(super) enum Value {
     Numbers {
         get: fn(&ProcCx<'_>, &mut [i64; MAX_NUMBERS]) -> usize,
         set: fn(&ProcCx<'_>, &[i64]) -> Result<()>,
+    },
+    /// A number of the reader's network namespace in a range.
+    Net {
+        cell: fn(&NetSysctls) -> &Setting,
+        min: i64,
+        max: i64,
     },
     /// A limit of the reader's user namespace.
     UserLimit(UCount),
@@ -101,6 +108,9 @@ impl Sysctl {
     pub fn show(&self, cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         match &self.value {
             Value::Cell { cell, .. } => writeln!(out, "{}", cell(&cx.kernel.sysctl).get()),
+            Value::Net { cell, .. } => {
+                writeln!(out, "{}", cell(&cx.reader.nsproxy().net_ns.stack().sysctl).get())
+            }
             Value::Number { get, .. } => writeln!(out, "{}", get(cx)),
             Value::UserLimit(kind) => writeln!(out, "{}", cx.reader.user_ns().ucount_limits().max(*kind)),
             Value::Numbers { get, .. } => {
@@ -140,6 +150,13 @@ impl Sysctl {
                 };
                 check_range(value, *min, *max)?;
                 cell(&cx.kernel.sysctl).set(value);
+            }
+            Value::Net { cell, min, max } => {
+                let [value] = number::parse::<1>(data)?[..] else {
+                    return Ok(data.len());
+                };
+                check_range(value, *min, *max)?;
+                cell(&cx.reader.nsproxy().net_ns.stack().sysctl).set(value);
             }
             Value::Number { set, min, max, .. } => {
                 let [value] = number::parse::<1>(data)?[..] else {

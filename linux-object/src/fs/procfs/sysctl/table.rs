@@ -10,7 +10,9 @@ use crate::fs::NR_OPEN;
 use crate::fs::procfs::ProcCx;
 use crate::fs::procfs::inode::Event;
 use crate::fs::seq_file::SeqBuf;
+use crate::ids::{Gid, Kgid};
 use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
+use crate::net::stack::NetSysctls;
 use crate::sync::WaitQueue;
 use crate::sysctl::{Setting, Sysctls};
 use crate::task::Task;
@@ -79,6 +81,70 @@ const fn user(path: &'static str, kind: UCount) -> Sysctl {
     }
 }
 
+/// A number of the reader's network namespace.
+const fn net(path: &'static str, min: i64, max: i64, cell: fn(&NetSysctls) -> &Setting) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o644,
+        value: Value::Net { cell, min, max },
+    }
+}
+
+fn get_port_range(cx: &ProcCx<'_>, out: &mut [i64; MAX_NUMBERS]) -> usize {
+    let nsproxy = cx.reader.nsproxy();
+    let sysctl = &nsproxy.net_ns.stack().sysctl;
+    out[..2].copy_from_slice(&[sysctl.local_port_low.get(), sysctl.local_port_high.get()]);
+    2
+}
+
+fn set_port_range(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
+    let nsproxy = cx.reader.nsproxy();
+    let sysctl = &nsproxy.net_ns.stack().sysctl;
+    let &[low, high] = values else {
+        bail!(EINVAL, "a low and a high port")
+    };
+    ensure!(
+        (1..=65535).contains(&low) && (low..=65535).contains(&high),
+        EINVAL,
+        "a low and a high port"
+    );
+    sysctl.local_port_low.set(low);
+    sysctl.local_port_high.set(high);
+    Ok(())
+}
+
+fn get_ping_range(cx: &ProcCx<'_>, out: &mut [i64; MAX_NUMBERS]) -> usize {
+    let nsproxy = cx.reader.nsproxy();
+    let sysctl = &nsproxy.net_ns.stack().sysctl;
+    let user_ns = cx.reader.user_ns();
+    let show = |kgid: i64| user_ns.from_kgid_munged(Kgid(kgid as u32)).0 as i64;
+    out[..2].copy_from_slice(&[
+        show(sysctl.ping_group_low.get()),
+        show(sysctl.ping_group_high.get()),
+    ]);
+    2
+}
+
+fn set_ping_range(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
+    let nsproxy = cx.reader.nsproxy();
+    let sysctl = &nsproxy.net_ns.stack().sysctl;
+    let user_ns = cx.reader.user_ns();
+    let &[low, high] = values else {
+        bail!(EINVAL, "a low and a high group")
+    };
+    let kgid = |gid: i64| {
+        user_ns
+            .make_kgid(Gid(gid as u32))
+            .ok_or(err!(EINVAL, "the group is not mapped"))
+    };
+    let (low, high) = (kgid(low)?.0 as i64, kgid(high)?.0 as i64);
+    // Nobody, where the range is empty.
+    let (low, high) = if high < low { (1, 0) } else { (low, high) };
+    sysctl.ping_group_low.set(low);
+    sysctl.ping_group_high.set(high);
+    Ok(())
+}
+
 /// Every setting; those of one directory stand together.
 #[rustfmt::skip]
 pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
@@ -135,6 +201,18 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
         |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
+    net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
+    net("sys/net/ipv4/icmp_echo_ignore_all", 0, 1, |s| &s.icmp_echo_ignore_all),
+    net("sys/net/ipv4/icmp_echo_ignore_broadcasts", 0, 1, |s| &s.icmp_echo_ignore_broadcasts),
+    net("sys/net/ipv4/ip_default_ttl", 1, 255, |s| &s.ip_default_ttl),
+    net("sys/net/ipv4/ip_forward", -INT - 1, INT, |s| &s.ip_forward),
+    Sysctl { path: "sys/net/ipv4/ip_local_port_range", mode: 0o644, value: Value::Numbers {
+        get: get_port_range, set: set_port_range } },
+    net("sys/net/ipv4/ip_unprivileged_port_start", 0, 65535, |s| &s.ip_unprivileged_port_start),
+    Sysctl { path: "sys/net/ipv4/ping_group_range", mode: 0o644, value: Value::Numbers {
+        get: get_ping_range, set: set_ping_range } },
+    net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
+    net("sys/net/ipv6/conf/all/forwarding", -INT - 1, INT, |s| &s.ipv6_forwarding),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
     user("sys/user/max_inotify_instances", UCount::InotifyInstances),
     user("sys/user/max_inotify_watches", UCount::InotifyWatches),

@@ -1,0 +1,139 @@
+//! Options of the levels `IPPROTO_IP` and `IPPROTO_IPV6` that datagram and stream sockets share.
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::{bail, ensure};
+
+pub const SOL_IP: i32 = 0;
+pub const SOL_IPV6: i32 = 41;
+
+/// What the options of a socket are.
+#[derive(Clone, Debug)]
+pub struct IpOptions {
+    pub tos: u8,
+    pub ttl: Option<u8>,
+    pub multicast_ttl: u8,
+    pub hdrincl: bool,
+    pub recverr: bool,
+    pub pktinfo: bool,
+    pub recvttl: bool,
+    pub recvtos: bool,
+    pub mtu_discover: i32,
+    pub freebind: bool,
+    pub hops: Option<u8>,
+    pub multicast_hops: Option<u8>,
+    pub tclass: u8,
+    pub v6only: bool,
+    pub recvpktinfo6: bool,
+    pub recvhops: bool,
+    pub recvtclass: bool,
+    pub recverr6: bool,
+    pub checksum: i32,
+}
+
+impl Default for IpOptions {
+    fn default() -> IpOptions {
+        IpOptions {
+            tos: 0,
+            ttl: None,
+            multicast_ttl: 1,
+            hdrincl: false,
+            recverr: false,
+            pktinfo: false,
+            recvttl: false,
+            recvtos: false,
+            mtu_discover: 1,
+            freebind: false,
+            hops: None,
+            multicast_hops: None,
+            tclass: 0,
+            v6only: false,
+            recvpktinfo6: false,
+            recvhops: false,
+            recvtclass: false,
+            recverr6: false,
+            checksum: -1,
+        }
+    }
+}
+
+/// An int, or for IPv4's small options also a byte.
+pub fn int(value: &[u8]) -> Result<i32> {
+    match (value.first_chunk::<4>(), value.first()) {
+        (Some(&bytes), _) => Ok(i32::from_ne_bytes(bytes)),
+        (None, Some(&byte)) => Ok(byte as i32),
+        _ => bail!(EINVAL, "the option is an int"),
+    }
+}
+
+impl IpOptions {
+    /// Sets an option; `false`: there is no such.
+    pub fn set(&mut self, v6: bool, level: i32, name: i32, value: &[u8]) -> Result<bool> {
+        let byte = |number: i32, min: i32| -> Result<Option<u8>> {
+            ensure!(
+                number == -1 || (min..=255).contains(&number),
+                EINVAL,
+                "the option's range"
+            );
+            Ok((number != -1).then_some(number as u8))
+        };
+        match (level, name) {
+            (SOL_IP, 1) => self.tos = int(value)? as u8,
+            (SOL_IP, 2) => self.ttl = byte(int(value)?, 1)?,
+            (SOL_IP, 3) => self.hdrincl = int(value)? != 0,
+            (SOL_IP, 8) => self.pktinfo = int(value)? != 0,
+            (SOL_IP, 10) => {
+                let number = int(value)?;
+                ensure!((0..=5).contains(&number), EINVAL, "IP_MTU_DISCOVER");
+                self.mtu_discover = number;
+            }
+            (SOL_IP, 11) => self.recverr = int(value)? != 0,
+            (SOL_IP, 12) => self.recvttl = int(value)? != 0,
+            (SOL_IP, 13) => self.recvtos = int(value)? != 0,
+            (SOL_IP, 15) => self.freebind = int(value)? != 0,
+            (SOL_IP, 33) => self.multicast_ttl = byte(int(value)?, 0)?.unwrap_or(1),
+            (SOL_IPV6, _) if !v6 => return Ok(false),
+            (SOL_IPV6, 7) => self.checksum = int(value)?,
+            (SOL_IPV6, 16) => self.hops = byte(int(value)?, 0)?,
+            (SOL_IPV6, 18) => self.multicast_hops = byte(int(value)?, 0)?,
+            (SOL_IPV6, 25) => self.recverr6 = int(value)? != 0,
+            (SOL_IPV6, 26) => self.v6only = int(value)? != 0,
+            (SOL_IPV6, 49) => self.recvpktinfo6 = int(value)? != 0,
+            (SOL_IPV6, 51) => self.recvhops = int(value)? != 0,
+            (SOL_IPV6, 66) => self.recvtclass = int(value)? != 0,
+            (SOL_IPV6, 67) => self.tclass = byte(int(value)?, 0)?.unwrap_or(0),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Gets an option.
+    pub fn get(&self, v6: bool, level: i32, name: i32) -> Result<Vec<u8>> {
+        let number = match (level, name) {
+            (SOL_IP, 1) => self.tos as i32,
+            (SOL_IP, 2) => self.ttl.unwrap_or(64) as i32,
+            (SOL_IP, 3) => self.hdrincl as i32,
+            (SOL_IP, 4) => return Ok(Vec::new()),
+            (SOL_IP, 8) => self.pktinfo as i32,
+            (SOL_IP, 10) => self.mtu_discover,
+            (SOL_IP, 11) => self.recverr as i32,
+            (SOL_IP, 12) => self.recvttl as i32,
+            (SOL_IP, 13) => self.recvtos as i32,
+            (SOL_IP, 15) => self.freebind as i32,
+            (SOL_IP, 33) => self.multicast_ttl as i32,
+            (SOL_IPV6, _) if !v6 => bail!(ENOPROTOOPT),
+            (SOL_IPV6, 7) => self.checksum,
+            (SOL_IPV6, 16) => self.hops.unwrap_or(64) as i32,
+            (SOL_IPV6, 18) => self.multicast_hops.unwrap_or(1) as i32,
+            (SOL_IPV6, 25) => self.recverr6 as i32,
+            (SOL_IPV6, 26) => self.v6only as i32,
+            (SOL_IPV6, 49) => self.recvpktinfo6 as i32,
+            (SOL_IPV6, 51) => self.recvhops as i32,
+            (SOL_IPV6, 66) => self.recvtclass as i32,
+            (SOL_IPV6, 67) => self.tclass as i32,
+            _ => bail!(ENOPROTOOPT, "there is no such option"),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+}

@@ -1,0 +1,137 @@
+//! smoltcp for one connection.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::socket::tcp::{Socket, SocketBuffer};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+use crate::net::stack::packet::Packet;
+use crate::time::Ktime;
+
+/// The largest buffers of a connection in bytes, either way.
+const BUFFER_MAX: usize = 1 << 20;
+/// Unanswered segments are given up after (`tcp_retries2`, about).
+const TIMEOUT: Duration = Duration::from_secs(924);
+/// An attempt to connect is given up after (`tcp_syn_retries`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
+
+struct Queue {
+    incoming: VecDeque<Packet>,
+    outgoing: Vec<Packet>,
+    mtu: usize,
+}
+
+struct Rx(Packet);
+struct Tx<'a>(&'a mut Vec<Packet>);
+
+impl RxToken for Rx {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0.data())
+    }
+}
+
+impl TxToken for Tx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut packet = Packet::zeroed(len);
+        let result = f(packet.data_mut());
+        self.0.push(packet);
+        result
+    }
+}
+
+impl Device for Queue {
+    type RxToken<'a> = Rx;
+    type TxToken<'a> = Tx<'a>;
+    fn receive(&mut self, _: Instant) -> Option<(Rx, Tx<'_>)> {
+        Some((Rx(self.incoming.pop_front()?), Tx(&mut self.outgoing)))
+    }
+    fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
+        Some(Tx(&mut self.outgoing))
+    }
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ip;
+        caps.max_transmission_unit = self.mtu;
+        // The network layer has checked what comes in, and makes its own header.
+        caps.checksum.ipv4 = Checksum::None;
+        caps.checksum.tcp = Checksum::Tx;
+        caps
+    }
+}
+
+/// One connection.
+pub struct Engine {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    queue: Queue,
+}
+
+fn instant(now: Ktime) -> Instant {
+    Instant::from_micros((now.as_nanos() / 1000) as i64)
+}
+
+impl Engine {
+    /// A closed connection with a local address.
+    pub fn new(local: IpAddr, mtu: usize, rcvbuf: usize, sndbuf: usize, seed: u64, now: Ktime) -> Engine {
+        let mut queue = Queue {
+            incoming: VecDeque::new(),
+            outgoing: Vec::new(),
+            mtu: mtu.clamp(576, 65535),
+        };
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut queue, instant(now));
+        interface.update_ip_addrs(|addrs| {
+            // Everything is directly reachable: routing is the network layer's.
+            let _ = addrs.push(IpCidr::new(IpAddress::from(local), 0));
+        });
+        let buffer = |len: usize| SocketBuffer::new(vec![0; len.clamp(4096, BUFFER_MAX)]);
+        let mut socket = Socket::new(buffer(rcvbuf), buffer(sndbuf));
+        socket.set_timeout(Some(CONNECT_TIMEOUT));
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Engine {
+            interface,
+            sockets,
+            handle,
+            queue,
+        }
+    }
+    /// The state machine.
+    pub fn socket(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+    /// Begins to connect; `false`: it cannot.
+    pub fn connect(&mut self, remote: (IpAddr, u16), local: (IpAddr, u16)) -> bool {
+        let socket = self.sockets.get_mut::<Socket<'static>>(self.handle);
+        let remote = (IpAddress::from(remote.0), remote.1);
+        let local = (IpAddress::from(local.0), local.1);
+        socket.connect(self.interface.context(), remote, local).is_ok()
+    }
+    /// The handshake is over.
+    pub fn established(&mut self) {
+        self.socket().set_timeout(Some(TIMEOUT));
+    }
+    /// A packet came in.
+    pub fn receive(&mut self, packet: Packet) {
+        self.queue.incoming.push_back(packet);
+    }
+    /// Works until there is nothing to do; returns the packets to send, with their network headers.
+    pub fn poll(&mut self, now: Ktime) -> Vec<Packet> {
+        let at = instant(now);
+        self.interface.poll(at, &mut self.queue, &mut self.sockets);
+        core::mem::take(&mut self.queue.outgoing)
+    }
+    /// When to poll again.
+    pub fn poll_at(&mut self, now: Ktime) -> Option<Ktime> {
+        let at = self.interface.poll_at(instant(now), &self.sockets)?;
+        Some(Ktime((at.total_micros().max(0) as u64).saturating_mul(1000)).max(now))
+    }
+}

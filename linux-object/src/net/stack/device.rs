@@ -1,0 +1,232 @@
+//! Network devices (`netdevice(7)`).
+//!
+//! A device belongs to one namespace and is guarded by that namespace's lock. Its kind says what
+//! becomes of a frame that it sends. Every device speaks Ethernet; `lo` with addresses of zeros.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use super::NetStack;
+use super::address::IfAddr;
+use super::bridge::{Bridge, BridgePort};
+
+bitflags::bitflags! {
+    /// `IFF_*`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    #[allow(missing_docs)]
+    pub struct IfFlags: u32 {
+        const UP = 1;
+        const BROADCAST = 2;
+        const LOOPBACK = 8;
+        const POINTOPOINT = 0x10;
+        const RUNNING = 0x40;
+        const NOARP = 0x80;
+        const PROMISC = 0x100;
+        const ALLMULTI = 0x200;
+        const MASTER = 0x400;
+        const SLAVE = 0x800;
+        const MULTICAST = 0x1000;
+        const LOWER_UP = 0x10000;
+        /// What a program may set and clear.
+        const SETTABLE = 0x1 | 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000;
+        const _ = !0;
+    }
+}
+
+/// A link-layer address.
+pub type Mac = [u8; 6];
+/// Everyone.
+pub const BROADCAST: Mac = [0xff; 6];
+
+/// Longest name, with the zero that ends it.
+pub const IFNAMSIZ: usize = 16;
+
+/// Counters of a device (`struct rtnl_link_stats64`).
+#[derive(Clone, Copy, Default, Debug)]
+#[allow(missing_docs)]
+pub struct Stats {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+    pub multicast: u64,
+    pub collisions: u64,
+}
+
+/// A device in some namespace.
+#[derive(Clone, Default)]
+pub struct DevRef {
+    /// Where it is.
+    pub stack: Weak<NetStack>,
+    /// Its number there.
+    pub ifindex: u32,
+}
+
+/// What a device is.
+pub enum DeviceKind {
+    /// `lo`: what it sends it receives.
+    Loopback,
+    /// One end of a cable; the other one may be in another namespace.
+    Veth(DevRef),
+    /// A switch.
+    Bridge(Box<Bridge>),
+    /// Swallows what it sends.
+    Dummy,
+}
+
+impl DeviceKind {
+    /// `IFLA_INFO_KIND`; `lo` has none.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DeviceKind::Loopback => "",
+            DeviceKind::Veth(_) => "veth",
+            DeviceKind::Bridge(_) => "bridge",
+            DeviceKind::Dummy => "dummy",
+        }
+    }
+}
+
+/// `IF_OPER_*`.
+#[allow(missing_docs)]
+pub mod oper {
+    pub const UNKNOWN: u8 = 0;
+    pub const DOWN: u8 = 2;
+    pub const LOWERLAYERDOWN: u8 = 3;
+    pub const UP: u8 = 6;
+}
+
+/// A device.
+pub struct Device {
+    /// Its number in its namespace.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// What was set; `RUNNING` and `LOWER_UP` follow from the rest ([`Device::flags`]).
+    pub set_flags: IfFlags,
+    /// Whether a frame would arrive somewhere.
+    pub carrier: bool,
+    /// Largest network packet in bytes.
+    pub mtu: u32,
+    /// Its address.
+    pub mac: Mac,
+    /// Whether `mac` was chosen by someone (`addr_assign_type`).
+    pub mac_set: bool,
+    /// Length of the transmit queue, in packets.
+    pub txqlen: u32,
+    /// `ip link set group`.
+    pub group: u32,
+    /// `ip link set alias`.
+    pub alias: Vec<u8>,
+    /// Who wants to see everything.
+    pub promiscuity: u32,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// The bridge that it is a port of.
+    pub port: Option<Box<BridgePort>>,
+    /// Its addresses, in order.
+    pub addrs: SmallVec<[IfAddr; 2]>,
+    /// Counters.
+    pub stats: Stats,
+    /// How often the carrier came and went.
+    pub carrier_changes: u32,
+}
+
+impl Device {
+    /// A device that is down.
+    pub fn new(name: &str, kind: DeviceKind, mac: Mac) -> Device {
+        let (flags, mtu, carrier) = match kind {
+            DeviceKind::Loopback => (IfFlags::LOOPBACK, 65536, true),
+            DeviceKind::Veth(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
+            DeviceKind::Bridge(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
+            DeviceKind::Dummy => (IfFlags::BROADCAST | IfFlags::NOARP, 1500, true),
+        };
+        Device {
+            ifindex: 0,
+            name: name.into(),
+            set_flags: flags,
+            carrier,
+            mtu,
+            mac,
+            mac_set: false,
+            txqlen: 1000,
+            group: 0,
+            alias: Vec::new(),
+            promiscuity: 0,
+            kind,
+            port: None,
+            addrs: SmallVec::new(),
+            stats: Stats::default(),
+            carrier_changes: 0,
+        }
+    }
+
+    /// Whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.set_flags.contains(IfFlags::UP)
+    }
+    /// Whether it is `lo`.
+    pub fn is_loopback(&self) -> bool {
+        self.set_flags.contains(IfFlags::LOOPBACK)
+    }
+    /// Whether it is up and has a carrier.
+    pub fn is_running(&self) -> bool {
+        self.is_up() && self.carrier
+    }
+    /// What `IFF_*` a program sees.
+    pub fn flags(&self) -> IfFlags {
+        let mut flags = self.set_flags;
+        if self.is_running() {
+            flags |= IfFlags::RUNNING | IfFlags::LOWER_UP;
+        }
+        flags
+    }
+    /// `IF_OPER_*` (RFC 2863).
+    pub fn operstate(&self) -> u8 {
+        match self.kind {
+            _ if !self.is_up() => oper::DOWN,
+            DeviceKind::Loopback | DeviceKind::Dummy => oper::UNKNOWN,
+            _ if self.carrier => oper::UP,
+            DeviceKind::Veth(_) => oper::LOWERLAYERDOWN,
+            _ => oper::DOWN,
+        }
+    }
+    /// `qdisc`: nothing queues here.
+    pub fn qdisc(&self) -> &'static str {
+        if self.is_up() { "noqueue" } else { "noop" }
+    }
+    /// Smallest and largest MTU.
+    pub fn mtu_range(&self) -> (u32, u32) {
+        match self.kind {
+            DeviceKind::Loopback => (0, 0),
+            DeviceKind::Dummy => (0, 0),
+            _ => (68, 65535),
+        }
+    }
+    /// The other end of a veth.
+    pub fn peer(&self) -> Option<(Arc<NetStack>, u32)> {
+        match &self.kind {
+            DeviceKind::Veth(peer) => Some((peer.stack.upgrade()?, peer.ifindex)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a device may have this name (Linux's `dev_valid_name`).
+pub fn valid_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.len() < IFNAMSIZ
+        && name != b"."
+        && name != b".."
+        && core::str::from_utf8(name).is_ok()
+        && !name
+            .iter()
+            .any(|&c| c == b'/' || c == b':' || c.is_ascii_whitespace() || c == 0x0b)
+}

@@ -1,0 +1,337 @@
+//! ICMPv6 (RFC 4443), neighbour discovery and the check for duplicate addresses (RFC 4861, RFC 4862).
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use smallvec::SmallVec;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    EthernetAddress, Icmpv6Packet, Icmpv6Repr, Ipv6Packet, NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
+};
+
+use super::address::IfaFlags;
+use super::device::{IfFlags, Mac};
+use super::ip4::{proto, transport_checksum};
+use super::ip6::{HLEN6, solicited_node};
+use super::packet::{Packet, be16, fold, sum};
+use super::sockets::{Delivery, IcmpError};
+use super::{Event, Flow, Job, Net};
+use crate::error::Errno;
+use crate::time::Ktime;
+
+const ECHO: u8 = 128;
+const ECHO_REPLY: u8 = 129;
+/// `dad_transmits` questions, a second apart, and the random wait before the first.
+const DAD_TIME: Duration = Duration::from_millis(1000);
+const DAD_DELAY_MS: u64 = 1000;
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+impl Net<'_> {
+    fn ndisc_send(
+        &mut self,
+        ifindex: u32,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        to: Option<Mac>,
+        repr: NdiscRepr<'_>,
+    ) {
+        let repr = Icmpv6Repr::Ndisc(repr);
+        let mut packet = Packet::zeroed(repr.buffer_len());
+        let mut message = Icmpv6Packet::new_unchecked(packet.data_mut());
+        repr.emit(&src, &dst, &mut message, &ChecksumCapabilities::default());
+        let packet = self.header6(packet, proto::ICMPV6, src, dst, 255, 0);
+        match to {
+            Some(mac) => self.eth_output(ifindex, mac, packet, true),
+            None => self.link_output(ifindex, dst.into(), packet),
+        }
+    }
+
+    /// Asks who has `target`; with `to` only that device.
+    pub(super) fn ndp_solicit(&mut self, ifindex: u32, target: Ipv6Addr, to: Option<Mac>) {
+        let Some(src) = self.source6(ifindex, target) else {
+            return;
+        };
+        let Some(dev) = self.device(ifindex) else { return };
+        let mac = RawHardwareAddress::from(EthernetAddress(dev.mac));
+        let dst = if to.is_some() {
+            target
+        } else {
+            solicited_node(target)
+        };
+        let repr = NdiscRepr::NeighborSolicit {
+            target_addr: target,
+            lladdr: Some(mac),
+        };
+        self.ndisc_send(ifindex, src, dst, to, repr);
+    }
+
+    /// An ICMPv6 message for us.
+    pub(super) fn icmp6_input(&mut self, delivery: Delivery) {
+        let (IpAddr::V6(src), IpAddr::V6(dst)) = (delivery.src, delivery.dst) else {
+            return;
+        };
+        let message = delivery.transport();
+        if message.len() < 8 {
+            return;
+        }
+        let check = sum(&src.octets())
+            + sum(&dst.octets())
+            + proto::ICMPV6 as u64
+            + message.len() as u64
+            + sum(message);
+        if fold(check) != 0xffff {
+            return;
+        }
+        match message[0] {
+            ECHO => {
+                let mut reply = Packet::new(message);
+                let data = reply.data_mut();
+                data[0] = ECHO_REPLY;
+                data[2..4].fill(0);
+                let from = if dst.is_multicast() {
+                    match self.source6(delivery.ifindex, src) {
+                        Some(from) => from,
+                        None => return,
+                    }
+                } else {
+                    dst
+                };
+                let check = transport_checksum(from.into(), src.into(), proto::ICMPV6, data);
+                data[2..4].copy_from_slice(&check.to_be_bytes());
+                let mut flow = Flow::new(proto::ICMPV6, delivery.src);
+                flow.src = Some(from.into());
+                flow.oif = self.zone(src, delivery.ifindex);
+                self.run.push(Job::Send(self.stack.clone(), flow, reply));
+            }
+            ECHO_REPLY => {
+                let id = be16(message, 4);
+                let sockets = &self.state.sockets.ping;
+                if let Some(socket) = sockets.find(delivery.dst, id, delivery.src, 0, delivery.ifindex) {
+                    self.run.push(Job::Deliver(socket, delivery));
+                }
+            }
+            1..=4 => self.icmp6_error_input(&delivery),
+            133..=137 if delivery.ttl == 255 => {
+                let caps = ChecksumCapabilities::ignored();
+                let Ok(packet) = Icmpv6Packet::new_checked(message) else {
+                    return;
+                };
+                if let Ok(Icmpv6Repr::Ndisc(repr)) = Icmpv6Repr::parse(&src, &dst, &packet, &caps) {
+                    self.ndisc_input(delivery.ifindex, src, dst, repr);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The device that belongs to a link-local address, else 0.
+    fn zone(&self, addr: Ipv6Addr, ifindex: u32) -> u32 {
+        if addr.is_unicast_link_local() || addr.is_multicast() {
+            ifindex
+        } else {
+            0
+        }
+    }
+
+    fn ndisc_input(&mut self, ifindex: u32, src: Ipv6Addr, dst: Ipv6Addr, repr: NdiscRepr<'_>) {
+        let mac_of = |addr: Option<RawHardwareAddress>| -> Option<Mac> {
+            let addr = addr?;
+            addr.as_bytes().try_into().ok()
+        };
+        match repr {
+            NdiscRepr::NeighborSolicit { target_addr, lladdr } => {
+                let own = self.device(ifindex).map(|dev| dev.mac);
+                let have = self
+                    .addr_mut(ifindex, target_addr.into())
+                    .map(|addr| addr.usable());
+                let (Some(usable), Some(own)) = (have, own) else {
+                    return;
+                };
+                if !usable {
+                    // Somebody else checks the same address.
+                    if src.is_unspecified() {
+                        self.dad_failed(ifindex, target_addr);
+                    }
+                    return;
+                }
+                let (to, to_mac) = if src.is_unspecified() {
+                    (ALL_NODES, None)
+                } else {
+                    let mac = mac_of(lladdr);
+                    if let Some(mac) = mac {
+                        self.neigh_update(ifindex, src.into(), mac, false, true, true);
+                    }
+                    (src, mac)
+                };
+                let mut flags = NdiscNeighborFlags::OVERRIDE;
+                flags.set(NdiscNeighborFlags::SOLICITED, !src.is_unspecified());
+                flags.set(
+                    NdiscNeighborFlags::ROUTER,
+                    self.stack.sysctl.ipv6_forwarding.get() != 0,
+                );
+                let repr = NdiscRepr::NeighborAdvert {
+                    flags,
+                    target_addr,
+                    lladdr: Some(RawHardwareAddress::from(EthernetAddress(own))),
+                };
+                self.ndisc_send(ifindex, target_addr, to, to_mac, repr);
+            }
+            NdiscRepr::NeighborAdvert {
+                flags,
+                target_addr,
+                lladdr,
+            } => {
+                if let Some(addr) = self.addr_mut(ifindex, target_addr.into()) {
+                    if addr.flags.contains(IfaFlags::TENTATIVE) {
+                        self.dad_failed(ifindex, target_addr);
+                    }
+                    return;
+                }
+                let known = self
+                    .state
+                    .neigh
+                    .get(&(ifindex, target_addr.into()))
+                    .map(|neigh| neigh.mac);
+                let Some(mac) = mac_of(lladdr).or(known) else {
+                    return;
+                };
+                let solicited = flags.contains(NdiscNeighborFlags::SOLICITED) && !dst.is_multicast();
+                let over = flags.contains(NdiscNeighborFlags::OVERRIDE);
+                self.neigh_update(ifindex, target_addr.into(), mac, solicited, false, over);
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins the check for a duplicate of an address; without one to do, it is usable at once.
+    pub(super) fn start_dad(&mut self, ifindex: u32, addr: IpAddr) {
+        let now = self.now();
+        let Some(dev) = self.device(ifindex) else { return };
+        let skip = dev.is_loopback() || dev.set_flags.contains(IfFlags::NOARP);
+        let running = dev.is_running();
+        let delay = Duration::from_millis(self.stack.shared.rng.next_u64() % DAD_DELAY_MS);
+        let Some(have) = self.addr_mut(ifindex, addr) else {
+            return;
+        };
+        if skip || have.flags.contains(IfaFlags::NODAD) {
+            have.flags -= IfaFlags::TENTATIVE;
+            return;
+        }
+        have.flags |= IfaFlags::TENTATIVE;
+        if !running {
+            return;
+        }
+        let until = now + delay + DAD_TIME;
+        have.dad_until = Some(until);
+        self.stack.arm(self.state, now + delay);
+        if let IpAddr::V6(target) = addr {
+            let repr = NdiscRepr::NeighborSolicit {
+                target_addr: target,
+                lladdr: None,
+            };
+            self.ndisc_send(ifindex, Ipv6Addr::UNSPECIFIED, solicited_node(target), None, repr);
+        }
+    }
+
+    /// Addresses whose check is over are usable.
+    pub(super) fn dad_timer(&mut self) {
+        let now = self.now();
+        let mut done: SmallVec<[(u32, IpAddr); 4]> = SmallVec::new();
+        let mut next: Option<Ktime> = None;
+        for dev in self.state.devices.values_mut() {
+            let ifindex = dev.ifindex;
+            for addr in dev.addrs.iter_mut() {
+                match addr.dad_until {
+                    Some(until) if until <= now => {
+                        addr.dad_until = None;
+                        addr.flags -= IfaFlags::TENTATIVE;
+                        done.push((ifindex, addr.addr));
+                    }
+                    Some(until) => next = Some(next.map_or(until, |at| at.min(until))),
+                    None => {}
+                }
+            }
+        }
+        for (ifindex, addr) in done {
+            self.event(Event::NewAddr(ifindex, addr));
+        }
+        if let Some(next) = next {
+            self.stack.arm(self.state, next);
+        }
+    }
+
+    fn dad_failed(&mut self, ifindex: u32, addr: Ipv6Addr) {
+        let Some(have) = self.addr_mut(ifindex, addr.into()) else {
+            return;
+        };
+        have.dad_until = None;
+        have.flags |= IfaFlags::TENTATIVE | IfaFlags::DADFAILED;
+        self.event(Event::NewAddr(ifindex, addr.into()));
+    }
+
+    /// Tells the sender of a packet that it did not arrive.
+    pub(super) fn icmp6_error(&mut self, about: &Packet, kind: u8, code: u8, info: u32) {
+        let Ok(header) = Ipv6Packet::new_checked(about.data()) else {
+            return;
+        };
+        let (src, dst) = (header.src_addr(), header.dst_addr());
+        let icmp = u8::from(header.next_header()) == proto::ICMPV6;
+        let about_error = icmp && about.data().get(HLEN6).is_some_and(|kind| *kind < 128);
+        if about_error || src.is_unspecified() || src.is_multicast() || dst.is_multicast() && kind != 2 {
+            return;
+        }
+        let quoted = &about.data()[..about.len().min(1280 - HLEN6 - 8)];
+        let mut message = Packet::new(quoted);
+        let data = message.push(8);
+        data[0] = kind;
+        data[1] = code;
+        data[2..4].fill(0);
+        data[4..8].copy_from_slice(&info.to_be_bytes());
+        let from = if self.is_local(dst.into()) {
+            dst
+        } else {
+            match self.route6(src, None, 0).map(|route| route.src) {
+                Ok(IpAddr::V6(from)) => from,
+                _ => return,
+            }
+        };
+        let data = message.data_mut();
+        let check = transport_checksum(from.into(), src.into(), proto::ICMPV6, data);
+        data[2..4].copy_from_slice(&check.to_be_bytes());
+        let mut flow = Flow::new(proto::ICMPV6, src.into());
+        flow.src = Some(from.into());
+        self.run.push(Job::Send(self.stack.clone(), flow, message));
+    }
+
+    fn icmp6_error_input(&mut self, delivery: &Delivery) {
+        let message = delivery.transport();
+        let (kind, code) = (message[0], message[1]);
+        let info = u32::from_be_bytes([message[4], message[5], message[6], message[7]]);
+        let quoted = &message[8..];
+        if quoted.len() < HLEN6 {
+            return;
+        }
+        let header = Ipv6Packet::new_unchecked(quoted);
+        let (errno, hard) = match (kind, code) {
+            (1, 0) => (Errno::ENETUNREACH, false),
+            (1, 1 | 5 | 6) => (Errno::EACCES, true),
+            (1, 4) => (Errno::ECONNREFUSED, true),
+            (1, _) => (Errno::EHOSTUNREACH, false),
+            (2, _) => (Errno::EMSGSIZE, false),
+            (3, _) => (Errno::EHOSTUNREACH, false),
+            _ => (Errno::EPROTO, true),
+        };
+        let error = IcmpError {
+            errno,
+            kind,
+            code,
+            info: if kind == 2 { info } else { 0 },
+            hard,
+            offender: delivery.src,
+        };
+        let protocol = header.next_header().into();
+        let (src, dst) = (header.src_addr().into(), header.dst_addr().into());
+        self.deliver_error(quoted, HLEN6, protocol, src, dst, delivery.ifindex, error);
+    }
+}

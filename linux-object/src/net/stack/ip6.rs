@@ -1,0 +1,285 @@
+//! IPv6 (RFC 8200): where packets go and come from, what is forwarded. Extension headers are skipped on the way in; there are no fragments.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use smoltcp::wire::{IpProtocol, Ipv6Packet};
+
+use super::ip4::{Dst, LO, proto};
+use super::packet::Packet;
+use super::route::{RouteType, key, mask, scope, table};
+use super::sockets::Delivery;
+use super::{Flow, Net};
+use crate::error::Result;
+use crate::net::stack::address::scope6;
+use crate::{bail, ensure, err};
+
+pub(super) const HLEN6: usize = 40;
+
+impl Net<'_> {
+    /// The address that a packet to `dst` through a device comes from (RFC 6724: the scope, then the longest
+    /// common prefix).
+    pub(super) fn source6(&self, ifindex: u32, dst: Ipv6Addr) -> Option<Ipv6Addr> {
+        let wanted = scope6(dst);
+        let dst_key = u128::from(dst);
+        let usable = |ifindex: u32| {
+            let addrs = self.device(ifindex).map_or(&[][..], |dev| &dev.addrs[..]);
+            addrs.iter().filter_map(|addr| match addr.addr {
+                IpAddr::V6(own) if addr.usable() => Some((own, addr.scope)),
+                _ => None,
+            })
+        };
+        let best = |ifindex: u32| {
+            usable(ifindex).max_by_key(|(own, have)| {
+                let near = (u128::from(*own) ^ dst_key).leading_zeros();
+                // The same scope is best, then a wider one.
+                let fit = match *have {
+                    have if have == wanted => 2,
+                    have if have < wanted => 1,
+                    _ => 0,
+                };
+                (*own == dst, fit, near)
+            })
+        };
+        let here = best(ifindex);
+        if let Some((own, have)) = here
+            && (have <= wanted || wanted >= scope::LINK)
+        {
+            return Some(own);
+        }
+        let all = self.state.devices.keys().filter_map(|other| best(*other));
+        let wide = all
+            .filter(|(_, have)| *have == scope::UNIVERSE)
+            .map(|(own, _)| own);
+        wide.max_by_key(|own| (u128::from(*own) ^ dst_key).leading_zeros())
+            .or(here.map(|(own, _)| own))
+    }
+
+    /// Where a packet of a socket goes.
+    pub fn route6(&self, dst: Ipv6Addr, src: Option<Ipv6Addr>, oif: u32) -> Result<Dst> {
+        let src = src.filter(|src| !src.is_unspecified());
+        let dst = if dst.is_unspecified() {
+            Ipv6Addr::LOCALHOST
+        } else {
+            dst
+        };
+        let narrow = dst.is_unicast_link_local() || dst.is_multicast() && dst.octets()[1] & 15 <= 2;
+        let local = self
+            .state
+            .fib6
+            .lookup_in(table::LOCAL, key(dst.into()), if narrow { oif } else { 0 });
+        let route = match local {
+            Some(route) if route.kind == RouteType::Local || route.kind == RouteType::Multicast => {
+                Some(route)
+            }
+            _ => self.state.fib6.lookup(key(dst.into()), oif),
+        };
+        let route = route.ok_or(err!(ENETUNREACH, "there is no route"))?;
+        match route.kind {
+            RouteType::Unreachable => bail!(EHOSTUNREACH, "the route says so"),
+            RouteType::Prohibit => bail!(EACCES, "the route says so"),
+            RouteType::Blackhole => bail!(EINVAL, "the route says so"),
+            _ => {}
+        }
+        let next = match route.gateway {
+            Some(IpAddr::V6(gateway)) => gateway,
+            _ => dst,
+        };
+        let prefsrc = match route.prefsrc {
+            Some(IpAddr::V6(src)) => Some(src),
+            _ => None,
+        };
+        let is_local = route.kind == RouteType::Local;
+        let from = match src.or(prefsrc) {
+            Some(src) => src,
+            None if is_local => dst,
+            None => match self.source6(route.oif, dst) {
+                Some(src) => src,
+                None => bail!(EADDRNOTAVAIL, "no address to send from"),
+            },
+        };
+        let oif = if is_local { LO } else { route.oif };
+        let dev = self.device(oif).ok_or(err!(ENETUNREACH))?;
+        Ok(Dst {
+            kind: route.kind,
+            oif,
+            next: next.into(),
+            src: from.into(),
+            mtu: if route.mtu != 0 {
+                route.mtu.min(dev.mtu)
+            } else {
+                dev.mtu
+            },
+        })
+    }
+
+    pub(super) fn ip6_send(
+        &mut self,
+        flow: &Flow,
+        src: Option<Ipv6Addr>,
+        dst: Ipv6Addr,
+        packet: Packet,
+    ) -> Result<()> {
+        let route = self.route6(dst, src, flow.oif)?;
+        let IpAddr::V6(src) = route.src else { bail!(EINVAL) };
+        let dst = if dst.is_unspecified() {
+            Ipv6Addr::LOCALHOST
+        } else {
+            dst
+        };
+        ensure!(
+            packet.len() + HLEN6 <= route.mtu as usize,
+            EMSGSIZE,
+            "longer than the MTU"
+        );
+        let ttl = if dst.is_multicast() { 1 } else { 64 };
+        let packet = self.header6(packet, flow.protocol, src, dst, flow.ttl.unwrap_or(ttl), flow.tos);
+        self.link_output(route.oif, route.next, packet);
+        Ok(())
+    }
+
+    /// Puts a header in front.
+    pub(super) fn header6(
+        &self,
+        mut packet: Packet,
+        protocol: u8,
+        src: Ipv6Addr,
+        dst: Ipv6Addr,
+        ttl: u8,
+        tos: u8,
+    ) -> Packet {
+        let len = packet.len();
+        packet.push(HLEN6);
+        packet.local = true;
+        let mut header = Ipv6Packet::new_unchecked(packet.data_mut());
+        header.set_version(6);
+        header.set_traffic_class(tos);
+        header.set_flow_label(0);
+        header.set_payload_len(len as u16);
+        header.set_next_header(IpProtocol::from(protocol));
+        header.set_hop_limit(ttl);
+        header.set_src_addr(src);
+        header.set_dst_addr(dst);
+        packet
+    }
+
+    /// A packet came in.
+    pub(super) fn ip6_input(&mut self, ifindex: u32, mut packet: Packet) {
+        let Ok(header) = Ipv6Packet::new_checked(packet.data()) else {
+            return;
+        };
+        let (src, dst) = (header.src_addr(), header.dst_addr());
+        let total = header.total_len();
+        let loopback = ifindex == LO;
+        let on = self.device(ifindex).is_some() && self.stack.sysctl.disable_ipv6.get() == 0;
+        if header.version() != 6
+            || !on
+            || src.is_multicast()
+            || dst.is_unspecified()
+            || !loopback && (src.is_loopback() || dst.is_loopback())
+        {
+            return;
+        }
+        packet.trim(total);
+        if dst.is_multicast() {
+            if self.joined6(ifindex, dst) {
+                self.ip6_local(ifindex, packet);
+            }
+            return;
+        }
+        let narrow = dst.is_unicast_link_local() && !loopback;
+        let oif = if narrow { ifindex } else { 0 };
+        let local = self.state.fib6.lookup_in(table::LOCAL, key(dst.into()), oif);
+        match local.map(|route| route.kind) {
+            Some(RouteType::Local) => self.ip6_local(ifindex, packet),
+            _ if narrow => {}
+            _ => self.ip6_forward(ifindex, packet),
+        }
+    }
+
+    /// Whether a device listens to a multicast address: all nodes, and those that its own addresses ask for.
+    fn joined6(&self, ifindex: u32, dst: Ipv6Addr) -> bool {
+        let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        let Some(dev) = self.device(ifindex) else {
+            return false;
+        };
+        let solicited = dev.addrs.iter().any(|addr| match addr.addr {
+            IpAddr::V6(own) => solicited_node(own) == dst,
+            IpAddr::V4(_) => false,
+        });
+        dst == all_nodes || dst.octets()[1] & 15 == 1 || solicited
+    }
+
+    fn ip6_forward(&mut self, ifindex: u32, mut packet: Packet) {
+        if self.stack.sysctl.ipv6_forwarding.get() == 0 || ifindex == LO {
+            return;
+        }
+        let header = Ipv6Packet::new_unchecked(packet.data());
+        let (src, dst, ttl) = (header.src_addr(), header.dst_addr(), header.hop_limit());
+        if src.is_unspecified() || src.is_unicast_link_local() {
+            return;
+        }
+        if ttl <= 1 {
+            self.icmp6_error(&packet, 3, 0, 0);
+            return;
+        }
+        let route = match self.route6(dst, Some(src), 0) {
+            Ok(route) if route.kind == RouteType::Unicast => route,
+            Ok(_) => return,
+            Err(_) => {
+                self.icmp6_error(&packet, 1, 0, 0);
+                return;
+            }
+        };
+        if packet.len() > route.mtu as usize {
+            self.icmp6_error(&packet, 2, 0, route.mtu);
+            return;
+        }
+        Ipv6Packet::new_unchecked(packet.data_mut()).set_hop_limit(ttl - 1);
+        packet.local = false;
+        self.link_output(route.oif, route.next, packet);
+    }
+
+    /// A packet for us: behind its extension headers is the transport.
+    fn ip6_local(&mut self, ifindex: u32, packet: Packet) {
+        let header = Ipv6Packet::new_unchecked(packet.data());
+        let mut protocol: u8 = header.next_header().into();
+        let mut transport = HLEN6;
+        // Hop-by-hop, routing and destination options.
+        while matches!(protocol, 0 | 43 | 60) {
+            let Some([next, len]) = packet.data().get(transport..transport + 2) else {
+                return;
+            };
+            protocol = *next;
+            transport += (*len as usize + 1) * 8;
+        }
+        if transport > packet.len() {
+            return;
+        }
+        let delivery = Delivery {
+            transport,
+            src: header.src_addr().into(),
+            dst: header.dst_addr().into(),
+            protocol,
+            ifindex,
+            ttl: header.hop_limit(),
+            tos: header.traffic_class(),
+            error: None,
+            packet,
+        };
+        let raw = self.deliver_raw(&delivery);
+        match protocol {
+            proto::ICMPV6 => self.icmp6_input(delivery),
+            proto::UDP => self.udp_input(delivery),
+            proto::TCP => self.tcp_input(delivery),
+            59 => {}
+            _ if !raw => self.icmp6_error(&delivery.packet, 4, 1, 6),
+            _ => {}
+        }
+    }
+}
+
+/// The multicast address on which the owner of `addr` is asked (RFC 4291, 2.7.1).
+pub fn solicited_node(addr: Ipv6Addr) -> Ipv6Addr {
+    let low = u128::from(addr) & !mask(104);
+    Ipv6Addr::from(0xff02_0000_0000_0000_0000_0001_ff00_0000_u128 | low)
+}

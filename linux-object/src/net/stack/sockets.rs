@@ -1,0 +1,291 @@
+//! Which socket a packet is for.
+//!
+//! Tables of weak references, filled by the sockets themselves when they are bound or connected. A lookup
+//! costs the same with one socket as with a thousand connections: connections are found by their four numbers,
+//! others by their port.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::Run;
+use super::packet::Packet;
+use crate::error::Errno;
+
+/// A packet, or an error about one, on its way to a socket.
+pub struct Delivery {
+    /// The whole network packet (of an error: the one that was sent).
+    pub packet: Packet,
+    /// Where the transport header is.
+    pub transport: usize,
+    /// Who sent it.
+    pub src: IpAddr,
+    /// Whom it was for.
+    pub dst: IpAddr,
+    /// The transport protocol.
+    pub protocol: u8,
+    /// The device that it came in on.
+    pub ifindex: u32,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// Type of service or traffic class.
+    pub tos: u8,
+    /// It is an ICMP error: errno, type, code, and whether it ends what it concerns.
+    pub error: Option<IcmpError>,
+}
+
+impl Delivery {
+    /// One more for another socket.
+    pub fn copy(&self) -> Delivery {
+        Delivery {
+            packet: self.packet.clone(),
+            ..*self
+        }
+    }
+    /// What is behind the network header.
+    pub fn transport(&self) -> &[u8] {
+        self.packet.data().get(self.transport..).unwrap_or_default()
+    }
+}
+
+/// What an ICMP error says.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct IcmpError {
+    pub errno: Errno,
+    pub kind: u8,
+    pub code: u8,
+    pub info: u32,
+    /// Connected sockets without `IP_RECVERR` are told only of these.
+    pub hard: bool,
+    /// Who reports it.
+    pub offender: IpAddr,
+}
+
+/// A socket that packets are delivered to.
+pub trait InetSocket: Send + Sync {
+    /// A packet is there. No lock is held.
+    fn deliver(self: Arc<Self>, run: &mut Run, delivery: Delivery);
+}
+
+/// A weak reference to one.
+pub type WeakSocket = Weak<dyn InetSocket>;
+
+/// Local and remote end of a bound or connected socket; unspecified and 0 are wildcards.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)]
+pub struct Ends {
+    pub local: IpAddr,
+    pub port: u16,
+    pub remote: IpAddr,
+    pub remote_port: u16,
+}
+
+/// A bound socket.
+#[derive(Clone)]
+pub struct Bound {
+    /// Its ends.
+    pub ends: Ends,
+    /// Only packets of this device, if not 0.
+    pub ifindex: u32,
+    /// Also takes IPv4 (an IPv6 socket on `::` without `IPV6_V6ONLY`).
+    pub dual: bool,
+    /// `SO_REUSEADDR`, `SO_REUSEPORT` with the user who asked.
+    pub reuse_addr: bool,
+    /// `SO_REUSEPORT` and whose it is.
+    pub reuse_port: Option<u32>,
+    /// The socket.
+    pub socket: WeakSocket,
+}
+
+impl Bound {
+    /// How well it fits a packet; `None`: not at all (Linux's `compute_score`).
+    fn score(&self, local: IpAddr, remote: IpAddr, remote_port: u16, ifindex: u32) -> Option<u32> {
+        if self.ifindex != 0 && self.ifindex != ifindex {
+            return None;
+        }
+        let wildcard = self.ends.local.is_unspecified();
+        if self.ends.local.is_ipv6() != local.is_ipv6() && !(self.dual && wildcard) {
+            return None;
+        }
+        if !wildcard && self.ends.local != local {
+            return None;
+        }
+        let mut score = 1 + self.ends.local.is_ipv4() as u32 + (self.ifindex != 0) as u32 * 4;
+        score += !wildcard as u32 * 4;
+        if self.ends.remote_port != 0 {
+            if self.ends.remote != remote || self.ends.remote_port != remote_port {
+                return None;
+            }
+            score += 8;
+        }
+        Some(score)
+    }
+    /// Whether both cannot have the port.
+    pub fn conflicts(&self, other: &Bound, listening: bool) -> bool {
+        let any = |bound: &Bound| bound.ends.local.is_unspecified();
+        let same_family = self.ends.local.is_ipv6() == other.ends.local.is_ipv6();
+        let overlap = if same_family {
+            any(self) || any(other) || self.ends.local == other.ends.local
+        } else {
+            // A dual-stack wildcard meets IPv4.
+            self.dual && any(self) || other.dual && any(other)
+        };
+        let devices = self.ifindex == 0 || other.ifindex == 0 || self.ifindex == other.ifindex;
+        let reuse = self.reuse_addr && other.reuse_addr && !listening;
+        let port = matches!((self.reuse_port, other.reuse_port), (Some(a), Some(b)) if a == b);
+        overlap && devices && !reuse && !port
+    }
+}
+
+/// Sockets of one transport protocol by port.
+#[derive(Default)]
+pub struct PortTable {
+    ports: HashMap<u16, Vec<Bound>>,
+}
+
+impl PortTable {
+    /// Whether the port can be had.
+    pub fn is_free(&self, port: u16, new: &Bound, listening: bool) -> bool {
+        let Some(list) = self.ports.get(&port) else {
+            return true;
+        };
+        !list.iter().any(|have| {
+            have.socket.strong_count() > 0
+                && !have.socket.ptr_eq(&new.socket)
+                && have.conflicts(new, listening)
+        })
+    }
+    /// Binds.
+    pub fn insert(&mut self, bound: Bound) {
+        let list = self.ports.entry(bound.ends.port).or_default();
+        list.retain(|have| have.socket.strong_count() > 0);
+        list.push(bound);
+    }
+    /// Changes the entry of a socket.
+    pub fn update(&mut self, port: u16, socket: &WeakSocket, change: impl FnOnce(&mut Bound)) {
+        let list = self.ports.get_mut(&port);
+        if let Some(bound) = list.and_then(|list| list.iter_mut().find(|have| have.socket.ptr_eq(socket))) {
+            change(bound);
+        }
+    }
+    /// Unbinds.
+    pub fn remove(&mut self, port: u16, socket: &WeakSocket) {
+        if let Some(list) = self.ports.get_mut(&port) {
+            list.retain(|have| !have.socket.ptr_eq(socket) && have.socket.strong_count() > 0);
+            if list.is_empty() {
+                self.ports.remove(&port);
+            }
+        }
+    }
+    /// The socket that fits best; of equals the one that `hash` picks.
+    pub fn find(
+        &self,
+        local: IpAddr,
+        port: u16,
+        remote: IpAddr,
+        remote_port: u16,
+        ifindex: u32,
+    ) -> Option<Arc<dyn InetSocket>> {
+        let list = self.ports.get(&port)?;
+        let mut best: Option<(u32, &Bound)> = None;
+        let mut equals = 0u32;
+        for bound in list {
+            let Some(score) = bound.score(local, remote, remote_port, ifindex) else {
+                continue;
+            };
+            match best {
+                Some((have, _)) if have > score => {}
+                Some((have, first)) if have == score => {
+                    equals += 1;
+                    let spread = first.reuse_port.is_some() && bound.reuse_port.is_some();
+                    let pick = remote_port as u32 % (equals + 1) == 0;
+                    if spread && pick || !spread {
+                        best = Some((score, bound));
+                    }
+                }
+                _ => {
+                    equals = 0;
+                    best = Some((score, bound));
+                }
+            }
+        }
+        best?.1.socket.upgrade()
+    }
+    /// Every socket that takes a packet to many.
+    pub fn find_all(
+        &self,
+        local: IpAddr,
+        port: u16,
+        remote: IpAddr,
+        remote_port: u16,
+        ifindex: u32,
+    ) -> Vec<Arc<dyn InetSocket>> {
+        let list = self.ports.get(&port).map_or(&[][..], |list| list);
+        list.iter()
+            .filter(|bound| bound.score(local, remote, remote_port, ifindex).is_some())
+            .filter_map(|bound| bound.socket.upgrade())
+            .collect()
+    }
+    /// Every bound socket.
+    pub fn iter(&self) -> impl Iterator<Item = &Bound> {
+        self.ports.values().flatten()
+    }
+}
+
+/// A raw socket.
+#[derive(Clone)]
+pub struct RawBound {
+    /// The protocol that it takes.
+    pub protocol: u8,
+    /// IPv6.
+    pub v6: bool,
+    /// Its ends, without ports.
+    pub local: IpAddr,
+    /// Whom it is connected to, or unspecified.
+    pub remote: IpAddr,
+    /// Only this device, if not 0.
+    pub ifindex: u32,
+    /// The socket.
+    pub socket: WeakSocket,
+}
+
+/// An AF_PACKET socket.
+#[derive(Clone)]
+pub struct Tap {
+    /// The EtherType that it takes; 3 is all.
+    pub protocol: u16,
+    /// Only this device, if not 0.
+    pub ifindex: u32,
+    /// The socket.
+    pub socket: Weak<dyn TapSocket>,
+}
+
+/// A socket that sees frames.
+pub trait TapSocket: Send + Sync {
+    /// A frame was received or, with `outgoing`, sent. Called with the stack locked; it only queues.
+    fn frame(&self, ifindex: u32, frame: &Packet, outgoing: bool, kind: u8);
+}
+
+/// All sockets of a namespace.
+#[derive(Default)]
+pub struct SocketTable {
+    /// UDP.
+    pub udp: PortTable,
+    /// ICMP echo sockets by identifier.
+    pub ping: PortTable,
+    /// TCP sockets that are bound or listen.
+    pub tcp: PortTable,
+    /// TCP sockets that listen.
+    pub listeners: PortTable,
+    /// TCP connections, each kept until both sides know that it is over.
+    pub connections: HashMap<Ends, Arc<dyn InetSocket>>,
+    /// Raw sockets.
+    pub raw: Vec<RawBound>,
+    /// AF_PACKET sockets.
+    pub taps: Vec<Tap>,
+    /// Where the search for a free port goes on.
+    pub next_port: u16,
+}
