@@ -2,7 +2,9 @@
 //! asks for.
 //!
 //! The steps on the way back are in [`exit_to_user`], in the order in which they bite: signals and
-//! job control, memory that is over a limit, then rescheduling. On the fast path all of them are one load and one branch.
+//! job control, memory over a limit, then throttling and rescheduling, which are one step: the task holds nothing there, so
+//! it may be left waiting until its cgroup has CPU time again. On the fast path all of them are one
+//! load and one branch.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -148,8 +150,8 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         if flags.contains(ThreadFlags::MEMORY_HIGH) {
             pay_for_memory(cx);
         }
-        if flags.contains(ThreadFlags::NEED_RESCHED) {
-            cx.kernel.sched.schedule();
+        if flags.intersects(ThreadFlags::NEED_RESCHED | ThreadFlags::THROTTLED) {
+            cx.kernel.sched.schedule_to_user(cx.task);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Which CPU a task runs on: placement at wake-up, idle CPUs that pull, busy ones that push.
 
-use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use super::{CpuMask, CpuState, Enqueue, RunQueue, Scheduler, rebase_task};
+use smallvec::SmallVec;
+
+use super::migration::{Aim, migrate, plan};
+use super::{CpuMask, CpuState, MIN_TICK, RunQueue, Scheduler};
 use crate::ids::CpuId;
 use crate::sync::{SpinGuard, class};
 use crate::task::Task;
@@ -62,47 +64,64 @@ impl Scheduler {
         }
     }
 
-    /// Moves one waiting task between CPUs. Returns it.
-    fn migrate_one(&self, from: CpuId, to: CpuId, now: Ktime) -> Option<Arc<Task>> {
+    /// Moves one waiting task between CPUs if that serves the aim. Returns whether it did.
+    fn migrate_one(&self, from: CpuId, to: CpuId, aim: Aim, now: Ktime) -> bool {
         let (source, target) = (self.cpu(from), self.cpu(to));
         let (mut source_rq, mut target_rq) = self.lock_two((from, source), (to, target));
-        if source_rq.nr_running() < target_rq.nr_running() + usize::from(target_rq.curr().is_some()) + 1 {
-            return None;
-        }
-        let task = source_rq.find_waiting(|task| {
+        source_rq.update_curr(now.0);
+        target_rq.update_curr(now.0);
+        let task = migrate(&mut source_rq, &mut target_rq, aim, |task, to| {
             let sched = &task.sched;
             !sched.on_cpu() && sched.affinity().contains(to)
-        })?;
-        source_rq.update_curr(now.0);
-        source_rq.dequeue(&task);
-        source
-            .nr_running
-            .store(source_rq.nr_running() as u32, Ordering::Relaxed);
-        rebase_task(&task.sched, from, to);
-        target_rq.update_curr(now.0);
-        target_rq.enqueue(&task, Enqueue::Keep);
+        });
+        let Some(task) = task else { return false };
+        source.publish(&source_rq);
+        self.kick_all(self.hal.current_cpu(), source_rq.take_kicks());
         drop(source_rq);
         self.after_enqueue(to, target, &target_rq, &task, now);
-        Some(task)
+        true
+    }
+
+    fn weight_on(&self, cpu: CpuId) -> u64 {
+        self.cpu(cpu).load.load(Ordering::Relaxed)
     }
 
     /// This CPU has nothing to run: takes a task from the busiest other.
     pub(super) fn pull(&self, here: CpuId, now: Ktime) {
         let others = self.cpu_mask().iter().filter(|cpu| *cpu != here);
-        if let Some(busiest) = others.max_by_key(|cpu| self.load_of(*cpu))
-            && self.load_of(busiest) > 1
-        {
-            self.migrate_one(busiest, here, now);
+        let mut busy: SmallVec<[CpuId; 8]> = others.filter(|cpu| self.load_of(*cpu) > 1).collect();
+        busy.sort_unstable_by_key(|cpu| core::cmp::Reverse(self.weight_on(*cpu)));
+        // The busiest may have only tasks that may not come here.
+        for from in busy {
+            if self.migrate_one(from, here, Aim::Fill, now) {
+                return;
+            }
         }
     }
 
-    /// This CPU has several tasks: gives one to the least busy other if that evens things out.
-    pub(super) fn push(&self, here: CpuId, now: Ktime) {
-        let others = self.cpu_mask().iter().filter(|cpu| *cpu != here);
-        if let Some(least) = others.min_by_key(|cpu| self.load_of(*cpu))
-            && self.load_of(least) + 2 <= self.load_of(here)
-        {
-            self.migrate_one(here, least, now);
+    /// This CPU has several tasks: now and then, moves one to or from the CPU whose load differs most.
+    pub(super) fn balance(&self, here: CpuId, now: Ktime) {
+        let due = &self.cpu(here).next_balance;
+        if now.0 < due.load(Ordering::Relaxed) {
+            return;
+        }
+        // The more CPUs there are, the more there is to look at.
+        let interval = BALANCE_INTERVAL * (self.cpus.len() as u64).div_ceil(8);
+        let next = (now.0 / interval + 1) * interval + u64::from(here.0) * MIN_TICK;
+        due.store(next, Ordering::Relaxed);
+        for cpu in self.cpus.iter() {
+            let mut rq = cpu.rq.lock();
+            rq.weigh();
+            cpu.publish(&rq);
+        }
+        let figures = |cpu| (self.weight_on(cpu), self.load_of(cpu));
+        for (from, to, aim) in plan(here, self.cpu_mask(), figures) {
+            if self.migrate_one(from, to, aim, now) {
+                return;
+            }
         }
     }
 }
+
+/// Time between two looks of a CPU at the others.
+const BALANCE_INTERVAL: u64 = 8_000_000;

@@ -3,14 +3,17 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use super::{CpuMask, CpuState, CpuTimes, Enqueue, RunQueue, SchedParams, SchedTask, Scheduler, TaskGroup};
+use super::{
+    Accounts, CpuMask, CpuState, CpuTimes, Enqueue, Limit, RunQueue, SchedParams, SchedTask, Scheduler,
+    TaskGroup,
+};
 use crate::ids::CpuId;
 use crate::sync::{SpinGuard, class};
 use crate::task::{Task, ThreadFlags};
 
 impl Scheduler {
     /// Locks the run queue of the CPU that the task is on.
-    fn lock_rq_of<'a>(
+    pub(super) fn lock_rq_of<'a>(
         &'a self,
         task: &SchedTask,
     ) -> (
@@ -40,10 +43,15 @@ impl Scheduler {
     /// Sets policy, priority and nice level. The caller has checked permissions and values.
     pub fn set_params(&self, task: &Arc<Task>, new: SchedParams) {
         let mut params = task.sched.params.lock();
-        let (id, _, mut rq) = self.lock_rq_of(&task.sched);
+        let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
         rq.update_curr(self.hal.now().0);
+        if new.policy.is_real_time() {
+            // Limits are for the others.
+            rq.release(task);
+        }
         let queued = rq.contains(task);
         rq.change(task, |sched| sched.install(&new));
+        cpu.publish(&rq);
         *params = new;
         if queued {
             self.resched(id, &rq);
@@ -63,6 +71,9 @@ impl Scheduler {
             let _params = task.sched.params.lock();
             let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
             task.sched.set_affinity(mask);
+            if !mask.contains(id) && rq.release(task) {
+                cpu.publish(&rq);
+            }
             if mask.contains(id) || !rq.contains(task) {
                 false
             } else if rq.is_curr(task) {
@@ -71,7 +82,7 @@ impl Scheduler {
             } else {
                 rq.update_curr(self.hal.now().0);
                 rq.dequeue(task);
-                cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
+                cpu.publish(&rq);
                 task.sched.detach()
             }
         };
@@ -80,48 +91,87 @@ impl Scheduler {
         }
     }
 
-    /// A group below `parent` with a scaled weight.
-    pub fn create_group(&self, parent: &Arc<TaskGroup>, weight: u64) -> Arc<TaskGroup> {
-        let slot = self.next_group_slot.fetch_add(1, Ordering::Relaxed);
-        let group = TaskGroup::new(slot, Some(parent.clone()), weight, self.cpus.len());
-        for cpu in self.cpus.iter() {
-            cpu.rq.lock().add_group(&group);
-        }
-        group
-    }
-
     /// Forgets a group that has no tasks and no groups below it.
     pub fn remove_group(&self, group: &TaskGroup) {
+        group.set_offline();
         for cpu in self.cpus.iter() {
             cpu.rq.lock().remove_group(group);
         }
     }
 
-    /// Sets a group's scaled weight; entities take it over as tasks come and go.
+    /// Sets a group's scaled weight.
     pub fn set_group_weight(&self, group: &TaskGroup, weight: u64) {
         group.set_weight(weight);
+        self.reweight(group);
+    }
+
+    /// Lets a group run only when its siblings do not want to, or makes it an ordinary one of the
+    /// default weight (`cpu.idle`).
+    pub fn set_group_idle(&self, group: &TaskGroup, idle: bool) {
+        group.set_idle(idle);
+        self.reweight(group);
+    }
+
+    fn reweight(&self, group: &TaskGroup) {
         for cpu in self.cpus.iter() {
-            cpu.rq.lock().reweight_group(group);
+            let mut rq = cpu.rq.lock();
+            rq.reweight_group(group);
+            cpu.publish(&rq);
         }
     }
 
-    /// Moves a task to another group.
-    pub fn move_to_group(&self, task: &Arc<Task>, group: &Arc<TaskGroup>) {
+    /// Sets a group's limit, from now on. The caller has checked the values.
+    pub fn set_group_limit(&self, group: &TaskGroup, limit: Limit) {
+        // Every CPU drops its slice of the old limit before it takes one of the new.
+        group.bandwidth().set_limit(limit, self.hal.now().0);
+        for (id, cpu) in self.cpu_mask().iter().zip(self.cpus.iter()) {
+            let now = self.hal.now().0;
+            let mut rq = cpu.rq.lock();
+            rq.update_curr(now);
+            rq.limit_changed(group, now);
+            cpu.publish(&rq);
+            self.resched(id, &rq);
+        }
+    }
+
+    /// Moves a task to another group and to other accounts.
+    pub fn move_to_group(&self, task: &Arc<Task>, group: &Arc<TaskGroup>, accounts: &Arc<Accounts>) {
         let _params = task.sched.params.lock();
-        let (id, _, mut rq) = self.lock_rq_of(&task.sched);
+        let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
         rq.update_curr(self.hal.now().0);
-        let min = |group: &TaskGroup| group.cpus[id.0 as usize].min_vruntime.load(Ordering::Relaxed);
+        let old_accounts = task.sched.set_accounts(accounts.clone());
+        if rq.is_curr(task) {
+            rq.open_accounts();
+        }
         let mut old = None;
-        rq.change(task, |sched| {
-            let from = sched.set_group(group.clone());
-            let vruntime = sched.entity.vruntime();
-            sched
-                .entity
-                .set_vruntime(vruntime.wrapping_sub(min(&from)).wrapping_add(min(group)));
-            old = Some(from);
-        });
+        if task.sched.group_slot() != group.slot() as usize {
+            rq.release(task);
+            let min = |group: &TaskGroup| group.cpus[id.0 as usize].min_vruntime.load(Ordering::Relaxed);
+            let queued = rq.contains(task);
+            rq.change(task, |sched| {
+                let from = sched.set_group(group.clone());
+                let vruntime = sched.entity.vruntime();
+                sched
+                    .entity
+                    .set_vruntime(vruntime.wrapping_sub(min(&from)).wrapping_add(min(group)));
+                old = Some(from);
+            });
+            cpu.publish(&rq);
+            if queued {
+                self.resched(id, &rq);
+            }
+        }
         drop(rq);
-        drop(old);
+        drop((old, old_accounts));
+    }
+
+    /// Adds up to now what CPUs have charged to the accounts of cgroups.
+    pub fn flush_accounts(&self) {
+        for cpu in self.cpus.iter() {
+            let mut rq = cpu.rq.lock();
+            rq.update_curr(self.hal.now().0);
+            rq.flush_accounts();
+        }
     }
 
     /// The slice of a fair task in nanoseconds; 0 on a CPU where no fair task runs or waits.

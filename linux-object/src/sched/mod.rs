@@ -5,21 +5,25 @@
 //! [`Scheduler::schedule`] only, which is called where a thread blocks and on the way back to
 //! user mode when [`ThreadFlags::NEED_RESCHED`] is set.
 //!
-//! Real-time tasks go first; others share the CPU by weight in a tree of groups ([`fair`]). There
-//! is no fixed tick: the one-shot timer is set to the end of the running task's slice when another
-//! one waits, and to the next timer.
+//! Real-time tasks go first; others share the CPU by weight in a tree of groups ([`fair`]), each with
+//! at most the CPU time that its limit gives ([`bandwidth`], [`throttle`]). There is no fixed tick:
+//! the one-shot timer is set to the end of the running task's slice when another one waits, to
+//! the end of its bandwidth, and to the next timer.
 //!
 //! Locks: `SchedTask` (a task's parameters) before `RunQueue`; two run queues in the order of their
 //! CPUs. Switching holds none. How wake-ups are never lost: [`SchedTask`].
 //!
 //! `sched(7)`, `Documentation/scheduler/sched-design-CFS.rst`.
 
+mod account;
 mod balance;
+mod bandwidth;
 mod control;
 mod cpu_mask;
 mod fair;
 mod idle;
 mod loadavg;
+mod migration;
 mod policy;
 mod real_time;
 mod run_queue;
@@ -28,8 +32,13 @@ mod sched_task;
 mod task_group;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_machine;
+mod throttle;
 mod weight;
 
+pub use account::{Accounts, CpuAccount};
+pub use bandwidth::{Bandwidth, BandwidthStat, DEFAULT_PERIOD, Limit};
 pub use cpu_mask::{CpuMask, MAX_CPUS};
 pub use fair::{Enqueue, Tunables};
 pub use policy::Policy;
@@ -67,6 +76,10 @@ struct CpuState {
     idle_thread: Once<Arc<dyn MachineThread>>,
     /// `nr_running` of the run queue, readable without its lock.
     nr_running: AtomicU32,
+    /// `load` of the run queue, readable without its lock.
+    load: AtomicU64,
+    /// When this CPU compares its load with the others' next.
+    next_balance: AtomicU64,
     /// Time spent idle, and since when it is (0: it is not).
     idle_time: AtomicU64,
     idle_since: AtomicU64,
@@ -74,6 +87,14 @@ struct CpuState {
     switches: AtomicU64,
     /// Counts kicks and switches served, each a full memory barrier.
     barriers: AtomicU64,
+}
+
+impl CpuState {
+    /// Publishes figures of the run queue.
+    fn publish(&self, rq: &RunQueue<Task>) {
+        self.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
+        self.load.store(rq.load(), Ordering::Relaxed);
+    }
 }
 
 /// The scheduler of a kernel.
@@ -85,7 +106,6 @@ pub struct Scheduler {
     /// CPUs in their idle loop.
     idle: AtomicU64,
     load: LoadAverage,
-    next_group_slot: AtomicU32,
 }
 
 impl RunTask for Task {
@@ -102,6 +122,15 @@ impl RunTask for Task {
         self.acct.utime.store(times.user, Ordering::Relaxed);
         self.acct.stime.store(times.system, Ordering::Relaxed);
     }
+    fn must_throttle(&self) {
+        self.set_thread_flags(ThreadFlags::THROTTLED);
+    }
+    fn must_run(&self) -> bool {
+        self.fatal_signal_pending()
+            || self
+                .thread_flags()
+                .intersects(ThreadFlags::JOBCTL | ThreadFlags::FREEZE)
+    }
 }
 
 impl Scheduler {
@@ -117,6 +146,8 @@ impl Scheduler {
                 leaving: SpinLock::new(None),
                 idle_thread: Once::new(),
                 nr_running: AtomicU32::new(0),
+                load: AtomicU64::new(0),
+                next_balance: AtomicU64::new(0),
                 idle_time: AtomicU64::new(0),
                 idle_since: AtomicU64::new(0),
                 switches: AtomicU64::new(0),
@@ -130,7 +161,6 @@ impl Scheduler {
             cpus,
             root,
             idle: AtomicU64::new(0),
-            next_group_slot: AtomicU32::new(1),
         }
     }
 
@@ -221,6 +251,14 @@ impl Scheduler {
         }
     }
 
+    /// On the way to user mode, holding nothing: lets others run if they should, or waits until
+    /// the groups of the task may use the CPU again.
+    pub fn schedule_to_user(&self, task: &Task) {
+        task.sched.set_boundary(true);
+        self.schedule();
+        task.sched.set_boundary(false);
+    }
+
     /// Chooses who runs next on this CPU; `None`: who runs now.
     fn choose(&self) -> Option<Chosen> {
         let (id, cpu) = self.here();
@@ -231,8 +269,9 @@ impl Scheduler {
         let next = loop {
             let mut rq = cpu.rq.lock();
             rq.update_curr(now.0);
+            rq.unthrottle_due(now.0);
             if let Some(prev) = rq.curr().cloned() {
-                prev.clear_thread_flags(ThreadFlags::NEED_RESCHED);
+                prev.clear_thread_flags(ThreadFlags::NEED_RESCHED | ThreadFlags::THROTTLED);
                 let sched = &prev.sched;
                 let leaves = if sched.try_block() {
                     blocked = Some(true);
@@ -244,18 +283,19 @@ impl Scheduler {
                 } else {
                     false
                 };
-                if !leaves && rq.nr_running() == 1 {
+                if !leaves && rq.nr_running() == 1 && !rq.has_limits() {
                     drop(rq);
                     return None;
                 }
                 rq.put_prev(leaves);
             }
             let next = rq.pick_next();
+            self.kick_all(id, rq.take_kicks());
             if next.is_some() || pulled {
                 if let Some(next) = &next {
                     next.sched.enter_cpu();
                 }
-                cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
+                cpu.publish(&rq);
                 self.set_tick(id, &rq, now);
                 break next;
             }
@@ -403,7 +443,7 @@ impl Scheduler {
 
     /// Preempts, kicks and sets the tick, after `task` came into `rq`.
     fn after_enqueue(&self, id: CpuId, cpu: &CpuState, rq: &RunQueue<Task>, task: &Arc<Task>, now: Ktime) {
-        cpu.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
+        cpu.publish(rq);
         let preempts = rq.preempts(task);
         if preempts && let Some(curr) = rq.curr() {
             curr.set_thread_flags(ThreadFlags::NEED_RESCHED);
@@ -416,6 +456,26 @@ impl Scheduler {
         } else {
             self.set_tick(id, rq, now);
             self.events.program(id);
+        }
+    }
+
+    /// Lets a throttled task run: it is to die, to stop or to freeze.
+    pub(crate) fn release(&self, task: &Arc<Task>) {
+        fence(Ordering::SeqCst);
+        if !task.sched.is_throttled() {
+            return;
+        }
+        let now = self.hal.now();
+        let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
+        rq.update_curr(now.0);
+        if rq.release(task) {
+            self.after_enqueue(id, cpu, &rq, task, now);
+        }
+    }
+
+    fn kick_all(&self, here: CpuId, cpus: CpuMask) {
+        for cpu in cpus.iter().filter(|cpu| *cpu != here) {
+            self.hal.kick(cpu);
         }
     }
 
@@ -440,16 +500,19 @@ impl Scheduler {
         let busy = {
             let mut rq = cpu.rq.lock();
             rq.update_curr(now.0);
-            if rq.tick()
+            let back = rq.unthrottle_due(now.0);
+            if (rq.tick() | back)
                 && let Some(curr) = rq.curr()
             {
                 curr.set_thread_flags(ThreadFlags::NEED_RESCHED);
             }
+            self.kick_all(id, rq.take_kicks());
+            cpu.publish(&rq);
             self.set_tick(id, &rq, now);
             rq.nr_running()
         };
         if busy > 1 && self.cpus.len() > 1 {
-            self.push(id, now);
+            self.balance(id, now);
         }
         let current = cpu.current.lock().clone();
         if let Some(task) = current {
@@ -479,6 +542,12 @@ impl Scheduler {
         {
             let mut rq = cpu.rq.lock();
             rq.update_curr(now.0);
+            if rq.has_throttled() && rq.look_again(now.0) {
+                cpu.publish(&rq);
+                if let Some(curr) = rq.curr() {
+                    curr.set_thread_flags(ThreadFlags::NEED_RESCHED);
+                }
+            }
             self.set_tick(id, &rq, now);
         }
         self.events.program(id);

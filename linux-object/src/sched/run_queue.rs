@@ -5,18 +5,25 @@
 //! the parent's queue, and so on up to the root.
 //!
 //! Invariant: a group's entity is in its parent's queue exactly while its own queue is not empty.
-//! All of it belongs to whoever holds the CPU's `RunQueue` lock.
+//! All of it belongs to whoever holds the CPU's `RunQueue` lock. Throttled tasks: [`super::throttle`].
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
+use smallvec::SmallVec;
+
+use super::account::Open;
 use super::fair::{Enqueue, Entity, FairQueue, Handle, Tunables, wakeup_preempts};
 use super::real_time::{RR_TIMESLICE, RtQueue};
 use super::task_group::GroupCpu;
+use super::throttle::Throttle;
 use super::weight::nice_to_weight;
-use super::{Policy, SchedTask, TaskGroup};
+use super::{CpuMask, Policy, SchedTask, TaskGroup};
 use crate::ids::CpuId;
+
+/// Groups whose weights are brought up to date at one time.
+const MAX_WEIGHED: usize = 64;
 
 /// What the run queue asks of a task; the host tests have tasks that are nothing else.
 pub trait RunTask {
@@ -29,6 +36,12 @@ pub trait RunTask {
     /// Told what was charged: time used, and how much of the new time was user mode.
     fn charged(&self, delta: u64, user: u64) {
         let _ = (delta, user);
+    }
+    /// Told that it has to stop on its way to user mode: bandwidth is used up.
+    fn must_throttle(&self) {}
+    /// Whether it has something to do before it can be throttled: to die, to stop.
+    fn must_run(&self) -> bool {
+        false
     }
 }
 
@@ -63,23 +76,36 @@ impl<T: RunTask> Handle for Node<T> {
     }
 }
 
-struct GroupQueue<T> {
-    group: Arc<TaskGroup>,
+pub(super) struct GroupQueue<T> {
+    pub(super) group: Arc<TaskGroup>,
     /// Slot of the parent's queue; the root's own for the root.
-    parent: usize,
-    queue: FairQueue<Node<T>>,
+    pub(super) parent: usize,
+    pub(super) queue: FairQueue<Node<T>>,
+    /// The group's version when its entity was weighed.
+    version: u32,
+    pub(super) throttle: Throttle<T>,
 }
 
 /// The run queue.
 pub struct RunQueue<T> {
-    cpu: CpuId,
+    pub(super) cpu: CpuId,
     tunables: Tunables,
     groups: Vec<Option<GroupQueue<T>>>,
-    rt: RtQueue<Arc<T>>,
-    curr: Option<Arc<T>>,
+    pub(super) rt: RtQueue<Arc<T>>,
+    pub(super) curr: Option<Arc<T>>,
     curr_is_rt: bool,
     nr_fair: usize,
-    charged_until: u64,
+    pub(super) charged_until: u64,
+    /// Groups here that have a limit, and those of them that are throttled.
+    pub(super) nr_limited: usize,
+    pub(super) throttled: Vec<usize>,
+    /// When to look again whether these can go on.
+    pub(super) look_at: u64,
+    /// CPUs that time was given back for.
+    pub(super) kicks: CpuMask,
+    /// When a task last came or went although that evened nothing out.
+    pub(super) rotated_at: u64,
+    open: Open,
     /// User time of tasks on this CPU: usual ones, and those with a positive nice level.
     pub(super) user_times: [u64; 2],
 }
@@ -96,6 +122,12 @@ impl<T: RunTask> RunQueue<T> {
             curr_is_rt: false,
             nr_fair: 0,
             charged_until: 0,
+            nr_limited: 0,
+            throttled: Vec::new(),
+            look_at: u64::MAX,
+            kicks: CpuMask::EMPTY,
+            rotated_at: 0,
+            open: Open::default(),
             user_times: [0; 2],
         };
         rq.add_group(root);
@@ -115,38 +147,59 @@ impl<T: RunTask> RunQueue<T> {
         self.charged_until
     }
 
-    /// Makes a queue for a group; its parent has one.
-    pub fn add_group(&mut self, group: &Arc<TaskGroup>) {
+    /// Sum of the weights of what runs here, group by group.
+    pub fn load(&self) -> u64 {
+        self.level(0).queue.load()
+    }
+
+    /// Makes a queue for a group.
+    fn add_group(&mut self, group: &Arc<TaskGroup>) {
         let slot = group.slot() as usize;
         if self.groups.len() <= slot {
             self.groups.resize_with(slot + 1, || None);
         }
+        let limited = group.bandwidth().is_limited();
+        self.nr_limited += usize::from(limited);
         self.groups[slot] = Some(GroupQueue {
             group: group.clone(),
             parent: group.parent().map_or(slot, |parent| parent.slot() as usize),
             queue: FairQueue::new(),
+            version: group.version(),
+            throttle: Throttle::new(limited),
         });
     }
 
-    /// Forgets a group without tasks.
+    /// Forgets the queue of a group that is offline, if it has no tasks.
     pub fn remove_group(&mut self, group: &TaskGroup) {
         let slot = group.slot() as usize;
-        debug_assert!(self.level(slot).queue.is_empty());
-        self.groups[slot] = None;
+        let Some(level) = self.groups.get(slot).and_then(Option::as_ref) else {
+            return;
+        };
+        if level.queue.is_empty() && level.throttle.is_empty() {
+            self.set_limited(slot, false);
+            self.groups[slot] = None;
+        }
     }
 
-    fn level(&self, slot: usize) -> &GroupQueue<T> {
+    /// Whether a group has a queue here.
+    pub(super) fn has_level(&self, slot: usize) -> bool {
+        self.groups.get(slot).is_some_and(Option::is_some)
+    }
+
+    #[inline]
+    pub(super) fn level(&self, slot: usize) -> &GroupQueue<T> {
         self.groups[slot].as_ref().expect("a task's group has a queue")
     }
 
-    fn level_mut(&mut self, slot: usize) -> &mut GroupQueue<T> {
+    #[inline]
+    pub(super) fn level_mut(&mut self, slot: usize) -> &mut GroupQueue<T> {
         self.groups[slot].as_mut().expect("a task's group has a queue")
     }
 
     /// Charges the running task with the time until `now`.
     pub fn update_curr(&mut self, now: u64) {
         let delta = now.saturating_sub(self.charged_until);
-        self.charged_until = now;
+        self.charged_until = self.charged_until.max(now);
         let Some(curr) = &self.curr else { return };
         let task = curr.sched();
         let user = task.charge(delta, curr.user_time());
@@ -155,21 +208,44 @@ impl<T: RunTask> RunQueue<T> {
             self.user_times[low as usize] += user;
         }
         curr.charged(delta, user);
+        self.open.charge(delta, user);
         if self.curr_is_rt {
             task.rr_used.store(task.rr_used.load(Relaxed) + delta, Relaxed);
             return;
         }
-        let mut slot = task.group_slot();
+        let leaf = task.group_slot();
+        let mut exhausted = false;
+        let mut slot = leaf;
         loop {
             let cpu = self.cpu.0 as usize;
             let level = self.level_mut(slot);
             level.queue.charge(delta);
+            exhausted |= level.throttle.charge(delta);
             let min = level.queue.min_vruntime();
             level.group.cpus[cpu].min_vruntime.store(min, Relaxed);
             if slot == level.parent {
-                return;
+                break;
             }
             slot = level.parent;
+        }
+        if exhausted && self.replenish(leaf) {
+            self.throttle_curr();
+        }
+    }
+
+    /// Adds what was charged to the accounts of cgroups. What the running task has used since
+    /// the last `update_curr` is not in it.
+    pub fn flush_accounts(&mut self) {
+        self.open.flush(self.cpu);
+    }
+
+    /// Opens the accounts of the running task.
+    #[inline]
+    pub(super) fn open_accounts(&mut self) {
+        if let Some(curr) = &self.curr
+            && !self.open.is(curr.sched().accounts_at())
+        {
+            self.open.switch(curr.sched().accounts(), self.cpu);
         }
     }
 
@@ -185,6 +261,9 @@ impl<T: RunTask> RunQueue<T> {
         self.nr_fair += 1;
         let tunables = self.tunables;
         let mut slot = sched.group_slot();
+        if !self.has_level(slot) {
+            self.add_group(&sched.group());
+        }
         let mut node = Some((Node::Task(task.clone()), how));
         loop {
             let level = self.level_mut(slot);
@@ -196,13 +275,17 @@ impl<T: RunTask> RunQueue<T> {
                 level.queue.enqueue(node, how, &tunables);
             }
             let parent = level.parent;
-            node = self.refresh(slot, parent_node.is_some()).and_then(|group| {
-                let how = match parent_node? {
-                    Enqueue::New => Enqueue::Wakeup,
-                    how => how,
-                };
-                Some((Node::Group(group), how))
-            });
+            if !self.has_level(parent)
+                && let Some(group) = self.level(slot).group.parent().cloned()
+            {
+                self.add_group(&group);
+            }
+            // However a task comes, its group's place here may be an old one.
+            let entering = parent_node.is_some();
+            node = self
+                .refresh(slot, entering)
+                .filter(|_| entering)
+                .map(|group| (Node::Group(group), Enqueue::Wakeup));
             if slot == parent {
                 return;
             }
@@ -222,7 +305,11 @@ impl<T: RunTask> RunQueue<T> {
         }
         let parent = level.parent;
         let queued = !level.queue.is_empty() && !entering;
-        let weight = level.group.update_load(cpu, level.queue.load());
+        let weight = level
+            .group
+            .update_load(cpu, level.queue.load(), self.charged_until);
+        let version = level.group.version();
+        self.level_mut(slot).version = version;
         if queued {
             self.level_mut(parent)
                 .queue
@@ -242,7 +329,7 @@ impl<T: RunTask> RunQueue<T> {
             return;
         }
         self.nr_fair -= 1;
-        let cpu = self.cpu.0 as usize;
+        let (cpu, now) = (self.cpu.0 as usize, self.charged_until);
         let mut slot = sched.group_slot();
         let mut node = Some(Node::Task(task.clone()));
         loop {
@@ -260,8 +347,14 @@ impl<T: RunTask> RunQueue<T> {
                 // The entity leaves its parent's queue with the weight it has there.
                 let group = level.group.cpus[cpu].clone();
                 group.min_vruntime.store(level.queue.min_vruntime(), Relaxed);
-                level.group.update_load(cpu, 0);
+                level.group.update_load(cpu, 0, now);
                 node = Some(Node::Group(group));
+                let group = level.group.clone();
+                let kicks = level.throttle.give_back(&group);
+                self.kicks = CpuMask(self.kicks.0 | kicks.0);
+                if group.is_offline() {
+                    self.remove_group(&group);
+                }
             } else {
                 self.refresh(slot, false);
             }
@@ -271,7 +364,38 @@ impl<T: RunTask> RunQueue<T> {
 
     /// Gives the group's entity the weight that follows from the group's.
     pub fn reweight_group(&mut self, group: &TaskGroup) {
-        self.refresh(group.slot() as usize, false);
+        let slot = group.slot() as usize;
+        if self.has_level(slot) {
+            self.refresh(slot, false);
+        }
+    }
+
+    /// Weighs the groups that run here anew, some at least: a CPU that does not switch has not noticed
+    /// what others have changed.
+    pub fn weigh(&mut self) {
+        let mut levels: SmallVec<[usize; 16]> = SmallVec::from_slice(&[0]);
+        let mut at = 0;
+        while at < levels.len() && levels.len() < MAX_WEIGHED {
+            let queue = &self.level(levels[at]).queue;
+            for node in queue.curr().into_iter().chain(queue.waiting()) {
+                if let Node::Group(group) = node {
+                    levels.push(group.slot);
+                }
+            }
+            at += 1;
+        }
+        for slot in levels {
+            self.catch_up(slot);
+        }
+    }
+
+    /// Weighs a group's entity anew if other CPUs have changed what it is.
+    #[inline]
+    fn catch_up(&mut self, slot: usize) {
+        let level = self.level(slot);
+        if level.version != level.group.version() {
+            self.refresh(slot, false);
+        }
     }
 
     /// Whether the task is here.
@@ -298,7 +422,11 @@ impl<T: RunTask> RunQueue<T> {
         }
         let mut slot = prev.sched().group_slot();
         loop {
-            let level = self.level_mut(slot);
+            let Some(level) = self.groups.get_mut(slot).and_then(Option::as_mut) else {
+                // The last task of a group that is offline.
+                slot = parent_slot(&prev.sched().group(), slot);
+                continue;
+            };
             level.queue.put_prev();
             if slot == level.parent {
                 return;
@@ -307,7 +435,8 @@ impl<T: RunTask> RunQueue<T> {
         }
     }
 
-    /// Chooses the next task and makes it the running one.
+    /// Chooses the next task and makes it the running one. Throttled tasks that hold nothing are
+    /// parked on the way; others may run in the kernel.
     pub fn pick_next(&mut self) -> Option<Arc<T>> {
         debug_assert!(self.curr.is_none());
         let next = if let Some(task) = self.rt.first() {
@@ -315,15 +444,26 @@ impl<T: RunTask> RunQueue<T> {
             task.clone()
         } else {
             self.curr_is_rt = false;
-            let mut slot = 0;
             loop {
-                match self.level_mut(slot).queue.pick()? {
-                    Node::Task(task) => break task,
-                    Node::Group(group) => slot = group.slot,
+                let mut slot = 0;
+                let task = loop {
+                    match self.level_mut(slot).queue.pick()? {
+                        Node::Task(task) => break task,
+                        Node::Group(group) => slot = group.slot,
+                    }
+                    self.catch_up(slot);
+                };
+                if self.nr_limited == 0 || !self.replenish(slot) {
+                    break task;
+                }
+                if !self.park(&task) {
+                    task.must_throttle();
+                    break task;
                 }
             }
         };
         self.curr = Some(next.clone());
+        self.open_accounts();
         Some(next)
     }
 
@@ -398,17 +538,23 @@ impl<T: RunTask> RunQueue<T> {
         let cpu = self.cpu.0 as usize;
         let (mut a, mut b) = (old.group_slot(), new.group_slot());
         let (mut old, mut new) = (&old.entity, &new.entity);
+        let (mut old_idle, mut new_idle) = (false, false);
         while a != b {
             let (level_a, level_b) = (self.level(a), self.level(b));
             let (depth_a, depth_b) = (level_a.group.depth(), level_b.group.depth());
             if depth_a >= depth_b {
                 old = &level_a.group.cpus[cpu].entity;
+                old_idle = level_a.group.is_idle();
                 a = level_a.parent;
             }
             if depth_b >= depth_a {
                 new = &level_b.group.cpus[cpu].entity;
+                new_idle = level_b.group.is_idle();
                 b = level_b.parent;
             }
+        }
+        if old_idle != new_idle {
+            return old_idle;
         }
         !core::ptr::eq(old, new) && wakeup_preempts(old, new, &self.tunables)
     }
@@ -433,6 +579,7 @@ impl<T: RunTask> RunQueue<T> {
         }
         let mut slot = sched.group_slot();
         loop {
+            self.catch_up(slot);
             let level = self.level(slot);
             if level.queue.slice_over(&self.tunables) {
                 return true;
@@ -444,21 +591,32 @@ impl<T: RunTask> RunQueue<T> {
         }
     }
 
-    /// Nanoseconds until the running task's slice is over; `None` if no tick is needed.
+    /// Nanoseconds until the running task's slice is over, its bandwidth is used up, or throttled
+    /// tasks may go on; `None` if no tick is needed.
     pub fn next_tick(&self) -> Option<u64> {
-        let sched = self.curr.as_ref()?.sched();
-        if self.curr_is_rt {
-            let needed = sched.policy() == Policy::Rr && self.rt.nr_at(sched.rt_priority()) > 1;
-            return needed.then(|| RR_TIMESLICE.saturating_sub(sched.rr_used.load(Relaxed)));
+        let mut nearest = match self.look_at {
+            u64::MAX => u64::MAX,
+            at => at.saturating_sub(self.charged_until),
+        };
+        if let Some(curr) = &self.curr {
+            let sched = curr.sched();
+            if !self.curr_is_rt {
+                nearest = nearest.min(self.fair_tick(sched.group_slot()));
+            } else if sched.policy() == Policy::Rr && self.rt.nr_at(sched.rt_priority()) > 1 {
+                nearest = nearest.min(RR_TIMESLICE.saturating_sub(sched.rr_used.load(Relaxed)));
+            }
         }
-        let mut nearest: Option<u64> = None;
-        let mut slot = sched.group_slot();
+        (nearest != u64::MAX).then_some(nearest)
+    }
+
+    fn fair_tick(&self, mut slot: usize) -> u64 {
+        let mut nearest = u64::MAX;
         loop {
             let level = self.level(slot);
             if let (Some(slice), Some(curr)) = (level.queue.curr_slice(&self.tunables), level.queue.curr()) {
-                let left = slice.saturating_sub(curr.entity().ran());
-                nearest = Some(nearest.map_or(left, |other| other.min(left)));
+                nearest = nearest.min(slice.saturating_sub(curr.entity().ran()));
             }
+            nearest = nearest.min(level.throttle.left());
             if slot == level.parent {
                 return nearest;
             }
@@ -468,28 +626,25 @@ impl<T: RunTask> RunQueue<T> {
 
     /// The slice that a fair task has among those of its group here; 0 if there is none.
     pub fn fair_slice(&self, task: &SchedTask) -> u64 {
-        let queue = &self.level(task.group_slot()).queue;
-        if queue.is_empty() {
+        let slot = task.group_slot();
+        if !self.has_level(slot) || self.level(slot).queue.is_empty() {
             return 0;
         }
-        queue.slice_of(&task.entity, &self.tunables)
+        self.level(slot).queue.slice_of(&task.entity, &self.tunables)
     }
+}
 
-    /// A waiting task that `may` move to another CPU.
-    pub fn find_waiting(&self, may: impl Fn(&Arc<T>) -> bool) -> Option<Arc<T>> {
-        let movable = |task: &&Arc<T>| !self.is_curr(task) && may(task);
-        if let Some(task) = self.rt.iter().find(movable) {
-            return Some(task.clone());
+/// The slot of the parent of the group at `slot`, from a group at or below it.
+#[cold]
+fn parent_slot(group: &Arc<TaskGroup>, slot: usize) -> usize {
+    let mut group = group;
+    while let Some(parent) = group.parent() {
+        if group.slot() as usize == slot {
+            return parent.slot() as usize;
         }
-        let levels = self.groups.iter().flatten();
-        let tasks = levels
-            .flat_map(|level| level.queue.waiting())
-            .filter_map(|node| match node {
-                Node::Task(task) => Some(task),
-                Node::Group(_) => None,
-            });
-        tasks.into_iter().find(movable).cloned()
+        group = parent;
     }
+    0
 }
 
 /// Moves the virtual runtime of a task that is in no queue from one CPU's time to another's.

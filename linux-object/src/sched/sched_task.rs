@@ -13,13 +13,17 @@
 //! - `schedule` clears `ON_RQ` only if the state is not Running, in one step.
 //!
 //! So nobody ever spins for another CPU's switch, and exactly one party enqueues.
+//!
+//! A task that is *throttled* ([`bandwidth`](super::bandwidth)) is parked in its run queue: its state
+//! is none of those that a waker ends. It gets into and out of this state only under the lock of the
+//! run queue of `cpu`, which says where it is.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::fair::Entity;
 use super::weight::{IDLE_WEIGHT, nice_to_weight};
-use super::{CpuMask, Policy, TaskGroup};
+use super::{Accounts, CpuMask, Policy, TaskGroup};
 use crate::hal::UserClock;
 use crate::ids::CpuId;
 use crate::sync::{SpinLock, class};
@@ -28,6 +32,8 @@ use crate::task::TaskState;
 const STATE: u32 = 0xff;
 /// State of a task that was never started: no signal wakes it.
 const NEW: u32 = 6;
+/// State of a runnable task that waits for bandwidth.
+const THROTTLED: u32 = 7;
 const ON_RQ: u32 = 1 << 8;
 const ON_CPU: u32 = 1 << 9;
 
@@ -123,6 +129,14 @@ pub struct SchedTask {
     affinity: AtomicU64,
     group: SpinLock<Arc<TaskGroup>, class::Leaf>,
     group_slot: AtomicU32,
+    accounts: SpinLock<Arc<Accounts>, class::Leaf>,
+    /// The address of `accounts`, to compare.
+    accounts_at: AtomicUsize,
+    /// It is on its way to user mode and holds nothing: it may be throttled.
+    boundary: AtomicBool,
+    /// While it is throttled: the group that it waits for and its place among those that do.
+    pub(super) parked_slot: AtomicU32,
+    pub(super) parked_at: AtomicU32,
     /// The task never ran: a newcomer's placement.
     pub(super) fresh: AtomicBool,
     /// Time used since the RR slice began.
@@ -136,7 +150,11 @@ pub struct SchedTask {
 impl SchedTask {
     /// A task that does not run yet, `SCHED_OTHER` at nice 0, in this group.
     pub fn new(group: Arc<TaskGroup>) -> SchedTask {
-        SchedTask::with_params(group, SchedParams::default(), CpuMask::ALL)
+        SchedTask::with_params(group, Arc::default(), SchedParams::default(), CpuMask::ALL)
+    }
+    /// The same, charging its time to these accounts.
+    pub fn new_in(group: Arc<TaskGroup>, accounts: Arc<Accounts>) -> SchedTask {
+        SchedTask::with_params(group, accounts, SchedParams::default(), CpuMask::ALL)
     }
 
     /// A child's scheduling state (`fork`): what its parent has, but for reset-on-fork.
@@ -153,13 +171,18 @@ impl SchedTask {
                 reset_on_fork: false,
             };
         }
-        let child = SchedTask::with_params(parent.group(), params, parent.affinity());
+        let child = SchedTask::with_params(parent.group(), parent.accounts(), params, parent.affinity());
         child.set_cpu(parent.cpu());
         child.entity.set_vruntime(parent.entity.vruntime());
         child
     }
 
-    fn with_params(group: Arc<TaskGroup>, params: SchedParams, affinity: CpuMask) -> SchedTask {
+    fn with_params(
+        group: Arc<TaskGroup>,
+        accounts: Arc<Accounts>,
+        params: SchedParams,
+        affinity: CpuMask,
+    ) -> SchedTask {
         SchedTask {
             word: AtomicU32::new(NEW),
             cpu: AtomicU32::new(0),
@@ -170,6 +193,11 @@ impl SchedTask {
             affinity: AtomicU64::new(affinity.0),
             group_slot: AtomicU32::new(group.slot()),
             group: SpinLock::new(group),
+            accounts_at: AtomicUsize::new(Arc::as_ptr(&accounts) as usize),
+            accounts: SpinLock::new(accounts),
+            boundary: AtomicBool::new(false),
+            parked_slot: AtomicU32::new(0),
+            parked_at: AtomicU32::new(0),
             fresh: AtomicBool::new(true),
             rr_used: AtomicU64::new(0),
             sum_exec: AtomicU64::new(0),
@@ -266,6 +294,44 @@ impl SchedTask {
         enqueue
     }
 
+    // ---- throttling ----
+
+    /// Whether it may be throttled where it is now: on its way to user mode.
+    pub(super) fn at_boundary(&self) -> bool {
+        self.boundary.load(Ordering::Relaxed)
+    }
+    pub(super) fn set_boundary(&self, there: bool) {
+        self.boundary.store(there, Ordering::Relaxed);
+    }
+    /// Whether it waits for bandwidth.
+    pub fn is_throttled(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & STATE == THROTTLED
+    }
+    /// Makes a runnable task a throttled one.
+    pub(super) fn throttle(&self) -> bool {
+        self.swap_word(TaskState::Running as u32 | ON_RQ, THROTTLED)
+    }
+    /// Makes a throttled task runnable; the caller enqueues it where it was.
+    pub(super) fn unthrottle(&self) -> bool {
+        self.swap_word(THROTTLED, TaskState::Running as u32 | ON_RQ)
+    }
+    /// Exchanges all but `ON_CPU`.
+    fn swap_word(&self, from: u32, to: u32) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        while word & !ON_CPU == from {
+            match self.word.compare_exchange_weak(
+                word,
+                to | word & ON_CPU,
+                Ordering::SeqCst,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
     // ---- parameters ----
 
     /// The CPU it runs or ran on.
@@ -316,6 +382,19 @@ impl SchedTask {
 
     // ---- accounting ----
 
+    /// Where its time is charged.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.accounts.lock().clone()
+    }
+    pub(super) fn accounts_at(&self) -> usize {
+        self.accounts_at.load(Ordering::Relaxed)
+    }
+    pub(super) fn set_accounts(&self, accounts: Arc<Accounts>) -> Arc<Accounts> {
+        self.accounts_at
+            .store(Arc::as_ptr(&accounts) as usize, Ordering::Relaxed);
+        core::mem::replace(&mut *self.accounts.lock(), accounts)
+    }
+
     /// Counts the cycles that it spends in user mode.
     #[inline]
     pub fn user_clock(&self) -> &UserClock {
@@ -350,7 +429,7 @@ fn state_of(word: u32) -> TaskState {
         2 => TaskState::Killable,
         3 => TaskState::Stopped,
         4 => TaskState::Zombie,
-        NEW => TaskState::Running,
+        NEW | THROTTLED => TaskState::Running,
         _ => TaskState::Dead,
     }
 }

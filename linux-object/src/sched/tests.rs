@@ -9,9 +9,9 @@ use super::run_queue::RunQueue;
 use super::weight::{NICE_0_WEIGHT, nice_to_weight};
 use super::*;
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -31,14 +31,12 @@ struct Model {
 impl Model {
     fn new(random: &mut Random, nr_groups: u64, nr_tasks: u64, nice: bool) -> Model {
         let root = TaskGroup::root(1);
-        let mut rq = RunQueue::new(CpuId(0), &root, Tunables::default());
+        let rq = RunQueue::new(CpuId(0), &root, Tunables::default());
         let mut groups = alloc::vec![root];
-        for slot in 1..=nr_groups {
+        for _ in 0..nr_groups {
             let parent = groups[random.below(groups.len() as u64) as usize].clone();
             let weight = (1 + random.below(400)) * NICE_0_WEIGHT / 100;
-            let group = TaskGroup::new(slot as u32, Some(parent), weight, 1);
-            rq.add_group(&group);
-            groups.push(group);
+            groups.push(TaskGroup::new(&parent, weight));
         }
         let tasks: Vec<_> = (0..nr_tasks)
             .map(|_| {
@@ -179,11 +177,9 @@ fn always_runnable_tasks_get_their_weight() {
 fn extreme_weights() {
     let mut random = Random(5);
     let root = TaskGroup::root(1);
-    let mut rq = RunQueue::new(CpuId(0), &root, Tunables::default());
-    let light = TaskGroup::new(1, Some(root.clone()), NICE_0_WEIGHT / 100, 1);
-    let heavy = TaskGroup::new(2, Some(root.clone()), NICE_0_WEIGHT * 100, 1);
-    rq.add_group(&light);
-    rq.add_group(&heavy);
+    let rq = RunQueue::new(CpuId(0), &root, Tunables::default());
+    let light = TaskGroup::new(&root, NICE_0_WEIGHT / 100);
+    let heavy = TaskGroup::new(&root, NICE_0_WEIGHT * 100);
     let mut model = Model {
         rq,
         groups: alloc::vec![root, light.clone(), heavy.clone()],

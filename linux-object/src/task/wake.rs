@@ -30,6 +30,13 @@ impl Task {
             return;
         }
         let kernel = self.kernel();
+        if fatal
+            || self
+                .thread_flags()
+                .intersects(ThreadFlags::JOBCTL | ThreadFlags::FREEZE)
+        {
+            kernel.sched.release(self);
+        }
         let mask = if fatal {
             StateMask::NORMAL | StateMask::STOPPED
         } else {
