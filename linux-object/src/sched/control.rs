@@ -91,14 +91,6 @@ impl Scheduler {
         }
     }
 
-    /// Forgets a group that has no tasks and no groups below it.
-    pub fn remove_group(&self, group: &TaskGroup) {
-        group.set_offline();
-        for cpu in self.cpus.iter() {
-            cpu.rq.lock().remove_group(group);
-        }
-    }
-
     /// Sets a group's scaled weight.
     pub fn set_group_weight(&self, group: &TaskGroup, weight: u64) {
         group.set_weight(weight);
@@ -136,6 +128,9 @@ impl Scheduler {
 
     /// Moves a task to another group and to other accounts.
     pub fn move_to_group(&self, task: &Arc<Task>, group: &Arc<TaskGroup>, accounts: &Arc<Accounts>) {
+        if task.sched.is_in(group, accounts) {
+            return;
+        }
         let _params = task.sched.params.lock();
         let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
         rq.update_curr(self.hal.now().0);

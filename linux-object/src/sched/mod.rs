@@ -47,7 +47,7 @@ pub use run_queue::{RunQueue, RunTask};
 pub use sched_group::SchedGroup;
 pub use sched_task::{CpuTimes, SchedParams, SchedTask, StateMask};
 pub use task_group::TaskGroup;
-pub use weight::{NICE_0_WEIGHT, NICE_RANGE, nice_to_weight};
+pub use weight::{DEFAULT_WEIGHT, NICE_0_WEIGHT, NICE_RANGE, WEIGHT_SHIFT, nice_to_weight};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

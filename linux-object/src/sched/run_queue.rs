@@ -154,6 +154,9 @@ impl<T: RunTask> RunQueue<T> {
 
     /// Makes a queue for a group.
     fn add_group(&mut self, group: &Arc<TaskGroup>) {
+        for grave in group.note_queue(self.cpu) {
+            self.remove_group(grave as usize);
+        }
         let slot = group.slot() as usize;
         if self.groups.len() <= slot {
             self.groups.resize_with(slot + 1, || None);
@@ -169,13 +172,12 @@ impl<T: RunTask> RunQueue<T> {
         });
     }
 
-    /// Forgets the queue of a group that is offline, if it has no tasks.
-    pub fn remove_group(&mut self, group: &TaskGroup) {
-        let slot = group.slot() as usize;
+    /// Forgets the queue of a group if that is offline and has no tasks here.
+    pub(super) fn remove_group(&mut self, slot: usize) {
         let Some(level) = self.groups.get(slot).and_then(Option::as_ref) else {
             return;
         };
-        if level.queue.is_empty() && level.throttle.is_empty() {
+        if level.group.is_offline() && level.queue.is_empty() && level.throttle.is_empty() {
             self.set_limited(slot, false);
             self.groups[slot] = None;
         }
@@ -353,7 +355,7 @@ impl<T: RunTask> RunQueue<T> {
                 let kicks = level.throttle.give_back(&group);
                 self.kicks = CpuMask(self.kicks.0 | kicks.0);
                 if group.is_offline() {
-                    self.remove_group(&group);
+                    self.remove_group(group.slot() as usize);
                 }
             } else {
                 self.refresh(slot, false);

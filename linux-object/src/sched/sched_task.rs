@@ -380,6 +380,11 @@ impl SchedTask {
         core::mem::replace(&mut *self.group.lock(), group)
     }
 
+    /// Whether it is in this group already, and its time goes to these accounts.
+    pub(super) fn is_in(&self, group: &TaskGroup, accounts: &Arc<Accounts>) -> bool {
+        self.group_slot() == group.slot() as usize && self.accounts_at() == Arc::as_ptr(accounts) as usize
+    }
+
     // ---- accounting ----
 
     /// Where its time is charged.

@@ -13,11 +13,16 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
+use super::CpuMask;
 use super::bandwidth::Bandwidth;
 use super::fair::Entity;
 use super::weight::{IDLE_WEIGHT, NICE_0_WEIGHT};
+use crate::ids::CpuId;
 use crate::sync::{SpinLock, class};
 
 /// The least weight of a group's entity on one CPU, scaled: far below what shares can express.
@@ -26,13 +31,22 @@ const MIN_ENTITY_WEIGHT: u64 = 2;
 const HOLD_LOAD: u64 = 50_000_000;
 
 /// Numbers of groups: indices into the run queues, used again when a group is gone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slots {
     next: AtomicU32,
     free: SpinLock<Vec<u32>, class::Leaf>,
+    /// For each CPU, the numbers of offline groups that may still have an empty queue there.
+    graves: Box<[SpinLock<Vec<u32>, class::Leaf>]>,
 }
 
 impl Slots {
+    fn new(cpus: usize) -> Arc<Slots> {
+        Arc::new(Slots {
+            next: AtomicU32::new(0),
+            free: SpinLock::default(),
+            graves: (0..cpus).map(|_| SpinLock::default()).collect(),
+        })
+    }
     fn take(&self) -> u32 {
         let free = self.free.lock().pop();
         free.unwrap_or_else(|| self.next.fetch_add(1, Relaxed))
@@ -51,6 +65,8 @@ pub struct TaskGroup {
     idle: AtomicBool,
     /// It has left its tree: queues are forgotten when their last task leaves.
     offline: AtomicBool,
+    /// CPUs on which it may have a queue.
+    queues: AtomicU64,
     /// Sum of the loads of all CPUs.
     load: AtomicU64,
     /// Changes with `weight` and `load`.
@@ -84,6 +100,7 @@ impl TaskGroup {
             weight: AtomicU64::new(weight),
             idle: AtomicBool::new(false),
             offline: AtomicBool::new(false),
+            queues: AtomicU64::new(0),
             load: AtomicU64::new(0),
             version: AtomicU32::new(0),
             bandwidth: Bandwidth::default(),
@@ -102,7 +119,7 @@ impl TaskGroup {
     }
     /// A root group, for `cpus` CPUs.
     pub fn root(cpus: usize) -> Arc<TaskGroup> {
-        TaskGroup::make(Arc::default(), None, NICE_0_WEIGHT, cpus)
+        TaskGroup::make(Slots::new(cpus), None, NICE_0_WEIGHT, cpus)
     }
     /// A group below `parent` with a scaled weight.
     pub fn new(parent: &Arc<TaskGroup>, weight: u64) -> Arc<TaskGroup> {
@@ -142,8 +159,18 @@ impl TaskGroup {
     pub(super) fn is_offline(&self) -> bool {
         self.offline.load(Relaxed)
     }
-    pub(super) fn set_offline(&self) {
-        self.offline.store(true, Relaxed);
+    /// It gets no more tasks. CPUs forget its queues when they make others, or when its last task
+    /// leaves.
+    pub fn set_offline(&self) {
+        self.offline.store(true, SeqCst);
+        for cpu in CpuMask(self.queues.load(SeqCst)).iter() {
+            self.slots.graves[cpu.0 as usize].lock().push(self.slot);
+        }
+    }
+    /// A queue is made on this CPU. Returns groups whose queues can go, if they are offline.
+    pub(super) fn note_queue(&self, cpu: CpuId) -> Vec<u32> {
+        self.queues.fetch_or(CpuMask::of(cpu).0, SeqCst);
+        core::mem::take(&mut *self.slots.graves[cpu.0 as usize].lock())
     }
     /// Its limit.
     pub fn bandwidth(&self) -> &Bandwidth {

@@ -220,7 +220,7 @@ impl<T: RunTask> RunQueue<T> {
                 let kicks = level.throttle.give_back(&group);
                 self.kicks = CpuMask(self.kicks.0 | kicks.0);
                 if group.is_offline() {
-                    self.remove_group(&group);
+                    self.remove_group(slot);
                 }
             }
         }

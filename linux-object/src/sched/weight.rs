@@ -3,6 +3,9 @@
 /// Weights are kept with this many binary places, so that a group's weight can be shared out.
 pub const WEIGHT_SHIFT: u32 = 10;
 
+/// What cgroups call the weight of nice 0.
+pub const DEFAULT_WEIGHT: u64 = 100;
+
 /// The weight of nice 0, scaled.
 pub const NICE_0_WEIGHT: u64 = 1024 << WEIGHT_SHIFT;
 
