@@ -14,6 +14,7 @@ use super::{core_files, legacy_files};
 use crate::fs::Name;
 use crate::ids::KoID;
 use crate::kobject::{KObject, KObjectType};
+use crate::sched::CpuAccount;
 use crate::sync::{SpinLock, class};
 
 bitflags::bitflags! {
@@ -86,6 +87,8 @@ pub struct Cgroup {
     pub(super) freeze_self: AtomicBool,
     /// Its directory and files.
     pub(super) nodes: Nodes,
+    /// cgroup2: CPU time used in the subtree.
+    cpu_account: Option<Arc<CpuAccount>>,
 }
 
 impl Cgroup {
@@ -97,6 +100,10 @@ impl Cgroup {
     ) -> Arc<Cgroup> {
         let koid = hierarchy.shared.koids.allocate();
         hierarchy.nr_cgroups.fetch_add(1, Ordering::Relaxed);
+        let cpu_account = hierarchy.on_dfl().then(|| {
+            let parent = parent.and_then(|parent| parent.cpu_account.clone());
+            CpuAccount::new(parent, hierarchy.shared.nr_cpus)
+        });
         let cgroup = Arc::new(Cgroup {
             koid,
             hierarchy: hierarchy.clone(),
@@ -117,6 +124,7 @@ impl Cgroup {
             sets: SpinLock::default(),
             freeze_self: AtomicBool::new(false),
             nodes: Nodes::new(owner),
+            cpu_account,
         });
         let object: Arc<dyn KObject> = cgroup.clone();
         hierarchy.shared.koids.register(&object);
@@ -241,6 +249,11 @@ impl Cgroup {
         self.state.populated_sets.load(Ordering::SeqCst) != 0
     }
 
+    /// CPU time used in its subtree; none in v1.
+    pub fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.cpu_account.as_ref()
+    }
+
     /// Living children, oldest first.
     pub fn children(&self) -> Vec<Arc<Cgroup>> {
         self.children.lock().by_age.values().cloned().collect()
@@ -324,6 +337,9 @@ impl Cgroup {
                 legacy_files::FILES
             },
         );
+        if dfl {
+            add(None, super::cpu::BASE_FILES);
+        }
         for id in SubsysId::ALL {
             if self.csses.lock()[id as usize].is_some() {
                 let subsys = id.subsys();

@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::cpuacct::CpuacctCss;
 use super::hierarchy::Shared;
 use super::{Cgroup, CgroupMembership, Css, Hierarchy, SubsysId};
 use crate::ids::KoID;
+use crate::sched::Accounts;
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 
@@ -31,6 +33,8 @@ pub struct CssSet {
     /// The cgroups of v1 hierarchies that are not roots, by hierarchy.
     v1: SmallVec<[Arc<Cgroup>; 2]>,
     css: [Arc<Css>; SubsysId::COUNT],
+    /// Where CPU time is charged.
+    accounts: Arc<Accounts>,
     /// Its tasks.
     pub(super) tasks: SpinLock<SetTasks, class::CssSet>,
 }
@@ -77,6 +81,8 @@ impl CssSet {
             return found;
         }
         let (dfl, v1, css) = parts;
+        let v1_account = &css[SubsysId::Cpuacct as usize].data::<CpuacctCss>().account;
+        let accounts = Accounts::new(dfl.cpu_account().into_iter().chain([v1_account]).cloned());
         let set = Arc::new(CssSet {
             id: shared.koids.allocate(),
             shared: shared.clone(),
@@ -84,6 +90,7 @@ impl CssSet {
             dfl,
             v1,
             css,
+            accounts,
             tasks: SpinLock::default(),
         });
         for cgroup in set.cgroups() {
@@ -109,6 +116,10 @@ impl CssSet {
     #[inline]
     pub fn css(&self, id: SubsysId) -> &Arc<Css> {
         &self.css[id as usize]
+    }
+    /// Where its tasks' CPU time is charged.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
     }
     /// The cgroup of cgroup2.
     pub fn dfl_cgroup(&self) -> &Arc<Cgroup> {

@@ -147,6 +147,7 @@ impl ForkCharge {
             }
             tasks.live.insert(child.koid(), child.clone());
             set.dfl_cgroup().count_task(child, true);
+            child.follow_css_set(&set);
             for id in SubsysId::ALL {
                 id.subsys().linked(child, set.css(id));
             }

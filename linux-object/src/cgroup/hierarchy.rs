@@ -33,6 +33,7 @@ bitflags::bitflags! {
 
 /// What all trees share.
 pub struct Shared {
+    pub(super) nr_cpus: usize,
     pub(super) koids: Arc<KoidTable>,
     /// Populated and frozen states follow tasks under this lock.
     pub(super) state: SpinLock<(), class::CgroupState>,

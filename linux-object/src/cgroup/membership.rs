@@ -66,6 +66,7 @@ impl Cgroups {
     /// The default hierarchy with all controllers that it can have, and no task.
     pub fn new(koids: &Arc<KoidTable>, env: &CssEnv<'_>) -> Cgroups {
         let shared = Arc::new(Shared {
+            nr_cpus: env.hal.nr_cpus(),
             koids: koids.clone(),
             state: SpinLock::new(()),
             sets: SpinLock::default(),

@@ -165,6 +165,7 @@ impl Moved {
             there.count_task(task, true);
         }
         let before = core::mem::replace(&mut *task.cgroups.lock(), to.clone());
+        task.follow_css_set(to);
         for id in SubsysId::ALL {
             if !Arc::ptr_eq(from.css(id), to.css(id)) {
                 id.subsys().moved(task, from.css(id), to.css(id));

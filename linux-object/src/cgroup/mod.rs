@@ -20,6 +20,8 @@ mod cftype;
 mod cgroup;
 mod control;
 mod core_files;
+pub mod cpu;
+pub mod cpuacct;
 mod css;
 mod css_set;
 pub mod devices;

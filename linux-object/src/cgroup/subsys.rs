@@ -200,6 +200,10 @@ macro_rules! subsystems {
 
 // In the order of Linux's cgroup_subsys.h: cpuset cpu cpuacct memory devices freezer pids.
 subsystems! {
+    /// Shares and limits of CPU time.
+    Cpu => super::cpu::Cpu,
+    /// CPU time used, in v1.
+    Cpuacct => super::cpuacct::Cpuacct,
     /// Memory.
     Memory => super::memory::Memory,
     /// v1: which devices may be used.
