@@ -200,6 +200,8 @@ macro_rules! subsystems {
 
 // In the order of Linux's cgroup_subsys.h: cpuset cpu cpuacct memory devices freezer pids.
 subsystems! {
+    /// Which CPUs and memory nodes.
+    Cpuset => super::cpuset::Cpuset,
     /// Shares and limits of CPU time.
     Cpu => super::cpu::Cpu,
     /// CPU time used, in v1.

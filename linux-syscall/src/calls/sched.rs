@@ -290,8 +290,12 @@ pub fn sched_setaffinity(cx: &mut Cx<'_>, pid: i32, cpusetsize: usize, mask: Use
         EPERM,
         "another user's process, and no CAP_SYS_NICE"
     );
-    let mask = mask.and(cx.kernel.sched.cpu_mask());
-    ensure!(!mask.is_empty(), EINVAL, "no such CPU");
+    let mask = mask.and(task.cpuset_cpus_allowed());
+    ensure!(
+        !mask.is_empty(),
+        EINVAL,
+        "no such CPU, or none that the cpuset has"
+    );
     cx.kernel.sched.set_affinity(&task, mask);
     Ok(0)
 }
