@@ -162,7 +162,7 @@ impl Net<'_> {
                 }
                 self.bridge_changed(bridge);
             }
-            (None, DeviceKind::Bridge(_)) => self.bridge_changed(ifindex),
+            (None, DeviceKind::Bridge(bridge)) if !bridge.ports.is_empty() => self.bridge_changed(ifindex),
             _ => {}
         }
     }

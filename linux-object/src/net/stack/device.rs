@@ -145,7 +145,8 @@ impl Device {
         let (flags, mtu, carrier) = match kind {
             DeviceKind::Loopback => (IfFlags::LOOPBACK, 65536, true),
             DeviceKind::Veth(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
-            DeviceKind::Bridge(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
+            // A bridge is without a carrier only once it has had ports.
+            DeviceKind::Bridge(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, true),
             DeviceKind::Dummy => (IfFlags::BROADCAST | IfFlags::NOARP, 1500, true),
         };
         Device {
@@ -193,6 +194,7 @@ impl Device {
         match self.kind {
             _ if !self.is_up() => oper::DOWN,
             DeviceKind::Loopback | DeviceKind::Dummy => oper::UNKNOWN,
+            DeviceKind::Bridge(_) if self.carrier_changes == 0 => oper::UNKNOWN,
             _ if self.carrier => oper::UP,
             DeviceKind::Veth(_) => oper::LOWERLAYERDOWN,
             _ => oper::DOWN,

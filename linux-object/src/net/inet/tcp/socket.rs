@@ -700,8 +700,9 @@ impl Socket for TcpSocket {
                 return Ok(());
             }
             self.start_connect(addr)?;
+            // It may be over already, but as on Linux only the next call tells.
+            bail!(EINPROGRESS, "the handshake goes on");
         }
-        // Over loopback the handshake may be over already.
         let mut state = self.state.lock();
         let Phase::Connected(engine) = &mut state.phase else {
             bail!(ECONNABORTED)
