@@ -1,73 +1,12 @@
-//! Simulated processes that make real system calls.
+//! Words for scenarios that speak of raw calls; processes and boot are `linux_syscall::sim`'s.
 
-use std::sync::Arc;
+use linux_object::sim::User;
+use linux_syscall::sim;
 
-use linux_object::cred::Cred;
-use linux_object::fs::{self, FileTable, FsStruct};
-use linux_object::hal::UserRegs;
-use linux_object::kernel::Kernel;
-use linux_object::mm::Mm;
-use linux_object::sched::Scheduler;
-use linux_object::sim::{self, PROGRAM_RIP, Program, SimThread, User};
-use linux_object::task::TaskParts;
-use linux_object::task::clone::spawn_init;
-use linux_syscall::thread::run_user_thread;
-
-/// Seeds per scenario: `ZCELL_SEEDS`, or a number that takes a second or so.
-pub fn seeds() -> u64 {
-    let wanted = std::env::var("ZCELL_SEEDS").ok();
-    wanted.and_then(|n| n.parse().ok()).unwrap_or(40)
-}
-
-/// Boots a kernel for each seed whose first process runs `init`; it must return 0. When it has, only it
-/// is left, and the machine goes off.
+/// Boots a kernel for each of many seeds whose first process runs `init`. When it returns, the machine
+/// goes off.
 pub fn scenario(init: impl Fn(&User) + Send + Sync + 'static) {
-    let init = Arc::new(init);
-    for seed in 0..seeds() {
-        let init = init.clone();
-        sim::run(seed, 1 + seed as usize % 3, move |kernel| {
-            boot(
-                kernel,
-                Box::new(move |user| {
-                    init(user);
-                    power_off(user);
-                    0
-                }),
-            );
-        });
-    }
-}
-
-fn boot(kernel: &Arc<Kernel>, program: Program) {
-    let root = fs::init_mounts(kernel, None).expect("the root can be mounted");
-    let body = Box::new(|task: &Arc<linux_object::task::Task>| {
-        let regs = UserRegs {
-            rip: PROGRAM_RIP,
-            orig_rax: u64::MAX,
-            ..UserRegs::default()
-        };
-        run_user_thread(task, regs);
-    });
-    let thread = Scheduler::new_thread(kernel, body).expect("a thread");
-    let sim_thread = thread
-        .as_any()
-        .downcast_ref::<SimThread>()
-        .expect("a simulated thread");
-    sim_thread.set_program(program);
-    let parts = TaskParts {
-        cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
-        nsproxy: Some(
-            kernel
-                .init_ns
-                .nsproxy(kernel.vfs.init_mnt_ns.get().expect("mounted").clone()),
-        ),
-        fs: Some(FsStruct::new(root)),
-        files: Some(FileTable::new()),
-        mm: Some(Mm::new(kernel).expect("an address space")),
-        comm: *b"init\0\0\0\0\0\0\0\0\0\0\0\0",
-    };
-    let task = spawn_init(kernel, thread, parts).expect("pid 1");
-    kernel.sched.start(&task);
+    sim::each_seed(40, move |sys| init(sys.user()));
 }
 
 pub const GETPID: u64 = 39;
@@ -81,10 +20,6 @@ pub const EXIT_GROUP: u64 = 231;
 pub const SIGCHLD: u64 = 17;
 pub const ECHILD: i64 = 10;
 pub const WNOHANG: u64 = 1;
-
-fn power_off(user: &User) {
-    user.call(169, &[0xfee1_dead, 672_274_793, 0x4321_fedc, 0]);
-}
 
 /// Writable memory of this many bytes.
 pub fn mmap(user: &User, len: u64) -> u64 {
