@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use crate::cgroup::{Cgroups, CssEnv};
 use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
+use crate::fs::inotify::WatchTotal;
 use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
 use crate::futex::FutexTable;
@@ -41,6 +42,8 @@ pub struct Kernel {
     pub hal: Arc<dyn Hal>,
     /// Every object by KoID.
     pub koids: Arc<KoidTable>,
+    /// How many files are watched.
+    pub watches: Arc<WatchTotal>,
     /// Every namespace.
     pub namespaces: Arc<NsRegistry>,
     /// The initial user namespace.
@@ -136,6 +139,7 @@ impl Kernel {
             init_user_ns,
             init_ns,
             koids,
+            watches: Arc::default(),
             fs_types: FsTypes::default(),
             vfs: Vfs::default(),
             sysctl,

@@ -29,6 +29,7 @@ fn is_again(error: Error) -> bool {
 }
 
 /// Waits until `attempt` answers something else than `EAGAIN`. `nowait`: it is tried once.
+#[inline]
 pub fn retry<T>(
     cx: &Cx<'_>,
     file: &OpenFile,
@@ -69,6 +70,7 @@ pub fn retry<T>(
 }
 
 /// Runs an attempt with the file's position, locked if the file allows that.
+#[inline]
 fn with_position<T>(
     file: &OpenFile,
     ops: &dyn FileOps,
@@ -95,7 +97,7 @@ fn with_position<T>(
 pub fn read(
     cx: &Cx<'_>,
     file: &Arc<OpenFile>,
-    to: UserIo<'_>,
+    to: &mut UserIo<'_>,
     at: Option<u64>,
     nowait: bool,
 ) -> Result<usize> {
@@ -109,7 +111,7 @@ pub fn read(
 fn read_file(
     cx: &Cx<'_>,
     file: &Arc<OpenFile>,
-    mut to: UserIo<'_>,
+    to: &mut UserIo<'_>,
     at: Option<u64>,
     nowait: bool,
 ) -> Result<usize> {
@@ -119,21 +121,21 @@ fn read_file(
             match at {
                 Some(offset) => {
                     check_range(offset, to.len())?;
-                    file.inode.read_at(offset, &mut to)?
+                    file.inode.read_at(offset, to)?
                 }
                 None => {
                     let mut position = file.position.lock();
-                    let read = file.inode.read_at(*position, &mut to)?;
+                    let read = file.inode.read_at(*position, to)?;
                     *position += read as u64;
                     read
                 }
             }
         }
         Some(ops) => {
+            let start = to.mark();
             let result = retry(cx, file, &**ops, false, nowait, || {
-                with_position(file, &**ops, at, |offset| {
-                    ops.read(file, cx.task, offset, &mut to.clone())
-                })
+                to.rewind(start);
+                with_position(file, &**ops, at, |offset| ops.read(file, cx.task, offset, to))
             })?;
             match result {
                 Ok(read) => read,
@@ -145,7 +147,9 @@ fn read_file(
     if read > 0 {
         file.notify(NotifyMask::ACCESS);
     }
-    file_accessed(file, cx);
+    if file.ops.as_ref().is_none_or(|ops| read > 0 && ops.moves_atime()) {
+        file_accessed(file, cx);
+    }
     Ok(read)
 }
 
@@ -319,21 +323,20 @@ fn write_ops(
 ) -> Result<usize> {
     let mut total = 0;
     loop {
-        let mut rest = from.clone();
+        let start = from.mark();
         let result = retry(cx, file, ops, true, nowait, || {
-            rest = from.clone();
+            from.rewind(start);
             let at = at.map(|at| at + total as u64);
             with_position(file, ops, at, |offset| {
-                ops.write(file, cx.task, offset, &mut rest)
+                ops.write(file, cx.task, offset, &mut from)
             })
         });
         match result {
             Ok(Ok(written)) => {
                 total += written;
-                if rest.is_empty() || written == 0 || nowait || file.nonblocking() {
+                if from.is_empty() || written == 0 || nowait || file.nonblocking() {
                     return Ok(total);
                 }
-                from = rest;
             }
             Ok(Err(WaitError::Interrupted)) if total == 0 => bail!(ERESTARTSYS),
             Ok(Err(WaitError::TimedOut)) if total == 0 => return ops.io_timed_out(file, true),

@@ -51,11 +51,7 @@ pub fn cpu_main(kernel: &Arc<Kernel>) -> ! {
 
 fn init_thread(task: &Arc<Task>) {
     let mut regs = UserRegs::default();
-    let mut cx = Cx {
-        kernel: task.kernel(),
-        task,
-        regs: &mut regs,
-    };
+    let mut cx = Cx::new(task, &mut regs);
     if let Err(error) = open_console(&cx) {
         log::warn!("unable to open an initial console: {error:?}");
     }
@@ -68,7 +64,7 @@ fn open_console(cx: &Cx<'_>) -> Result<()> {
     let how = OpenHow::new(OpenFlags::RDWR, 0, LookupFlags::empty())?;
     let console = fs::open(cx.task, None, b"/dev/console", how)?;
     for _ in 0..3 {
-        cx.task.files().install(console.clone(), false, 0, 3)?;
+        cx.files().install(console.clone(), false, 0, 3)?;
     }
     Ok(())
 }

@@ -30,11 +30,7 @@ pub fn user_thread(regs: UserRegs) -> Box<dyn FnOnce(&Arc<Task>) + Send> {
 /// Enter, trap, handle, until the task has exited.
 pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
     let kernel = task.kernel();
-    let mut cx = Cx {
-        kernel,
-        task,
-        regs: &mut regs,
-    };
+    let mut cx = Cx::new(task, &mut regs);
     task.follow_strace();
     calls::clone::schedule_tail(&mut cx);
     loop {

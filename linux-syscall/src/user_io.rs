@@ -52,8 +52,17 @@ pub struct UserIo<'a> {
     remaining: usize,
 }
 
+/// A place in a [`UserIo`].
+#[derive(Clone, Copy)]
+pub struct Mark {
+    at: usize,
+    used: usize,
+    remaining: usize,
+}
+
 impl<'a> UserIo<'a> {
     /// One range; longer ones are cut to what one call moves. `EFAULT`: it is not in user space.
+    #[inline]
     pub fn new(cx: &Cx<'a>, addr: UserAddr, len: usize) -> Result<UserIo<'a>> {
         let len = len.min(MAX_RW_COUNT);
         access_ok(addr, len)?;
@@ -98,6 +107,22 @@ impl<'a> UserIo<'a> {
         })
     }
 
+    /// The place that a transfer has come to.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            at: self.at,
+            used: self.used,
+            remaining: self.remaining,
+        }
+    }
+    /// Back to where `mark` was taken, to try again.
+    #[inline]
+    pub fn rewind(&mut self, mark: Mark) {
+        self.at = mark.at;
+        self.used = mark.used;
+        self.remaining = mark.remaining;
+    }
     /// Bytes that are left.
     pub fn len(&self) -> usize {
         self.remaining
@@ -109,11 +134,21 @@ impl<'a> UserIo<'a> {
 
     /// Uses up `len` bytes, range by range, up to the first that cannot be moved; that is a failure only
     /// if it is the very first.
+    #[inline]
     fn each(
         &mut self,
         len: usize,
         mut f: impl FnMut(&dyn Hal, UserAddr, usize, usize) -> Result<()>,
     ) -> Result<usize> {
+        // Nearly always the range at hand has room for everything.
+        if let Some(&(addr, size)) = self.ranges.get(self.at)
+            && size - self.used >= len
+            && f(self.hal, addr.offset(self.used as u64), 0, len).is_ok()
+        {
+            self.used += len;
+            self.remaining -= len;
+            return Ok(len);
+        }
         let mut done = 0;
         while done < len
             && let Some(&(addr, size)) = self.ranges.get(self.at)

@@ -15,7 +15,15 @@ use crate::task::Task;
 use crate::{bail, ensure};
 
 /// Tells watchers of a file and of its directory.
+#[inline]
 pub fn notify_change(path: &Path, mask: NotifyMask) {
+    if path.mount.sb.is_watched() {
+        tell_watchers(path, mask);
+    }
+}
+
+#[cold]
+fn tell_watchers(path: &Path, mask: NotifyMask) {
     let Some(inode) = path.dentry.inode() else { return };
     if let Some(parent) = path.dentry.parent()
         && let Some(dir) = parent.inode()

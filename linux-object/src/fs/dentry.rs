@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::INode;
+use super::{FileType, INode};
 use crate::sync::{SpinLock, class};
 
 /// A file name; short ones are kept in place.
@@ -39,6 +39,10 @@ bitflags::bitflags! {
         const PSEUDO = 1 << 2;
         /// The name was removed while in use.
         const DELETED = 1 << 3;
+        /// Its inode is a directory.
+        const DIRECTORY = 1 << 4;
+        /// Its inode is a symbolic link.
+        const SYMLINK = 1 << 5;
     }
 }
 
@@ -101,10 +105,14 @@ pub fn hash_name(name: &[u8]) -> u64 {
     for word in words {
         hash = (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(K);
     }
-    let mut last = 0;
-    for &byte in tail {
-        last = last << 8 | byte as u64;
-    }
+    let len = tail.len();
+    let last = if let (Some(first), Some(last)) = (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else if len > 0 {
+        u64::from(tail[0]) | u64::from(tail[len / 2]) << 8 | u64::from(tail[len - 1]) << 16
+    } else {
+        0
+    };
     hash = (hash.rotate_left(5) ^ last).wrapping_mul(K);
     hash ^ hash >> 32
 }
@@ -116,6 +124,12 @@ impl Dentry {
         parent: Option<Arc<Dentry>>,
         name: Name,
     ) -> Arc<Dentry> {
+        let kind = match inode.as_ref().map(|inode| inode.file_type()) {
+            Some(FileType::Directory) => DentryFlags::DIRECTORY,
+            Some(FileType::Symlink) => DentryFlags::SYMLINK,
+            _ => DentryFlags::empty(),
+        };
+        let flags = flags | kind;
         Arc::new(Dentry {
             inode,
             flags: AtomicU32::new(flags.bits()),
@@ -155,7 +169,18 @@ impl Dentry {
     pub fn inode(&self) -> Option<&Arc<dyn INode>> {
         self.inode.as_ref()
     }
+    /// Whether it leads to a directory.
+    #[inline]
+    pub fn is_dir(&self) -> bool {
+        self.flags().contains(DentryFlags::DIRECTORY)
+    }
+    /// Whether it leads to a symbolic link.
+    #[inline]
+    pub fn is_symlink(&self) -> bool {
+        self.flags().contains(DentryFlags::SYMLINK)
+    }
     /// What is known about it.
+    #[inline]
     pub fn flags(&self) -> DentryFlags {
         DentryFlags::from_bits_retain(self.flags.load(Ordering::Acquire))
     }

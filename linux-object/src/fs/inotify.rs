@@ -12,7 +12,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 
@@ -31,6 +31,30 @@ const FIONREAD: u32 = 0x541b;
 /// `struct inotify_event` without its name.
 const HEADER: usize = 16;
 
+/// How many watches there are on a machine: where it is 0, nobody has to be told anything.
+#[derive(Default)]
+pub struct WatchTotal(AtomicUsize);
+
+impl WatchTotal {
+    /// Whether there is a watch anywhere.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+    fn count(self: &Arc<WatchTotal>) -> Counted {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Counted(self.clone())
+    }
+}
+
+struct Counted(Arc<WatchTotal>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// One watch: a mark on an inode.
 pub struct Watch {
     group: Weak<Inotify>,
@@ -38,6 +62,7 @@ pub struct Watch {
     mask: AtomicU32,
     inode: Arc<dyn INode>,
     _count: UCountGuard,
+    _total: Counted,
 }
 
 impl Watch {
@@ -124,7 +149,12 @@ impl Inotify {
     }
 
     /// Watches an inode, or changes the watch it has (`inotify_add_watch(2)`). Returns its number.
-    pub fn add_watch(&self, inode: &Arc<dyn INode>, mask: NotifyMask) -> Result<i32> {
+    pub fn add_watch(
+        &self,
+        total: &Arc<WatchTotal>,
+        inode: &Arc<dyn INode>,
+        mask: NotifyMask,
+    ) -> Result<i32> {
         let kept = mask & (NotifyMask::ALL_EVENTS | NotifyMask::ONESHOT | NotifyMask::EXCL_UNLINK);
         let marks = &inode.common().marks;
         let mut watches = self.watches.lock();
@@ -167,6 +197,7 @@ impl Inotify {
             mask: AtomicU32::new(kept.bits()),
             inode: inode.clone(),
             _count: count,
+            _total: total.count(),
         });
         watches.by_wd.insert(wd, watch.clone());
         marks.add(watch);

@@ -3,6 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::inotify::WatchTotal;
 use super::{Dentry, DevT, FileSystem};
 use crate::error::Result;
 use crate::kernel::Kernel;
@@ -47,9 +48,15 @@ pub struct SuperBlock {
     /// Changes under way and files open for writing, through all mounts.
     pub(super) writers: AtomicU32,
     kernel: Weak<Kernel>,
+    watches: Arc<WatchTotal>,
 }
 
 impl SuperBlock {
+    /// Whether someone watches a file, of this file system or of another.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        self.watches.any()
+    }
     /// A superblock on no device, with a device number of its own.
     pub fn new(
         kernel: &Arc<Kernel>,
@@ -72,6 +79,7 @@ impl SuperBlock {
             flags: AtomicU32::new(flags.bits()),
             writers: AtomicU32::new(0),
             kernel: Arc::downgrade(kernel),
+            watches: kernel.watches.clone(),
         }))
     }
     /// Its flags.

@@ -381,6 +381,11 @@ pub trait FileOps: Any + Send + Sync {
     fn takes_outer_locks(&self) -> bool {
         false
     }
+    /// Whether reading moves the inode's time of access: so do FIFOs and terminals; for the rest of what
+    /// is not a plain file Linux leaves it alone.
+    fn moves_atime(&self) -> bool {
+        false
+    }
     /// Whether there is a position (`lseek`, `pread`); `ESPIPE` otherwise.
     fn seekable(&self) -> bool {
         false

@@ -32,14 +32,18 @@ pub struct Name {
 
 impl Name {
     /// The first 64 of these bytes; zeros may be among them.
-    pub fn new(name: &[u8]) -> Name {
+    pub const fn new(name: &[u8]) -> Name {
         let mut bytes = [0; NAME_MAX + 1];
-        let len = name.len().min(NAME_MAX);
-        bytes[..len].copy_from_slice(&name[..len]);
+        let len = if name.len() < NAME_MAX {
+            name.len()
+        } else {
+            NAME_MAX
+        };
+        bytes.split_at_mut(len).0.copy_from_slice(name.split_at(len).0);
         Name { bytes }
     }
     /// As `uname(2)` copies it out.
-    pub fn padded(&self) -> &[u8; NAME_MAX + 1] {
+    pub const fn padded(&self) -> &[u8; NAME_MAX + 1] {
         &self.bytes
     }
     /// Up to the first zero.
@@ -111,6 +115,10 @@ impl UtsNamespace {
     /// The names.
     pub fn names(&self) -> UtsNames {
         *self.names.lock()
+    }
+    /// Looks at the names without a copy; `f` takes no lock.
+    pub fn with_names<T>(&self, f: impl FnOnce(&UtsNames) -> T) -> T {
+        f(&self.names.lock())
     }
     /// Changes the names and tells those who poll. The caller has checked `CAP_SYS_ADMIN` in
     /// [`UtsNamespace::user_ns`].

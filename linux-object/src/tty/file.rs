@@ -119,6 +119,9 @@ impl Drop for TtyFile {
 }
 
 impl FileOps for TtyFile {
+    fn moves_atime(&self) -> bool {
+        true
+    }
     fn read(&self, file: &OpenFile, task: &Arc<Task>, _: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
         if self.is_hung_up() || to.remaining() == 0 {
             return Ok(0);

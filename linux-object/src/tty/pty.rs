@@ -144,6 +144,9 @@ impl Tty {
 }
 
 impl FileOps for PtyMaster {
+    fn moves_atime(&self) -> bool {
+        true
+    }
     fn read(&self, _: &OpenFile, _: &Arc<Task>, _: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
         if to.remaining() == 0 {
             return Ok(0);

@@ -30,7 +30,7 @@ pub fn fchmodat(cx: &mut Cx<'_>, dirfd: Fd, path: UserCStr, mode: u32) -> Result
 
 /// `fchmod(2)`.
 pub fn fchmod(cx: &mut Cx<'_>, fd: Fd, mode: u32) -> Result<usize> {
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     attr::chmod(cx.task, &file.path, mode)?;
     Ok(0)
 }
@@ -67,7 +67,7 @@ pub fn lchown(cx: &mut Cx<'_>, path: UserCStr, owner: u32, group: u32) -> Result
 
 /// `fchown(2)`.
 pub fn fchown(cx: &mut Cx<'_>, fd: Fd, owner: u32, group: u32) -> Result<usize> {
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     do_chown(cx, &file.path, owner, group)
 }
 
@@ -106,7 +106,7 @@ fn set_times(
     );
     if path.is_null() && dirfd.0 != AT_FDCWD {
         ensure!(flags == 0, EINVAL, "utimensat: flags without a path");
-        let file = cx.task.files().get_rw(dirfd)?;
+        let file = cx.file(dirfd)?;
         attr::utimes(cx.task, &file.path, times)?;
         return Ok(0);
     }

@@ -60,7 +60,7 @@ fn wait(
         EINVAL,
         "maxevents is out of range"
     );
-    let file = cx.task.files().get_rw(epfd)?;
+    let file = cx.file(epfd)?;
     let Some(epoll) = file.ops_as::<Epoll>() else {
         bail!(EINVAL, "the descriptor is no epoll instance");
     };

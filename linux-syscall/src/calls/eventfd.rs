@@ -38,7 +38,7 @@ pub fn signalfd4(
     let allowed = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
     ensure!(allowed.contains(flags), EINVAL, "signalfd: unknown flags");
     if fd.0 != -1 {
-        let file = cx.task.files().get_rw(fd)?;
+        let file = cx.file(fd)?;
         let Some(signals) = file.ops_as::<SignalFd>() else {
             bail!(EINVAL, "the descriptor is no signalfd");
         };

@@ -209,9 +209,8 @@ fn exec_file(
         _ => Some(files.fork()?),
     };
     de_thread(cx)?;
-    let replaced = files.and_then(|files| cx.task.parts.lock().files.replace(files));
-    if let Some(shared) = replaced {
-        shared.leave(cx.task);
+    if let Some(files) = files {
+        cx.replace_files(files);
     }
     loaded
         .mm

@@ -25,7 +25,7 @@ pub fn nofile(cx: &Cx<'_>) -> u64 {
 
 /// Gives an open file the lowest free descriptor, under `RLIMIT_NOFILE`.
 pub fn install_file(cx: &Cx<'_>, file: Arc<OpenFile>, cloexec: bool) -> Result<usize> {
-    let fd = cx.task.files().install(file, cloexec, 0, nofile(cx))?;
+    let fd = cx.files().install(file, cloexec, 0, nofile(cx))?;
     Ok(fd.0 as usize)
 }
 
@@ -39,7 +39,7 @@ pub fn close(cx: &mut Cx<'_>, fd: Fd) -> Result<usize> {
 
 /// `dup(2)`.
 pub fn dup(cx: &mut Cx<'_>, oldfd: Fd) -> Result<usize> {
-    let file = cx.task.files().get(oldfd)?;
+    let file = cx.files().get(oldfd)?;
     install_file(cx, file, false)
 }
 
@@ -60,7 +60,7 @@ fn dup_to(cx: &Cx<'_>, oldfd: Fd, newfd: Fd, cloexec: bool) -> Result<usize> {
 /// `dup2(2)`.
 pub fn dup2(cx: &mut Cx<'_>, oldfd: Fd, newfd: Fd) -> Result<usize> {
     if oldfd == newfd {
-        cx.task.files().get(oldfd)?;
+        cx.files().get(oldfd)?;
         return Ok(oldfd.0 as usize);
     }
     dup_to(cx, oldfd, newfd, false)
@@ -93,10 +93,7 @@ pub fn close_range(cx: &mut Cx<'_>, first: u32, last: u32, flags: u32) -> Result
             u32::MAX
         };
         let own = files.fork_below(below)?;
-        let shared = cx.task.parts.lock().files.replace(own.clone());
-        if let Some(shared) = shared {
-            shared.leave(cx.task);
-        }
+        cx.replace_files(own.clone());
         files = own;
     }
     if flags & CLOEXEC != 0 {

@@ -15,15 +15,16 @@ use crate::rw;
 use crate::user_io::{UserIo, access_ok};
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
 
+#[inline]
 fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    cx.task.files().get_rw(fd)
+    cx.file(fd)
 }
 
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize) -> Result<usize> {
     let file = file(cx, fd)?;
     ensure!(file.flags().readable(), EBADF);
-    rw::read(cx, &file, buffer(cx, buf.addr(), count)?, None, false)
+    rw::read(cx, &file, &mut buffer(cx, buf.addr(), count)?, None, false)
 }
 
 /// `write(2)`.
@@ -35,6 +36,7 @@ pub fn write(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize) -> Resul
 }
 
 /// A buffer of `count` bytes, all of which must be in user space, even those that one call does not move.
+#[inline]
 fn buffer<'a>(cx: &Cx<'a>, addr: UserAddr, count: usize) -> Result<UserIo<'a>> {
     access_ok(addr, count)?;
     UserIo::new(cx, addr, count)
@@ -52,7 +54,13 @@ fn file_at(cx: &Cx<'_>, fd: Fd, offset: i64) -> Result<(Arc<OpenFile>, u64)> {
 pub fn pread64(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize, offset: i64) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, offset)?;
     ensure!(file.flags().readable(), EBADF);
-    rw::read(cx, &file, buffer(cx, buf.addr(), count)?, Some(offset), false)
+    rw::read(
+        cx,
+        &file,
+        &mut buffer(cx, buf.addr(), count)?,
+        Some(offset),
+        false,
+    )
 }
 
 /// `pwrite64(2)`.
@@ -68,7 +76,7 @@ pub fn pwrite64(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize, offse
 pub fn readv(cx: &mut Cx<'_>, fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize) -> Result<usize> {
     let file = file(cx, fd)?;
     ensure!(file.flags().readable(), EBADF);
-    rw::read(cx, &file, UserIo::from_iovec(cx, iov, iovcnt)?, None, false)
+    rw::read(cx, &file, &mut UserIo::from_iovec(cx, iov, iovcnt)?, None, false)
 }
 
 /// `writev(2)`.
@@ -90,8 +98,8 @@ pub fn preadv(
 ) -> Result<usize> {
     let (file, offset) = file_at(cx, fd, pos_l as i64)?;
     ensure!(file.flags().readable(), EBADF);
-    let to = UserIo::from_iovec(cx, iov, iovcnt)?;
-    rw::read(cx, &file, to, Some(offset), false)
+    let mut to = UserIo::from_iovec(cx, iov, iovcnt)?;
+    rw::read(cx, &file, &mut to, Some(offset), false)
 }
 
 /// `pwritev(2)`.
@@ -144,8 +152,8 @@ pub fn preadv2(
 ) -> Result<usize> {
     let (file, at, flags) = file_v2(cx, fd, pos_l, flags)?;
     ensure!(file.flags().readable(), EBADF);
-    let to = UserIo::from_iovec(cx, iov, iovcnt)?;
-    rw::read(cx, &file, to, at, flags.contains(RwFlags::NOWAIT))
+    let mut to = UserIo::from_iovec(cx, iov, iovcnt)?;
+    rw::read(cx, &file, &mut to, at, flags.contains(RwFlags::NOWAIT))
 }
 
 /// `pwritev2(2)`.
@@ -229,7 +237,7 @@ pub fn ioctl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: UserAddr) -> Result<usize> 
     let value = UserPtr::<i32>::new(arg);
     match cmd {
         FIOCLEX | FIONCLEX => {
-            cx.task.files().set_cloexec(fd, cmd == FIOCLEX)?;
+            cx.files().set_cloexec(fd, cmd == FIOCLEX)?;
             return Ok(0);
         }
         FIONBIO | FIOASYNC => {

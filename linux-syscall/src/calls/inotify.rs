@@ -31,7 +31,7 @@ pub fn inotify_init(cx: &mut Cx<'_>) -> Result<usize> {
 pub fn inotify_add_watch(cx: &mut Cx<'_>, fd: Fd, path: UserCStr, mask: u32) -> Result<usize> {
     let mask = NotifyMask::from_bits_truncate(mask);
     ensure!(!mask.is_empty(), EINVAL, "nothing to watch for");
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     ensure!(
         !mask.contains(NotifyMask::MASK_ADD | NotifyMask::MASK_CREATE),
         EINVAL,
@@ -44,13 +44,13 @@ pub fn inotify_add_watch(cx: &mut Cx<'_>, fd: Fd, path: UserCStr, mask: u32) -> 
     let path = path_lookup(cx.task, None, &path.read_path(cx)?, flags)?;
     let inode = path.inode()?;
     inode_permission(cx.task, &cx.task.cred(), &path.mount, &**inode, Access::READ)?;
-    let wd = inotify.add_watch(inode, mask)?;
+    let wd = inotify.add_watch(&cx.kernel.watches, inode, mask)?;
     Ok(wd as usize)
 }
 
 /// `inotify_rm_watch(2)`.
 pub fn inotify_rm_watch(cx: &mut Cx<'_>, fd: Fd, wd: i32) -> Result<usize> {
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     inotify_of(&file)?.rm_watch(wd)?;
     Ok(0)
 }

@@ -27,7 +27,7 @@ pub fn flock(cx: &mut Cx<'_>, fd: Fd, operation: u32) -> Result<usize> {
     const LOCK_MAND: u32 = 32;
     ensure!(operation & LOCK_MAND == 0, EINVAL, "flock: LOCK_MAND is gone");
     let kind = operation & !LOCK_NB;
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     ensure!(
         matches!(kind, LOCK_SH | LOCK_EX | LOCK_UN),
         EINVAL,
@@ -98,7 +98,7 @@ fn wish(cx: &Cx<'_>, file: &OpenFile, ofd: bool, arg: &abi::Flock) -> Result<Rec
     let owner = if ofd {
         file.lock_owner()
     } else {
-        cx.task.files().lock_owner()
+        cx.files().lock_owner()
     };
     Ok(RecordLock {
         owner,
@@ -189,7 +189,7 @@ fn taken(cx: &Cx<'_>, fd: Fd, file: &Arc<OpenFile>, lock: &RecordLock) -> Result
     if lock.ofd {
         return Ok(0);
     }
-    match cx.task.files().get(fd) {
+    match cx.files().get(fd) {
         Ok(now) if Arc::ptr_eq(&now, file) => Ok(0),
         _ => {
             let locks = &file.inode.common().locks;

@@ -12,7 +12,7 @@ use crate::context::Cx;
 use crate::user_ptr::UserOutPtr;
 
 fn opened(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    cx.task.files().get_rw(fd)
+    cx.file(fd)
 }
 
 /// `mmap(2)`.

@@ -26,16 +26,23 @@ const NEW_UTS_LEN: i32 = 64;
 
 /// `uname(2)`.
 pub fn uname(cx: &mut Cx<'_>, buf: UserOutPtr<abi::UtsName>) -> Result<usize> {
-    let names = cx.task.nsproxy().uts_ns.names();
-    let field = |text: &str| *Name::new(text.as_bytes()).padded();
-    let mut out = abi::UtsName {
+    const fn field(text: &str) -> [u8; 65] {
+        *Name::new(text.as_bytes()).padded()
+    }
+    static SYSTEM: abi::UtsName = abi::UtsName {
         sysname: field(SYSNAME),
-        nodename: *names.node.padded(),
+        nodename: [0; 65],
         release: field(RELEASE),
         version: field(VERSION),
         machine: field(MACHINE),
-        domainname: *names.domain.padded(),
+        domainname: [0; 65],
     };
+    let mut out = SYSTEM;
+    let nsproxy = cx.task.nsproxy();
+    nsproxy.uts_ns.with_names(|names| {
+        out.nodename = *names.node.padded();
+        out.domainname = *names.domain.padded();
+    });
     if cx.task.personality.load(Ordering::Relaxed) & UNAME26 != 0 {
         out.release = field(&release_26());
     }
@@ -164,10 +171,7 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
         }
     }
     if let Some(new_files) = new_files {
-        let old = task.parts.lock().files.replace(new_files);
-        if let Some(old) = old {
-            old.leave(task);
-        }
+        cx.replace_files(new_files);
     }
     if let Some(new_cred) = new_cred {
         task.commit_creds(new_cred);
@@ -178,7 +182,7 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
 /// `setns(2)`: every namespace is checked first; then all are entered.
 pub fn setns(cx: &mut Cx<'_>, fd: Fd, nstype: u64) -> Result<usize> {
     let nstype = u64::from(nstype as u32);
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     let set = if let Some(ns) = namespace_of(&*file.inode) {
         let flag = ns.kind().clone_flag();
         ensure!(

@@ -270,7 +270,7 @@ pub fn chdir(cx: &mut Cx<'_>, path: UserCStr) -> Result<usize> {
 
 /// `fchdir(2)`.
 pub fn fchdir(cx: &mut Cx<'_>, fd: Fd) -> Result<usize> {
-    let file = cx.task.files().get(fd)?;
+    let file = cx.files().get(fd)?;
     ensure!(file.is_dir(), ENOTDIR);
     may_enter(cx, &file.path)?;
     cx.task.fs().set_pwd(file.path.clone());

@@ -26,7 +26,7 @@ pub fn pidfd_file(cx: &Cx<'_>, pid: Arc<Pid>, flags: OpenFlags) -> Result<Arc<Op
 
 /// The process behind a descriptor, and the flags of its open file; `EBADF` if it is no pidfd.
 pub fn pidfd_pid(cx: &Cx<'_>, fd: Fd) -> Result<(Arc<Pid>, OpenFlags)> {
-    let file = cx.task.files().get(fd)?;
+    let file = cx.files().get(fd)?;
     match PidFd::of(&file) {
         Some(pid) => Ok((pid, file.flags())),
         None => bail!(EBADF, "not a pidfd"),
@@ -46,7 +46,7 @@ pub fn pidfd_open(cx: &mut Cx<'_>, pid: i32, flags: u32) -> Result<usize> {
     );
     let file = pidfd_file(cx, pid, OpenFlags::from_bits_retain(flags))?;
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
-    Ok(cx.task.files().install(file, true, 0, limit)?.0 as usize)
+    Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }
 
 /// `pidfd_send_signal(2)`.
@@ -99,5 +99,5 @@ pub fn pidfd_getfd(cx: &mut Cx<'_>, pidfd: Fd, targetfd: Fd, flags: u32) -> Resu
     let files = files.ok_or(err!(ESRCH, "the process has ended"))?;
     let file = files.get(targetfd)?;
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
-    Ok(cx.task.files().install(file, true, 0, limit)?.0 as usize)
+    Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }

@@ -15,7 +15,7 @@ use crate::user_ptr::UserOutPtr;
 /// Gives `file` a descriptor below `RLIMIT_NOFILE`.
 pub(super) fn install(cx: &Cx<'_>, file: Arc<OpenFile>, cloexec: bool) -> Result<usize> {
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
-    let fd = cx.task.files().install(file, cloexec, 0, limit)?;
+    let fd = cx.files().install(file, cloexec, 0, limit)?;
     Ok(fd.0 as usize)
 }
 

@@ -142,7 +142,7 @@ pub fn process_vm_writev(
 /// `process_mrelease(2)`.
 pub fn process_mrelease(cx: &mut Cx<'_>, pidfd: Fd, flags: u32) -> Result<usize> {
     ensure!(flags == 0, EINVAL, "process_mrelease: there are no flags");
-    let file = cx.task.files().get_rw(pidfd)?;
+    let file = cx.file(pidfd)?;
     let pid = PidFd::of(&file).ok_or(err!(EBADF, "process_mrelease: not a pidfd"))?;
     let Some(group) = pid.group() else {
         bail!(ESRCH, "process_mrelease: the process is gone")

@@ -25,7 +25,7 @@ const SPLICE_F_NONBLOCK: u32 = 2;
 const SPLICE_F_ALL: u32 = 0xf;
 
 fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    cx.task.files().get_rw(fd)
+    cx.file(fd)
 }
 
 fn read_offset(cx: &Cx<'_>, ptr: UserPtr<i64>, file: &OpenFile) -> Result<Option<u64>> {
@@ -424,7 +424,7 @@ pub fn vmsplice(
 ) -> Result<usize> {
     ensure!(flags & !SPLICE_F_ALL == 0, EINVAL, "vmsplice: unknown flags");
     let file = file(cx, fd)?;
-    let io = UserIo::from_iovec(cx, iov, nr_segs)?;
+    let mut io = UserIo::from_iovec(cx, iov, nr_segs)?;
     ensure!(pipe_of(&file).is_some(), EBADF, "vmsplice: not a pipe");
     if io.is_empty() {
         return Ok(0);
@@ -433,7 +433,7 @@ pub fn vmsplice(
     if file.flags().writable() {
         rw::write(cx, &file, io, None, nowait, false)
     } else {
-        rw::read(cx, &file, io, None, nowait)
+        rw::read(cx, &file, &mut io, None, nowait)
     }
 }
 

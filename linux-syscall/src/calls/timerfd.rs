@@ -43,7 +43,7 @@ pub fn timerfd_create(cx: &mut Cx<'_>, clockid: i32, flags: u32) -> Result<usize
     let file = anon_file(cx.kernel, "[timerfd]", timer, mode, cx.task.cred())?;
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
     let cloexec = flags.contains(OpenFlags::CLOEXEC);
-    let fd = cx.task.files().install(file, cloexec, 0, limit)?;
+    let fd = cx.files().install(file, cloexec, 0, limit)?;
     Ok(fd.0 as usize)
 }
 
@@ -71,7 +71,7 @@ pub fn timerfd_settime(
         EINVAL,
         "unknown flags or a bad itimerspec"
     );
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     let timer = timer_of(&file)?;
     let clock = Clock::from_id(cx, timer.clockid())?;
     check_alarm(cx, &clock)?;
@@ -88,7 +88,7 @@ pub fn timerfd_settime(
 
 /// `timerfd_gettime(2)`.
 pub fn timerfd_gettime(cx: &mut Cx<'_>, fd: Fd, curr_value: UserOutPtr<abi::ItimerSpec>) -> Result<usize> {
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     let setting = timer_of(&file)?.get();
     curr_value.write(cx, &to_itimerspec(setting))?;
     Ok(0)

@@ -41,7 +41,7 @@ fn at(cx: &Cx<'_>, path: UserCStr, follow: bool) -> Result<Path> {
 }
 
 fn fd_path(cx: &Cx<'_>, fd: Fd) -> Result<Path> {
-    Ok(cx.task.files().get_rw(fd)?.path.clone())
+    Ok(cx.file(fd)?.path.clone())
 }
 
 fn set(

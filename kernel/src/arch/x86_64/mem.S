@@ -284,18 +284,40 @@ FUNCTION memcmp
     subq $8, %rdx
     cmpq $8, %rdx
     jae 1b
-2:  testq %rdx, %rdx
+    testq %rdx, %rdx
     jz 3f
+    movq -8(%rdi,%rdx), %rax                // the last 8 bytes overlap equal ones
+    movq -8(%rsi,%rdx), %rcx
+    cmpq %rcx, %rax
+    jne 4f
+3:  xorl %eax, %eax
+5:  ret
+2:  cmpl $4, %edx
+    jb 6f
+    movl (%rdi), %eax
+    movl (%rsi), %ecx
+    cmpl %ecx, %eax
+    jne 7f
+    movl -4(%rdi,%rdx), %eax
+    movl -4(%rsi,%rdx), %ecx
+    cmpl %ecx, %eax
+    je 3b
+7:  bswapl %eax
+    bswapl %ecx
+    cmpl %ecx, %eax
+    sbbl %eax, %eax
+    orl $1, %eax
+    ret
+6:  testl %edx, %edx
+    jz 3b
     movzbl (%rdi), %eax
     movzbl (%rsi), %ecx
     subl %ecx, %eax
-    jne 5f
+    jne 5b
     incq %rdi
     incq %rsi
-    decq %rdx
-    jmp 2b
-3:  xorl %eax, %eax
-5:  ret
+    decl %edx
+    jmp 6b
 4:  bswapq %rax
     bswapq %rcx
     cmpq %rcx, %rax

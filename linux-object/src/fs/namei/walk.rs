@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 
 use super::{LookupFlags, MAXSYMLINKS, NAME_MAX};
 use crate::cred::Cred;
+use crate::ensure;
 use crate::error::{Errno, Result};
 use crate::fs::permission::may_search;
-use crate::fs::{Dentry, DentryFlags, FileType, INode, MountFlags, Path, hash_name, task_fs};
+use crate::fs::{Dentry, DentryFlags, INode, MountFlags, Path, hash_name, task_fs};
 use crate::task::Task;
-use crate::{bail, ensure};
 
 /// What a last component is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,10 +137,7 @@ impl<'t> Nameidata<'t> {
     pub fn link_path_walk(&mut self, names: &mut Names<'_>) -> Result<(LastKind, Range<usize>)> {
         loop {
             let text = names.text.bytes();
-            let mut start = names.at;
-            while text.get(start) == Some(&b'/') {
-                start += 1;
-            }
+            let start = names.at + slashes(&text[names.at..]);
             if start == text.len() {
                 match names.rests.pop() {
                     Some((rest, at)) => {
@@ -153,17 +150,16 @@ impl<'t> Nameidata<'t> {
             }
             let inode = self.path.inode()?;
             may_search(self.task, &self.cred, &**inode)?;
-            let mut end = start;
-            while end < text.len() && text[end] != b'/' {
-                end += 1;
-            }
-            let mut next = end;
-            while text.get(next) == Some(&b'/') {
-                next += 1;
-            }
-            let kind = match &text[start..end] {
-                b"." => LastKind::Dot,
-                b".." => LastKind::DotDot,
+            let rest = &text[start..];
+            let name = match rest.iter().position(|byte| *byte == b'/') {
+                Some(len) => &rest[..len],
+                None => rest,
+            };
+            let end = start + name.len();
+            let next = end + slashes(&text[end..]);
+            let kind = match name {
+                [b'.'] => LastKind::Dot,
+                [b'.', b'.'] => LastKind::DotDot,
                 _ => LastKind::Norm,
             };
             names.at = next;
@@ -175,7 +171,7 @@ impl<'t> Nameidata<'t> {
             match kind {
                 LastKind::DotDot => self.dotdot()?,
                 LastKind::Norm => {
-                    let dentry = self.lookup(&text[start..end])?;
+                    let dentry = self.lookup(name)?;
                     if !self.step_into(names, dentry, true)? {
                         // A link was met: its target is walked from here.
                         continue;
@@ -201,8 +197,8 @@ impl<'t> Nameidata<'t> {
             LastKind::Norm => {
                 let dentry = self.lookup(names.get(range))?;
                 if follow
+                    && dentry.is_symlink()
                     && let Some(inode) = dentry.inode()
-                    && inode.file_type() == FileType::Symlink
                 {
                     self.may_follow_link(&**inode)?;
                 }
@@ -257,24 +253,19 @@ impl<'t> Nameidata<'t> {
         if dentry.is_mountpoint() {
             mounted = self.cross_mounts(&dentry)?;
         }
-        let dentry = mounted.as_ref().map_or(&dentry, |path: &Path| &path.dentry);
-        let Some(inode) = dentry.inode() else {
-            bail!(ENOENT);
-        };
-        if follow && inode.file_type() == FileType::Symlink {
+        let at = mounted.as_ref().map_or(&dentry, |path: &Path| &path.dentry);
+        ensure!(at.inode().is_some(), ENOENT);
+        if follow && at.is_symlink() {
             let mount = mounted
                 .as_ref()
                 .map_or(&self.path.mount, |path| &path.mount)
                 .clone();
-            let link = Path::new(mount, dentry.clone());
+            let link = Path::new(mount, at.clone());
             return self.pick_link(names, link);
         }
         match mounted {
             Some(path) => self.path = path,
-            None => {
-                let dentry = dentry.clone();
-                self.path.dentry = dentry;
-            }
+            None => self.path.dentry = dentry,
         }
         Ok(true)
     }
@@ -405,9 +396,17 @@ impl<'t> Nameidata<'t> {
 
 #[inline]
 fn is_dir(dentry: &Dentry) -> bool {
-    dentry
-        .inode()
-        .is_some_and(|inode| inode.file_type() == FileType::Directory)
+    dentry.is_dir()
+}
+
+/// How many slashes a text begins with.
+#[inline]
+fn slashes(text: &[u8]) -> usize {
+    match text {
+        [] => 0,
+        [b'/', rest @ ..] if rest.first() != Some(&b'/') => 1,
+        _ => text.iter().take_while(|byte| **byte == b'/').count(),
+    }
 }
 
 /// Whether `path` is `root` or below it, over mounts (Linux's `path_is_under`).

@@ -138,6 +138,9 @@ pub fn fifo_open(task: &Arc<Task>, slot: &FifoSlot, flags: OpenFlags) -> Result<
 }
 
 impl FileOps for PipeEnd {
+    fn moves_atime(&self) -> bool {
+        true
+    }
     fn read(&self, _: &OpenFile, _: &Arc<Task>, _: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
         self.pipe.read(to)
     }

@@ -33,7 +33,7 @@ const ADDR_MAX: usize = 128;
 
 /// The file and the socket behind a descriptor: `EBADF`, `ENOTSOCK`.
 fn socket_file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    let file = cx.task.files().get_rw(fd)?;
+    let file = cx.file(fd)?;
     socket_of(&file)?;
     Ok(file)
 }
