@@ -149,6 +149,9 @@ impl Frames for Machine {
     fn zero_page(&self) -> Frame {
         Frame(*ZERO_PAGE.get())
     }
+    fn reserve_is_low(&self) -> bool {
+        frames::is_low()
+    }
     fn frame_stats(&self) -> FrameStats {
         frames::stats()
     }

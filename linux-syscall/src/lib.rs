@@ -18,6 +18,7 @@ pub mod calls;
 pub mod clock;
 pub mod context;
 pub mod dispatch;
+mod low_memory;
 pub mod restart;
 pub mod rw;
 pub mod siginfo;

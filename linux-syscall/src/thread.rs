@@ -19,7 +19,7 @@ use linux_object::time::Ktime;
 
 use crate::context::Cx;
 use crate::wait_until::{WaitKind, wait_until};
-use crate::{calls, signal_frame, strace, table};
+use crate::{calls, low_memory, signal_frame, strace, table};
 
 /// What a new thread runs that goes to user mode with these registers (for
 /// `Scheduler::new_thread`).
@@ -42,6 +42,7 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
         }
         match kernel.hal.run_user(cx.regs, task.sched.user_clock()) {
             Trap::Syscall => system_call(&mut cx),
+            Trap::SyscallLowMemory => low_memory::system_call(&mut cx),
             Trap::PageFault {
                 addr,
                 access,
@@ -56,7 +57,7 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
 }
 
 /// Runs the call that the registers ask for and stores its result.
-fn system_call(cx: &mut Cx<'_>) {
+pub(crate) fn system_call(cx: &mut Cx<'_>) {
     let nr = cx.regs.orig_rax;
     let result = if cx.task.thread_flags().contains(ThreadFlags::STRACE) {
         traced_call(cx, nr)

@@ -60,7 +60,7 @@ pub fn directory(cx: &Cx<'_>, dirfd: Fd) -> Result<Option<Path>> {
     if dirfd.0 == AT_FDCWD {
         return Ok(None);
     }
-    Ok(Some(cx.task.files().get(dirfd)?.path.clone()))
+    Ok(Some(cx.files().get(dirfd)?.path.clone()))
 }
 
 /// Looks a path up.

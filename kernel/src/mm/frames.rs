@@ -10,10 +10,11 @@
 //! - a frame in a CPU's cache has `refs == 0` and `owner == 0`;
 //! - user memory and page tables ([`Reserve::Keep`]) are refused when only the reserve is left; the
 //!   kernel heap and stacks may use the reserve, so that small allocations of a system call in
-//!   progress succeed.
+//!   progress succeed;
+//! - `LOW` tells whether half of the reserve is used up: before the next system call the libraries refill it.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use linux_object::hal::FrameStats;
 use linux_object::ids::Frame;
@@ -62,6 +63,7 @@ static BUDDY: Lock<Buddy> = Lock::new(Buddy {
 });
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 static RESERVE: AtomicUsize = AtomicUsize::new(0);
+static LOW: AtomicBool = AtomicBool::new(false);
 
 /// Frames that hold page tables.
 pub static PAGE_TABLES: AtomicUsize = AtomicUsize::new(0);
@@ -87,6 +89,14 @@ struct Buddy {
 }
 
 impl Buddy {
+    /// The number of free frames has changed much.
+    fn note_level(&self) {
+        let low = self.free < RESERVE.load(Relaxed) / 2;
+        if LOW.load(Relaxed) != low {
+            LOW.store(low, Relaxed);
+        }
+    }
+
     fn push(&mut self, pfn: u32, order: usize) {
         let m = meta(pfn);
         let head = self.heads[order];
@@ -216,6 +226,7 @@ impl FrameCache {
             self.len.set(len + (1 << order));
             want -= 1 << order;
         }
+        buddy.note_level();
         drop(buddy);
         self.pop()
     }
@@ -241,6 +252,7 @@ impl FrameCache {
         for cell in &self.frames[..give] {
             buddy.free(cell.get(), 0);
         }
+        buddy.note_level();
         drop(buddy);
         for i in give..len {
             self.frames[i - give].set(self.frames[i].get());
@@ -275,6 +287,12 @@ pub fn count_usable(frames: usize) {
     RESERVE.store((total / 32).clamp(256, 4096), Relaxed);
 }
 
+/// Whether the kernel's own objects have used up half of the reserve.
+#[inline(always)]
+pub fn is_low() -> bool {
+    LOW.load(Relaxed)
+}
+
 /// One frame, `refs` and `owner` 0, contents arbitrary.
 #[inline(always)]
 pub fn alloc_one(reserve: Reserve) -> Option<u32> {
@@ -303,12 +321,15 @@ pub fn alloc_many(frames: usize, reserve: Reserve) -> Option<u32> {
     }
     let pfn = buddy.alloc(order)?;
     buddy.free_range(pfn + frames as u32, pfn + (1 << order));
+    buddy.note_level();
     Some(pfn)
 }
 
 /// Gives back adjacent frames; their `refs` and `owner` are 0.
 pub fn free_many(pfn: u32, frames: usize) {
-    BUDDY.lock().free_range(pfn, pfn + frames as u32);
+    let mut buddy = BUDDY.lock();
+    buddy.free_range(pfn, pfn + frames as u32);
+    buddy.note_level();
 }
 
 /// A counted frame for user memory.

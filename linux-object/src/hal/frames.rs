@@ -47,6 +47,11 @@ pub trait Frames {
     fn copy_frame(&self, from: Frame, to: Frame);
     /// The frame that is always zero and never written. Its count is not kept.
     fn zero_page(&self) -> Frame;
+    /// Whether the kernel's own objects have used up a good part of the reserve: before more of them are
+    /// made, something has to be given back.
+    fn reserve_is_low(&self) -> bool {
+        false
+    }
     /// Figures for `/proc/meminfo`.
     fn frame_stats(&self) -> FrameStats;
 }

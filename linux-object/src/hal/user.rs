@@ -56,6 +56,8 @@ pub enum Access {
 pub enum Trap {
     /// A system call; number in `orig_rax`, arguments in rdi rsi rdx r10 r8 r9.
     Syscall,
+    /// Likewise, while [`Frames::reserve_is_low`](super::Frames::reserve_is_low).
+    SyscallLowMemory,
     /// A page fault. `present` tells that the page was there but the access not allowed.
     PageFault {
         /// The address touched.

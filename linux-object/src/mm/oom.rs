@@ -195,6 +195,28 @@ pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice
     }
 }
 
+/// What [`refill_reserve`] could do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refill {
+    /// Somebody ends; what that frees is not there yet.
+    Wait,
+    /// Nobody is left whose end would free anything.
+    Nobody,
+}
+
+/// The kernel's own objects have used up the reserve that infallible allocations live on: a process has
+/// to go. Called without locks.
+pub fn refill_reserve(task: &Arc<Task>) -> Refill {
+    match select_victim(task.kernel(), None) {
+        Choice::Kill(victim) => {
+            kill(task, &victim, "Out of memory", None);
+            Refill::Wait
+        }
+        Choice::Wait => Refill::Wait,
+        Choice::Nobody => Refill::Nobody,
+    }
+}
+
 /// No page could be had for `task`: kills a process and takes its memory (Linux's `out_of_memory`).
 /// The access that failed is to be made again. Called without locks.
 pub fn out_of_memory(task: &Arc<Task>) {

@@ -14,6 +14,7 @@ use super::gdt;
 use super::interrupts;
 use super::percpu::PerCpu;
 use super::tsc;
+use crate::mm::frames;
 
 unsafe extern "C" {
     fn syscall_entry();
@@ -61,7 +62,11 @@ pub fn run(regs: &mut UserRegs, clock: &UserClock) -> Trap {
     }
     clock.leave(tsc::cycles());
     if code == 0 {
-        return Trap::Syscall;
+        return if frames::is_low() {
+            Trap::SyscallLowMemory
+        } else {
+            Trap::Syscall
+        };
     }
     trapped((code - 1) as u8, error)
 }
