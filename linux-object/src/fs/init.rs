@@ -13,6 +13,9 @@ fn init(kernel: &Arc<Kernel>) -> Result<()> {
     kernel.fs_types.register(Arc::new(TmpFsType("ramfs")))?;
     kernel.fs_types.register(Arc::new(TmpFsType("tmpfs")))?;
     kernel.fs_types.register(Arc::new(devtmpfs::DevTmpFsType))?;
+    kernel
+        .fs_types
+        .register(Arc::new(super::overlayfs::OverlayFsType))?;
     mem_dev::init(kernel)?;
     crate::tty::init(kernel)
 }

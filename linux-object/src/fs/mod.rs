@@ -28,6 +28,7 @@ pub mod notify;
 pub mod nsfs;
 mod open;
 mod open_file;
+pub mod overlayfs;
 mod path;
 pub mod permission;
 pub mod pipe;

@@ -163,6 +163,14 @@ pub trait FileSystem: Any + Send + Sync {
     fn mount_root_name(&self, _root: &Arc<dyn INode>) -> Option<Vec<u8>> {
         None
     }
+    /// How many file systems lie under this one.
+    fn stack_depth(&self) -> u32 {
+        0
+    }
+    /// Whether `RENAME_WHITEOUT` leaves a whiteout.
+    fn has_whiteouts(&self) -> bool {
+        true
+    }
     /// Whether dentries may be kept after their last use. False where names appear and vanish
     /// on their own (procfs, cgroupfs): each use asks [`INode::revalidate`].
     fn cacheable(&self) -> bool {

@@ -126,6 +126,11 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
             EBUSY,
             "something is mounted there"
         );
+        ensure!(
+            !flags.contains(RenameFlags::WHITEOUT) || mount.sb.fs.has_whiteouts(),
+            EINVAL,
+            "the file system leaves no whiteouts"
+        );
         let victim = to.filter(|_| !exchange);
         let victim_lock = victim
             .filter(|victim| cached && is_dir(&***victim))
