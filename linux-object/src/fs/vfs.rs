@@ -355,6 +355,8 @@ pub trait INode: Any + Send + Sync {
 pub enum MapSource {
     /// The pages of a file.
     Cache(Arc<crate::mm::PageCache>),
+    /// Likewise, and someone counts the areas.
+    Counted(Arc<crate::mm::PageCache>, Arc<dyn crate::mm::VmOps>),
     /// Zeros, as if anonymous (`/dev/zero`).
     Anonymous,
     /// These very frames, not counted (vDSO-like).

@@ -94,6 +94,29 @@ impl Memory {
     }
 }
 
+/// Pages that are promised to a file (Linux's `shmem_acct_size`); the promise is taken back when it is
+/// dropped.
+pub struct Promise {
+    memory: Arc<Memory>,
+    pages: u64,
+}
+
+impl Promise {
+    /// `None`: that is more than may be promised.
+    pub fn new(memory: &Arc<Memory>, pages: u64, admin: bool) -> Option<Promise> {
+        memory.commit(pages, admin).then(|| Promise {
+            memory: memory.clone(),
+            pages,
+        })
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.memory.uncommit(self.pages);
+    }
+}
+
 /// For whom memory is mapped: asked for a limit or a capability only where one matters.
 pub trait MmQuota {
     /// `RLIMIT_AS` in bytes.

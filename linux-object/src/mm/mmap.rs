@@ -9,7 +9,7 @@ use core::ops::Range;
 use super::addr_space::{Mm, MmCore, MmState, Trash};
 use super::gather::Gather;
 use super::memory::MmQuota;
-use super::{FrameSet, MapFlags, MapRequest, PageCache, Prot, Seals, VmFile, VmFlags, VmSource, Vma};
+use super::{FrameSet, MapFlags, MapRequest, PageCache, Prot, Seals, VmFile, VmFlags, VmOps, VmSource, Vma};
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::fs::{MapSource, OpenFile, may_exec_on};
@@ -38,6 +38,7 @@ struct Checked {
     source: Option<VmSource>,
     file: Option<Arc<OpenFile>>,
     name: &'static str,
+    ops: Option<Arc<dyn VmOps>>,
     pgoff: u64,
     populate: bool,
 }
@@ -68,13 +69,10 @@ impl Mm {
             None => None,
             Some(source) => {
                 let shared = flags.contains(VmFlags::SHARED);
-                Some(VmFile::new(
-                    self.weak(),
-                    source,
-                    checked.file,
-                    checked.name,
-                    shared,
-                )?)
+                Some(match checked.ops {
+                    None => VmFile::new(self.weak(), source, checked.file, checked.name, shared)?,
+                    ops => VmFile::counted(self.weak(), source, checked.file, shared, ops)?,
+                })
             }
         };
         let vma = Vma {
@@ -222,7 +220,7 @@ impl Mm {
         if flags.contains(MapFlags::NORESERVE) && memory.sysctl.overcommit_memory.get() != 2 {
             vm_flags |= VmFlags::NORESERVE;
         }
-        let (mut source, mut file, mut name) = (None, None, "");
+        let (mut source, mut file, mut name, mut vm_ops) = (None, None, "", None);
         let kind = flags.bits() & 0xf;
         match &request.file {
             Some(opened) => {
@@ -284,6 +282,11 @@ impl Mm {
                         source = Some(VmSource::Cache(cache));
                         file = Some(opened.clone());
                     }
+                    MapSource::Counted(cache, ops) => {
+                        source = Some(VmSource::Cache(cache));
+                        file = Some(opened.clone());
+                        vm_ops = Some(ops);
+                    }
                     MapSource::Frames(frames) => {
                         vm_flags |= VmFlags::PFNMAP | VmFlags::DONTEXPAND;
                         source = Some(VmSource::Frames(FrameSet::new(frames)));
@@ -321,6 +324,7 @@ impl Mm {
             source,
             file,
             name,
+            ops: vm_ops,
             pgoff,
             populate,
         })
@@ -559,7 +563,7 @@ impl MmState {
         if vma.start >= at {
             return Ok(());
         }
-        let (start, end, tail) = (vma.start, vma.end, vma.tail(at));
+        let (start, end, tail) = (vma.start, vma.end, vma.tail(at)?);
         self.vmas.set_range(pos, start, at);
         let inserted = self.vmas.insert(tail);
         if inserted.is_err()

@@ -12,6 +12,7 @@
 //! Frames are taken and given back in [`charge`] alone, where they are accounted.
 
 mod addr_space;
+mod attachment;
 pub mod charge;
 mod exe_file;
 mod fault;
@@ -43,10 +44,10 @@ mod zap;
 
 pub use addr_space::{AUXV_MAX, Fault, Mm, MmCounts, MmLayout};
 pub use exe_file::ExeFile;
-pub use memory::{Memory, MmQuota};
+pub use memory::{Memory, MmQuota, Promise};
 pub(crate) use mmap::VVAR;
 pub use page_cache::{MAX_FILE_SIZE, PageCache, PageHost, PageRef, Seals};
 pub use quota::handle_user_fault;
 pub use remote::PinnedPage;
 pub use smaps::Smaps;
-pub use vma::{FrameSet, MapFlags, MapRequest, Prot, VmFile, VmFlags, VmSource, Vma};
+pub use vma::{FrameSet, MapFlags, MapRequest, Prot, VmFile, VmFlags, VmOps, VmSource, Vma};

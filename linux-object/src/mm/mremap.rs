@@ -273,6 +273,9 @@ impl MmState {
         let mut new = self.mapped(addr)?.clone();
         new.pgoff = if new.file.is_some() { new.index_of(addr) } else { 0 };
         (new.start, new.end) = (to, to + new_len);
+        if stays && let Some(file) = &new.file {
+            new.file = Some(file.share()?);
+        }
         let max = core.memory.sysctl.max_map_count.get_u64();
         ensure!(
             (self.vmas.len() as u64) < max.saturating_sub(3),
@@ -294,7 +297,13 @@ impl MmState {
         let result = self
             .split(core, old.start)
             .and_then(|()| self.split(core, old.end))
-            .and_then(|()| core.copy_entries(&old, to))
+            .and_then(|()| {
+                if !stays {
+                    // What the part has of its own since the split moves with it.
+                    new.file = self.mapped(addr)?.file.clone();
+                }
+                core.copy_entries(&old, to)
+            })
             .and_then(|()| {
                 // Not merged yet: the old area must not become a part of it.
                 let (flags, pages) = (new.flags, new.pages());

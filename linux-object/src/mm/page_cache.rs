@@ -542,6 +542,17 @@ impl PageCache {
         Ok(slot)
     }
 
+    /// The address space in a slot.
+    pub(super) fn registered(&self, slot: u32) -> Weak<MmCore> {
+        let state = self.state.lock();
+        state
+            .mappings
+            .get(slot as usize)
+            .cloned()
+            .flatten()
+            .unwrap_or_default()
+    }
+
     /// Ends a mapping that [`PageCache::register`] noted.
     pub(super) fn unregister(&self, slot: u32, shared: bool) {
         let mut state = self.state.lock();

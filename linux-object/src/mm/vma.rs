@@ -154,8 +154,16 @@ impl Drop for FrameSet {
     }
 }
 
+/// Who counts the areas that map something (Linux's `open` and `close` of `vm_operations_struct`).
+pub trait VmOps: Send + Sync {
+    /// An area came. Called under the lock of its address space: takes no lock but leaves.
+    fn open(&self);
+    /// An area went. Called without that lock, unless other areas of the same owner are still there.
+    fn close(&self);
+}
+
 /// What an area maps. Shared by the parts that one mapping was split into, within one address
-/// space. While it lives, the page cache knows the address space.
+/// space, unless its areas are counted. While it lives, the page cache knows the address space.
 pub struct VmFile {
     /// The pages.
     pub source: VmSource,
@@ -163,6 +171,8 @@ pub struct VmFile {
     pub file: Option<Arc<OpenFile>>,
     /// What `/proc/PID/maps` shows where there is no file.
     pub name: &'static str,
+    /// Who counts its areas: each then has a `VmFile` of its own.
+    pub(super) ops: Option<Arc<dyn VmOps>>,
     slot: u32,
     shared: bool,
 }
@@ -185,9 +195,28 @@ impl VmFile {
             source,
             file,
             name,
+            ops: None,
             slot,
             shared,
         }))
+    }
+
+    /// The same for an area that `ops` counts.
+    pub(super) fn counted(
+        mm: Weak<MmCore>,
+        source: VmSource,
+        file: Option<Arc<OpenFile>>,
+        shared: bool,
+        ops: Option<Arc<dyn VmOps>>,
+    ) -> Result<Arc<VmFile>> {
+        let mut new = VmFile::new(mm, source, file, "", shared)?;
+        if let Some(this) = Arc::get_mut(&mut new) {
+            if let Some(ops) = &ops {
+                ops.open();
+            }
+            this.ops = ops;
+        }
+        Ok(new)
     }
 
     /// The same mapping in another address space.
@@ -196,7 +225,18 @@ impl VmFile {
             VmSource::Cache(cache) => VmSource::Cache(cache.clone()),
             VmSource::Frames(frames) => VmSource::Frames(frames.clone()),
         };
-        VmFile::new(mm, source, self.file.clone(), self.name, self.shared)
+        match &self.ops {
+            None => VmFile::new(mm, source, self.file.clone(), self.name, self.shared),
+            ops => VmFile::counted(mm, source, self.file.clone(), self.shared, ops.clone()),
+        }
+    }
+
+    /// For one more area of the same address space: itself, or a copy where areas are counted.
+    pub(super) fn share(self: &Arc<VmFile>) -> Result<Arc<VmFile>> {
+        match (&self.ops, &self.source) {
+            (Some(_), VmSource::Cache(cache)) => self.copy(cache.registered(self.slot)),
+            _ => Ok(self.clone()),
+        }
     }
 
     /// Its page cache.
@@ -209,6 +249,9 @@ impl VmFile {
 
     /// Whether both map the same thing, so that neighbours may merge.
     fn same(&self, other: &VmFile) -> bool {
+        if self.ops.is_some() {
+            return false;
+        }
         let same_source = match (&self.source, &other.source) {
             (VmSource::Cache(a), VmSource::Cache(b)) => Arc::ptr_eq(a, b),
             _ => false,
@@ -226,6 +269,9 @@ impl Drop for VmFile {
     fn drop(&mut self) {
         if let VmSource::Cache(cache) = &self.source {
             cache.unregister(self.slot, self.shared);
+        }
+        if let Some(ops) = &self.ops {
+            ops.close();
         }
     }
 }
@@ -285,14 +331,15 @@ impl Vma {
             self.start
         }
     }
-    /// The part from `at` on of this area, which then ends there.
-    pub(super) fn tail(&self, at: u64) -> Vma {
+    /// The part from `at` on of this area, which then ends there. `ENOMEM`.
+    pub(super) fn tail(&self, at: u64) -> Result<Vma> {
         debug_assert!(self.start < at && at < self.end && at.is_multiple_of(PAGE_SIZE as u64));
-        Vma {
+        Ok(Vma {
             start: at,
             pgoff: self.index_of(at),
-            ..self.clone()
-        }
+            file: self.file.as_ref().map(VmFile::share).transpose()?,
+            ..*self
+        })
     }
     /// Whether `next`, which begins where this ends, can become one area with it.
     pub(super) fn can_merge(&self, next: &Vma) -> bool {
