@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::Shared;
 use super::dir::Entries;
@@ -47,7 +47,7 @@ enum Content {
 pub struct TmpInode {
     common: InodeCommon,
     shared: Arc<Shared>,
-    ino: u64,
+    ino: AtomicU64,
     file_type: FileType,
     attributes: SpinLock<Attributes, class::Inode>,
     content: Content,
@@ -72,7 +72,7 @@ impl TmpInode {
         Ok(Arc::new(TmpInode {
             common: InodeCommon::default(),
             shared: shared.clone(),
-            ino: shared.next_ino.fetch_add(1, Ordering::Relaxed),
+            ino: AtomicU64::new(shared.next_ino.fetch_add(1, Ordering::Relaxed)),
             file_type: spec.file_type,
             attributes: SpinLock::new(Attributes {
                 mode: spec.mode,
@@ -135,7 +135,12 @@ impl TmpInode {
 
     /// Its number.
     pub(super) fn number(&self) -> u64 {
-        self.ino
+        self.ino.load(Ordering::Relaxed)
+    }
+
+    /// Gives it another number: a segment of shared memory has its id.
+    pub(super) fn set_number(&self, number: u64) {
+        self.ino.store(number, Ordering::Relaxed);
     }
 
     fn entries(&self) -> Result<&SpinLock<Entries, class::Inode>> {
@@ -226,7 +231,7 @@ impl INode for TmpInode {
         };
         let attributes = self.attributes.lock();
         let mut metadata = Metadata {
-            inode: self.ino,
+            inode: self.number(),
             file_type: self.file_type,
             mode: attributes.mode,
             nlink: attributes.nlink,

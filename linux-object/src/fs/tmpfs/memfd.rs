@@ -1,39 +1,49 @@
-//! Files of memory without a name (`memfd_create(2)`).
+//! Files of memory without a name: of `memfd_create(2)`, and behind System V shared memory.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Options, TmpFs};
+use super::{Options, TmpFs, TmpInode};
+use crate::cred::Cred;
 use crate::error::Result;
 use crate::fs::anon::internal_mount;
-use crate::fs::{CreateSpec, Dentry, DevT, FileType, INode, OpenFile, OpenFlags, Path, SbFlags};
+use crate::fs::{CreateSpec, Dentry, DevT, FileType, INode, Mount, OpenFile, OpenFlags, Path, SbFlags};
+use crate::kernel::Kernel;
 use crate::mm::Seals;
 use crate::task::Task;
 use crate::{bail, err};
 
-/// A memfd; `/proc/PID/fd` shows it as `/memfd:name (deleted)`.
-pub fn memfd(task: &Arc<Task>, name: &[u8], allow_sealing: bool) -> Result<Arc<OpenFile>> {
-    let kernel = task.kernel();
-    let mount = internal_mount(kernel, "memfd", || {
+/// The instance that all of them are of (Linux's `shm_mnt`).
+fn shm_mnt(kernel: &Arc<Kernel>) -> Result<Arc<Mount>> {
+    internal_mount(kernel, "shm_mnt", || {
         let options = Options {
             unlimited: true,
             ..Options::default()
         };
         let flags = SbFlags::KERNMOUNT.bits();
         TmpFs::superblock(kernel, "tmpfs", options, &kernel.init_user_ns, flags)
-    })?;
+    })
+}
+
+fn unlisted(mount: &Mount, cred: &Cred, mode: u32) -> Result<Arc<TmpInode>> {
     let fs: &dyn core::any::Any = &*mount.sb.fs;
     let Some(fs) = fs.downcast_ref::<TmpFs>() else {
         bail!(ENODEV)
     };
-    let cred = task.cred();
-    let inode = fs.unlisted(&CreateSpec {
+    fs.unlisted(&CreateSpec {
         file_type: FileType::Regular,
-        mode: 0o777,
+        mode,
         uid: cred.fsuid,
         gid: cred.fsgid,
         rdev: DevT::default(),
-    })?;
+    })
+}
+
+/// A memfd; `/proc/PID/fd` shows it as `/memfd:name (deleted)`.
+pub fn memfd(task: &Arc<Task>, name: &[u8], allow_sealing: bool) -> Result<Arc<OpenFile>> {
+    let mount = shm_mnt(task.kernel())?;
+    let cred = task.cred();
+    let inode = unlisted(&mount, &cred, 0o777)?;
     let inode: Arc<dyn INode> = if allow_sealing {
         inode.with_seals(Seals::empty())
     } else {
@@ -47,4 +57,22 @@ pub fn memfd(task: &Arc<Task>, name: &[u8], allow_sealing: bool) -> Result<Arc<O
     let path = Path::new(mount, Dentry::pseudo(inode.clone(), &shown));
     let flags = OpenFlags::RDWR | OpenFlags::LARGEFILE;
     Ok(Arc::new(OpenFile::new(path, inode, None, flags, cred)))
+}
+
+/// A file of `size` bytes that nobody can open (Linux's `shmem_kernel_file_setup`), shown as `name`.
+pub fn shmem_file(task: &Arc<Task>, name: &[u8], size: u64, mode: u32) -> Result<(Path, Arc<dyn INode>)> {
+    let mount = shm_mnt(task.kernel())?;
+    let inode = unlisted(&mount, &task.cred(), mode)?;
+    if let Some(cache) = inode.page_cache() {
+        cache.truncate(size)?;
+    }
+    let path = Path::new(mount, Dentry::pseudo(inode.clone(), name));
+    Ok((path, inode))
+}
+
+/// Gives a file of [`shmem_file`] its inode number: a segment's is its id.
+pub fn set_shmem_number(inode: &dyn INode, number: u64) {
+    if let Some(inode) = inode.as_any().downcast_ref::<TmpInode>() {
+        inode.set_number(number);
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Model: a [`TmpInode`] holds its content: directory entries, a page cache, a link target. The
 //! instance counts pages and inodes against its limits; a hard link counts as one inode more, as on
-//! Linux. ramfs is the same without limits. memfds are inodes of an instance that is
-//! mounted nowhere.
+//! Linux. ramfs is the same without limits. memfds and segments of System V shared
+//! memory are inodes of an instance that is mounted nowhere.
 //!
 //! Locks: the directory lock of the VFS (`class::Directory`) keeps the entries of a directory stable
 //! over an operation and excludes writers of one file; `class::Inode` covers entries and attributes for
@@ -16,7 +16,7 @@ mod options;
 mod xattr;
 
 pub use inode::TmpInode;
-pub use memfd::memfd;
+pub use memfd::{memfd, set_shmem_number, shmem_file};
 pub use options::Options;
 pub(crate) use xattr::Xattrs;
 
