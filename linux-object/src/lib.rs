@@ -21,6 +21,7 @@ pub mod fs;
 pub mod futex;
 pub mod hal;
 pub mod ids;
+pub mod ipc;
 pub mod kernel;
 pub mod kobject;
 pub mod loader;

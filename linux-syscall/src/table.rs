@@ -43,6 +43,9 @@ syscalls! {
     26 msync(addr: UserAddr, length: usize, flags: u32) => mm;
     27 mincore(addr: UserAddr, length: usize, vec: UserOutPtr<u8>) => mm;
     28 madvise(addr: UserAddr, length: usize, advice: i32) => mm;
+    29 shmget(key: i32, size: usize, shmflg: u32) => ipc;
+    30 shmat(shmid: i32, shmaddr: UserAddr, shmflg: u32) => ipc;
+    31 shmctl(shmid: i32, cmd: i32, buf: UserAddr) => ipc;
     32 dup(oldfd: Fd) => fd;
     33 dup2(oldfd: Fd, newfd: Fd) => fd;
     34 pause() => signal;
@@ -75,6 +78,14 @@ syscalls! {
     61 wait4(pid: i32, wstatus: UserOutPtr<i32>, options: u32, rusage: UserOutPtr<abi::Rusage>) => wait;
     62 kill(pid: i32, sig: i32) => signal;
     63 uname(buf: UserOutPtr<abi::UtsName>) => namespace;
+    64 semget(key: i32, nsems: i32, semflg: u32) => ipc;
+    65 semop(semid: i32, sops: UserInPtr<abi::SemBuf>, nsops: usize) => ipc;
+    66 semctl(semid: i32, semnum: i32, cmd: i32, arg: u64) => ipc;
+    67 shmdt(shmaddr: UserAddr) => ipc;
+    68 msgget(key: i32, msgflg: u32) => ipc;
+    69 msgsnd(msqid: i32, msgp: UserAddr, msgsz: usize, msgflg: u32) => ipc;
+    70 msgrcv(msqid: i32, msgp: UserAddr, msgsz: usize, msgtyp: i64, msgflg: u32) => ipc;
+    71 msgctl(msqid: i32, cmd: i32, buf: UserAddr) => ipc;
     72 fcntl(fd: Fd, cmd: u32, arg: u64) => fd;
     73 flock(fd: Fd, operation: u32) => lock;
     74 fsync(fd: Fd) => file;
@@ -189,6 +200,7 @@ syscalls! {
     217 getdents64(fd: Fd, dirp: UserOutPtr<u8>, count: u32) => file;
     218 set_tid_address(tidptr: UserOutPtr<i32>) => clone;
     219 restart_syscall() => signal;
+    220 semtimedop(semid: i32, sops: UserInPtr<abi::SemBuf>, nsops: usize, timeout: UserInPtr<abi::Timespec>) => ipc;
     221 fadvise64(fd: Fd, offset: i64, len: i64, advice: i32) => file;
     222 timer_create(clockid: i32, sevp: UserInPtr<abi::SigEvent>, timerid: UserOutPtr<i32>) => timer;
     223 timer_settime(timerid: i32, flags: i32, new_value: UserInPtr<abi::ItimerSpec>, old_value: UserOutPtr<abi::ItimerSpec>) => timer;
@@ -204,6 +216,12 @@ syscalls! {
     233 epoll_ctl(epfd: Fd, op: i32, fd: Fd, event: UserInPtr<abi::EpollEvent>) => epoll;
     234 tgkill(tgid: i32, tid: i32, sig: i32) => signal;
     235 utimes(path: UserCStr, times: UserInPtr<abi::Timeval>) => attr;
+    240 mq_open(name: UserCStr, oflag: OpenArg, mode: u32, attr: UserInPtr<abi::MqAttr>) => ipc;
+    241 mq_unlink(name: UserCStr) => ipc;
+    242 mq_timedsend(mqdes: Fd, msg_ptr: UserInPtr<u8>, msg_len: usize, msg_prio: u32, abs_timeout: UserInPtr<abi::Timespec>) => ipc;
+    243 mq_timedreceive(mqdes: Fd, msg_ptr: UserOutPtr<u8>, msg_len: usize, msg_prio: UserOutPtr<u32>, abs_timeout: UserInPtr<abi::Timespec>) => ipc;
+    244 mq_notify(mqdes: Fd, sevp: UserInPtr<abi::SigEvent>) => ipc;
+    245 mq_getsetattr(mqdes: Fd, newattr: UserInPtr<abi::MqAttr>, oldattr: UserOutPtr<abi::MqAttr>) => ipc;
     247 waitid(idtype: i32, id: i32, infop: UserOutPtr<abi::SigInfo>, options: u32, rusage: UserOutPtr<abi::Rusage>) => wait;
     253 inotify_init() => inotify;
     254 inotify_add_watch(fd: Fd, path: UserCStr, mask: u32) => inotify;

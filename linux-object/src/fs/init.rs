@@ -16,6 +16,7 @@ fn init(kernel: &Arc<Kernel>) -> Result<()> {
     kernel
         .fs_types
         .register(Arc::new(super::overlayfs::OverlayFsType))?;
+        .register(Arc::new(crate::ipc::mqueue::MqueueFsType))?;
     mem_dev::init(kernel)?;
     crate::tty::init(kernel)
 }

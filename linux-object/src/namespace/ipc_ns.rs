@@ -1,18 +1,26 @@
 //! IPC namespaces (`ipc_namespaces(7)`): System V IPC and POSIX message queues.
+//!
+//! The content is made at its first use, so that a namespace that nobody uses costs an identity alone. It goes with the
+//! namespace: with the last process, open or mounted nsfs file, attached segment.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
+
+use spin::Once;
 
 use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet, UserNamespace};
 use crate::cred::{Cred, UCount, UCountGuard, UCounts};
 use crate::err;
 use crate::error::Result;
+use crate::ipc::IpcContent;
 
 /// An IPC namespace.
 pub struct IpcNamespace {
     common: NsCommon,
     user_ns: Arc<UserNamespace>,
     _count: Option<UCountGuard>,
+    content: Once<Box<IpcContent>>,
 }
 
 impl IpcNamespace {
@@ -22,6 +30,7 @@ impl IpcNamespace {
             common: registry.initial(NsKind::Ipc),
             user_ns: user_ns.clone(),
             _count: None,
+            content: Once::new(),
         }))
     }
     /// A new one owned by `user_ns`.
@@ -38,11 +47,16 @@ impl IpcNamespace {
             common: registry.allocate(),
             user_ns: user_ns.clone(),
             _count: Some(count),
+            content: Once::new(),
         })))
     }
     /// The user namespace that owns it.
     pub fn user_ns(&self) -> &Arc<UserNamespace> {
         &self.user_ns
+    }
+    /// What is in it.
+    pub fn content(&self) -> &IpcContent {
+        self.content.call_once(Box::default)
     }
 }
 

@@ -114,6 +114,9 @@ pub trait Socket: Any + Send + Sync {
     fn ioctl(&self, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
         bail!(ENOTTY)
     }
+    /// The kernel hands it a message of its own (`mq_notify(2)` with `SIGEV_THREAD`); only asked of
+    /// AF_NETLINK.
+    fn deliver(&self, message: &[u8]) {}
     /// Whether it listens (`SO_ACCEPTCONN`).
     fn is_listening(&self) -> bool {
         false

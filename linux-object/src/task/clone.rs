@@ -346,6 +346,9 @@ pub fn prepare(
         },
     );
     task.inherit(parent);
+    if flags.contains(CloneFlags::SYSVSEM) {
+        *task.sysvsem.lock() = Some(parent.sem_undo());
+    }
     task.started.store(false, Ordering::Relaxed);
     if flags.contains(CloneFlags::CHILD_CLEARTID) {
         task.clear_child_tid.store(args.child_tid, Ordering::Relaxed);

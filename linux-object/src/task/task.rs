@@ -14,6 +14,7 @@ use crate::cred::Cred;
 use crate::fs::{FileTable, FsStruct};
 use crate::hal::MachineThread;
 use crate::ids::{KoID, PidNr, UserAddr};
+use crate::ipc::sem::SemUndoList;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::mm::memcg::KmemCharge;
@@ -150,6 +151,10 @@ pub struct Task {
     pub nproc_exceeded: AtomicBool,
     /// `vfork`: who waits for the release of the address space.
     pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
+    /// What it takes back of its semaphore operations when it ends (`SEM_UNDO`).
+    pub(crate) sysvsem: SpinLock<Option<Arc<SemUndoList>>, class::Leaf>,
+    /// It has made a segment of shared memory.
+    pub(crate) shm_created: AtomicBool,
     /// How an interrupted call goes on (`restart_syscall(2)`); the system-call layer knows the type.
     pub restart_block: SpinLock<Option<Box<dyn Any + Send>>, class::Leaf>,
 }
@@ -197,6 +202,8 @@ impl Task {
             default_timer_slack_ns: AtomicU64::new(50_000),
             nproc_exceeded: AtomicBool::new(false),
             vfork_done: SpinLock::new(None),
+            sysvsem: SpinLock::new(None),
+            shm_created: AtomicBool::new(false),
             restart_block: SpinLock::new(None),
         })
     }

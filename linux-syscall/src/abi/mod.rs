@@ -2,11 +2,13 @@
 //! that several families share. Sizes are asserted.
 
 mod fs;
+mod ipc;
 mod process;
 mod socket;
 mod time;
 
 pub use fs::*;
+pub use ipc::*;
 pub use process::*;
 pub use socket::*;
 pub use time::*;

@@ -46,6 +46,8 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
         init_died(cx, code);
     }
     exit_mm(cx);
+    task.exit_sem();
+    task.exit_shm();
     task.exit_files_and_fs();
     if last {
         disassociate_ctty(task, true);

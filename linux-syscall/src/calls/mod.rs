@@ -15,6 +15,7 @@ pub mod file;
 pub mod futex;
 pub mod ids;
 pub mod inotify;
+pub mod ipc;
 pub mod lock;
 pub mod mm;
 pub mod mount;

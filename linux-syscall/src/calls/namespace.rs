@@ -161,6 +161,12 @@ pub fn unshare(cx: &mut Cx<'_>, flags: u64) -> Result<usize> {
     let nsproxy = task.nsproxy();
     let new_nsproxy = nsproxy.unshare(task, flags, new_cred.as_ref(), new_fs.as_deref())?;
 
+    if flags.intersects(F::NEWIPC | F::SYSVSEM) {
+        task.exit_sem();
+    }
+    if flags.contains(F::NEWIPC) {
+        task.exit_shm();
+    }
     if let Some(new_nsproxy) = new_nsproxy {
         task.switch_task_namespaces(Some(new_nsproxy));
     }
@@ -228,6 +234,10 @@ pub fn setns(cx: &mut Cx<'_>, fd: Fd, nstype: u64) -> Result<usize> {
         flags,
         ..
     } = set;
+    if flags.contains(CloneFlags::NEWIPC) {
+        cx.task.exit_sem();
+        cx.task.exit_shm();
+    }
     if flags != CloneFlags::NEWUSER {
         cx.task.switch_task_namespaces(Some(Arc::new(nsproxy)));
     }

@@ -12,6 +12,8 @@
 
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod ipc_tests;
 mod sys;
 #[cfg(test)]
 mod tests;

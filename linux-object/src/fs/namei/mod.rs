@@ -22,7 +22,7 @@ mod remove;
 mod rename;
 mod walk;
 
-pub use create::{CreateParent, link, make, make_tmpfile, may_open_dev, mkdir, mknod, symlink};
+pub use create::{CreateParent, link, make, make_tmpfile, may_open_dev, mkdir, mknod, new_spec, symlink};
 pub use remove::{rmdir, unlink};
 pub use rename::{RenameFlags, rename};
 pub use walk::{LastKind, Nameidata, Names, is_under, lookup_one};

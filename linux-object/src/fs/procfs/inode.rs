@@ -2,13 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 
 use super::base::PidNode;
 use super::options::HidePid;
-use super::sysctl::{SYSCTLS, Sysctl};
+use super::sysctl::{self, SYSCTLS, Sysctl, Value};
 use super::system::{FILES, StaticFile, StaticKind};
 use super::{ProcCx, ProcFs};
 use crate::cred::Cred;
@@ -17,6 +17,7 @@ use crate::fs::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
 use crate::fs::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use crate::fs::{DirSink, FileOps, FileType, INode, InodeCommon, Metadata, OpenFlags, Path, SetAttr};
 use crate::ids::PidNr;
+use crate::namespace::IpcNamespace;
 use crate::sync::WaitQueue;
 use crate::task::Task;
 use crate::{bail, ensure, err};
@@ -102,7 +103,15 @@ impl ProcInode {
             Node::ThreadSelfLink => (3, FileType::Symlink, 0o777),
             Node::Pid(node) => return node.attr(&self.fs),
         };
-        PseudoAttr::new(number, file_type, mode, self.fs.time)
+        let mut attr = PseudoAttr::new(number, file_type, mode, self.fs.time);
+        if let Node::Entry(Entry::Sysctl(Sysctl {
+            value: Value::Ipc(_), ..
+        })) = &self.node
+            && let Some(nsproxy) = self.fs.current().and_then(|task| task.try_nsproxy())
+        {
+            (attr.uid, attr.gid) = sysctl::ipc::owner(&nsproxy.ipc_ns);
+        }
+        attr
     }
 
     fn lookup_root(&self, name: &[u8]) -> Result<Arc<dyn INode>> {
@@ -239,7 +248,7 @@ impl INode for ProcInode {
 
     fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
         match &self.node {
-            Node::Entry(Entry::Sysctl(sysctl)) => Some(sysctl.permission(cred, mask)),
+            Node::Entry(Entry::Sysctl(sysctl)) => Some(sysctl.permission(task, cred, mask)),
             Node::Pid(node) => node.permission(&self.fs, task, cred, mask),
             _ => None,
         }
@@ -319,6 +328,7 @@ impl INode for ProcInode {
                 Ok(Some(SeqFile::open(Box::new(EntryText {
                     fs: self.fs.clone(),
                     entry: *entry,
+                    ipc_ns: OpenerIpc::new(task, entry),
                     event: match entry {
                         Entry::Sysctl(sysctl) => sysctl.event(task),
                         Entry::File(_) => None,
@@ -339,10 +349,28 @@ pub(crate) trait Event: Send + Sync + 'static {
     fn count(&self) -> u64;
 }
 
+/// The IPC namespace that the opener was in. A list of its objects keeps it, a setting does not.
+struct OpenerIpc {
+    ns: Weak<IpcNamespace>,
+    _kept: Option<Arc<IpcNamespace>>,
+}
+
+impl OpenerIpc {
+    fn new(task: &Task, entry: &Entry) -> OpenerIpc {
+        let ns = task.try_nsproxy().map(|nsproxy| nsproxy.ipc_ns.clone());
+        let keeps = matches!(entry, Entry::File(file) if file.path.starts_with("sysvipc/"));
+        OpenerIpc {
+            ns: ns.as_ref().map(Arc::downgrade).unwrap_or_default(),
+            _kept: ns.filter(|_| keeps),
+        }
+    }
+}
+
 /// The text of a line of the tables.
 struct EntryText {
     fs: Arc<ProcFs>,
     entry: Entry,
+    ipc_ns: OpenerIpc,
     event: Option<Arc<dyn Event>>,
 }
 
@@ -352,6 +380,7 @@ impl EntryText {
             kernel: cx.task.kernel(),
             pid_ns: &self.fs.pid_ns,
             reader: cx.task,
+            ipc_ns: self.ipc_ns.ns.upgrade(),
         })
     }
 }

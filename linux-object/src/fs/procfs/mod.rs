@@ -45,9 +45,10 @@ use super::fs_context::param::Param;
 use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::seq_file::SeqBuf;
 use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, SbFlags, SuperBlock};
+use crate::err;
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::namespace::{PidNamespace, UserNamespace};
+use crate::namespace::{IpcNamespace, PidNamespace, UserNamespace};
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 
@@ -72,6 +73,17 @@ pub(crate) struct ProcCx<'a> {
     pub pid_ns: &'a Arc<PidNamespace>,
     /// Who reads or writes.
     pub reader: &'a Arc<Task>,
+    /// The IPC namespace of the opener.
+    ipc_ns: Option<Arc<IpcNamespace>>,
+}
+
+impl ProcCx<'_> {
+    /// The IPC namespace of the opener; `ENOENT` once it is gone.
+    pub fn ipc_ns(&self) -> Result<&Arc<IpcNamespace>> {
+        self.ipc_ns
+            .as_ref()
+            .ok_or(err!(ENOENT, "the IPC namespace is gone"))
+    }
 }
 
 /// Writes a file's text.

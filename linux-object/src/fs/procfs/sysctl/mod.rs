@@ -5,11 +5,13 @@
 //! as Linux does: numbers in C notation, blanks around them, out of range is `EINVAL` and changes
 //! nothing.
 
+pub(super) mod ipc;
 mod number;
 mod table;
 
 use alloc::sync::Arc;
 
+use ipc::IpcValue;
 pub(super) use table::SYSCTLS;
 
 use super::ProcCx;
@@ -61,6 +63,8 @@ pub(super) enum Value {
     },
     /// A limit of the reader's user namespace.
     UserLimit(UCount),
+    /// A setting of the opener's IPC namespace.
+    Ipc(IpcValue),
     /// A text without its newline. `max` bytes with the zero byte that ends it in the kernel.
     Text {
         get: fn(&ProcCx<'_>, &mut SeqBuf) -> Result<()>,
@@ -75,9 +79,13 @@ pub(super) const MAX_NUMBERS: usize = 4;
 
 impl Sysctl {
     /// Linux's `sysctl_perm`: by the mode for root, root's group and others, without an override
-    /// by capabilities. Settings of a user namespace ask for `CAP_SYS_RESOURCE` in it instead.
-    pub fn permission(&self, cred: &Cred, mask: u32) -> Result<()> {
-        let bits = if self.path.starts_with("sys/user/") {
+    /// by capabilities. Settings of a user namespace ask for `CAP_SYS_RESOURCE` in it instead; those of an
+    /// IPC namespace belong to the root of its owner.
+    pub fn permission(&self, task: &Task, cred: &Cred, mask: u32) -> Result<()> {
+        let bits = if let Value::Ipc(value) = &self.value {
+            let nsproxy = task.try_nsproxy().ok_or(crate::err!(EACCES, "the task exits"))?;
+            value.granted(&nsproxy.ipc_ns, cred, self.mode)
+        } else if self.path.starts_with("sys/user/") {
             if cred.ns_capable(&cred.user_ns, Capability::SYS_RESOURCE) {
                 self.mode >> 6
             } else {
@@ -112,6 +120,7 @@ impl Sysctl {
                 writeln!(out, "{}", cell(&cx.reader.nsproxy().net_ns.stack().sysctl).get())
             }
             Value::Number { get, .. } => writeln!(out, "{}", get(cx)),
+            Value::Ipc(value) => value.show(cx.ipc_ns()?, out),
             Value::UserLimit(kind) => writeln!(out, "{}", cx.reader.user_ns().ucount_limits().max(*kind)),
             Value::Numbers { get, .. } => {
                 let mut numbers = [0; MAX_NUMBERS];
@@ -165,6 +174,7 @@ impl Sysctl {
                 check_range(value, *min, *max)?;
                 set(cx, value)?;
             }
+            Value::Ipc(value) => value.write(cx.ipc_ns()?, data)?,
             Value::UserLimit(kind) => {
                 let [value] = number::parse::<1>(data)?[..] else {
                     return Ok(data.len());

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use super::ipc::IpcValue;
 use super::{MAX_NUMBERS, Sysctl, Value};
 use crate::cred::{Capability, UCount};
 use crate::error::Result;
@@ -11,6 +12,8 @@ use crate::fs::procfs::ProcCx;
 use crate::fs::procfs::inode::Event;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{Gid, Kgid};
+use crate::ipc::mqueue::{HARD_MSGMAX, HARD_MSGSIZEMAX};
+use crate::ipc::{IPCMNI, IpcLimits};
 use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
 use crate::net::stack::NetSysctls;
 use crate::sync::WaitQueue;
@@ -145,6 +148,21 @@ fn set_ping_range(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
     Ok(())
 }
 
+
+/// A number of an IPC namespace.
+const fn ipc(path: &'static str, min: i64, max: i64, cell: fn(&IpcLimits) -> &Setting) -> Sysctl {
+    ipc_value(path, 0o644, IpcValue::Number { cell, min, max })
+}
+
+/// Another setting of an IPC namespace.
+const fn ipc_value(path: &'static str, mode: u32, value: IpcValue) -> Sysctl {
+    Sysctl {
+        path,
+        mode,
+        value: Value::Ipc(value),
+    }
+}
+
 /// Every setting; those of one directory stand together.
 #[rustfmt::skip]
 pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
@@ -156,6 +174,11 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     number("sys/fs/inotify/max_user_watches", (0, INT), |cx| cx.kernel.init_user_ns.ucount_limits().max(UCount::InotifyWatches),
         |cx, max| { cx.kernel.init_user_ns.ucount_limits().set_max(UCount::InotifyWatches, max); Ok(()) }),
     cell("sys/fs/mount-max", 1, INT, |s| &s.mount_max),
+    ipc("sys/fs/mqueue/msg_default", 1, HARD_MSGMAX, |l| &l.mq_msg_default),
+    ipc("sys/fs/mqueue/msg_max", 1, HARD_MSGMAX, |l| &l.mq_msg_max),
+    ipc("sys/fs/mqueue/msgsize_default", 128, HARD_MSGSIZEMAX, |l| &l.mq_msgsize_default),
+    ipc("sys/fs/mqueue/msgsize_max", 128, HARD_MSGSIZEMAX, |l| &l.mq_msgsize_max),
+    ipc("sys/fs/mqueue/queues_max", i32::MIN as i64, INT, |l| &l.mq_queues_max),
     fixed("sys/fs/nr_open", |_| NR_OPEN as i64),
     fixed("sys/fs/overflowgid", |_| OVERFLOW_ID as i64),
     fixed("sys/fs/overflowuid", |_| OVERFLOW_ID as i64),
@@ -167,6 +190,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/protected_regular", 0, 2, |s| &s.protected_regular),
     cell("sys/fs/protected_symlinks", 0, 1, |s| &s.protected_symlinks),
     cell("sys/fs/suid_dumpable", 0, 2, |s| &s.suid_dumpable),
+    ipc_value("sys/kernel/auto_msgmni", 0o644, IpcValue::AutoMsgmni),
     fixed("sys/kernel/cap_last_cap", |_| Capability::LAST as i64),
     Sysctl { path: "sys/kernel/core_pattern", mode: 0o644, value: Value::Text {
         get: |cx, out| out.bytes(&cx.kernel.sysctl.core_pattern.lock()),
@@ -180,6 +204,10 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
         get: |cx, out| out.bytes(uts(cx)?.names().node.as_bytes()),
         set: |cx, name| { uts(cx)?.update(|names| names.node = Name::new(name)); Ok(()) },
         max: 65, event: Some(uts_event) } },
+    ipc_value("sys/kernel/msg_next_id", 0o444, IpcValue::NextId(|c| c.msg.next_id())),
+    ipc("sys/kernel/msgmax", 0, INT, |l| &l.msgmax),
+    ipc("sys/kernel/msgmnb", 0, INT, |l| &l.msgmnb),
+    ipc("sys/kernel/msgmni", 0, IPCMNI as i64, |l| &l.msgmni),
     fixed("sys/kernel/ngroups_max", |_| 65536),
     Sysctl { path: "sys/kernel/ns_last_pid", mode: 0o666, value: Value::Number {
         get: |cx| cx.reader.pid_ns().last_pid() as i64, set: set_ns_last_pid, min: 0, max: INT } },
@@ -197,6 +225,13 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     fixed("sys/kernel/random/poolsize", |_| 256),
     constant("sys/kernel/random/uuid", |cx, out| uuid(random(cx), out)),
     cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
+    ipc_value("sys/kernel/sem", 0o644, IpcValue::Sem),
+    ipc_value("sys/kernel/sem_next_id", 0o444, IpcValue::NextId(|c| c.sem.next_id())),
+    ipc_value("sys/kernel/shm_next_id", 0o444, IpcValue::NextId(|c| c.shm.next_id())),
+    ipc_value("sys/kernel/shm_rmid_forced", 0o644, IpcValue::RmidForced),
+    ipc_value("sys/kernel/shmall", 0o644, IpcValue::Unsigned(|l| &l.shmall)),
+    ipc_value("sys/kernel/shmmax", 0o644, IpcValue::Unsigned(|l| &l.shmmax)),
+    ipc("sys/kernel/shmmni", 0, IPCMNI as i64, |l| &l.shmmni),
     number("sys/kernel/threads-max", (20, 0x3fff_ffff), |cx| cx.kernel.tasks.threads_max() as i64,
         |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::fs::{DevT, FileOps, FileType, OpenFlags};
 use crate::ids::CpuId;
+use crate::ipc;
 use crate::namespace::{RELEASE, SYSNAME, VERSION};
 use crate::task::Task;
 
@@ -77,6 +78,15 @@ pub(super) static FILES: &[StaticFile] = &[
     text("stat", stat),
     text("swaps", |_, out| {
         writeln!(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority")
+    }),
+    text("sysvipc/msg", |cx, out| {
+        ipc::show_msg(cx.ipc_ns()?.content(), cx.reader, out)
+    }),
+    text("sysvipc/sem", |cx, out| {
+        ipc::show_sem(cx.ipc_ns()?.content(), cx.reader, out)
+    }),
+    text("sysvipc/shm", |cx, out| {
+        ipc::show_shm(cx.ipc_ns()?.content(), cx.reader, out)
     }),
     text("tty/drivers", tty_drivers),
     text("uptime", uptime),
