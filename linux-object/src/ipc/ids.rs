@@ -107,7 +107,7 @@ impl<T: IpcObject> Table<T> {
             return Ok((index.ok_or(err!(ENOSPC, "no id from there on"))?, seq_of(next_id)));
         }
         let used = self.objects.len() as u32;
-        let end = (used * 3 / 2).max(MIN_CYCLE).min(IPCMNI);
+        let end = (used * 3 / 2).clamp(MIN_CYCLE, IPCMNI);
         let index = match self.free_index(self.next.min(end), end) {
             Some(index) => index,
             None => self.free_index(0, end).ok_or(err!(ENOSPC, "no id left"))?,

@@ -12,8 +12,6 @@
 
 #[cfg(test)]
 mod file_tests;
-#[cfg(test)]
-mod ipc_tests;
 mod sys;
 #[cfg(test)]
 mod tests;

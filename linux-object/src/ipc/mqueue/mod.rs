@@ -29,8 +29,7 @@ use crate::fs::fs_context::{ContextInit, ContextOps, MountRequest, Tree};
 use crate::fs::namei::{self, LastKind, Parent, lookup_one, new_spec};
 use crate::fs::permission::{Access, inode_permission, may_create};
 use crate::fs::{
-    DevT, FileSystemType, FileType, INode, Mount, OpenFile, OpenFlags, Path,
-    hash_name, vfs_open,
+    DevT, FileSystemType, FileType, INode, Mount, OpenFile, OpenFlags, Path, hash_name, vfs_open,
 };
 use crate::kernel::Kernel;
 use crate::namespace::{IpcNamespace, UserNamespace};

@@ -153,10 +153,7 @@ mod tests {
     use super::*;
 
     fn message(prio: i64, text: &str) -> Arc<Message> {
-        Arc::new(Message {
-            kind: prio,
-            text: text.as_bytes().to_vec(),
-        })
+        Message::for_test(prio, text.as_bytes().to_vec())
     }
 
     #[test]

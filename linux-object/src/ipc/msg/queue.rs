@@ -12,14 +12,40 @@ use smallvec::SmallVec;
 
 use crate::bail;
 use crate::error::Result;
+use crate::mm::Memory;
+use crate::mm::memcg::{Item, KmemCharge};
 
 /// A message.
-#[derive(PartialEq, Eq, Debug)]
 pub struct Message {
-    /// Its type, at least 1.
+    /// Its type, at least 1; the priority in a POSIX queue.
     pub kind: i64,
     /// Its text.
     pub text: Vec<u8>,
+    _memory: KmemCharge,
+}
+
+/// What a message costs besides its text.
+const OVERHEAD: usize = size_of::<Message>() + 2 * size_of::<usize>();
+
+impl Message {
+    /// A message, charged to the control group of the calling task. `ENOMEM`.
+    pub fn new(memory: &Memory, kind: i64, text: Vec<u8>) -> Result<Arc<Message>> {
+        let charge = memory.control.charge_kmem(text.len() + OVERHEAD, Item::Slab)?;
+        Ok(Arc::new(Message {
+            kind,
+            text,
+            _memory: charge,
+        }))
+    }
+    /// One that nobody is charged for.
+    #[cfg(test)]
+    pub fn for_test(kind: i64, text: Vec<u8>) -> Arc<Message> {
+        Arc::new(Message {
+            kind,
+            text,
+            _memory: KmemCharge::default(),
+        })
+    }
 }
 
 /// Which message a receiver wants (`msgop(2)`).
@@ -77,7 +103,6 @@ pub struct MsgState<W> {
 }
 
 /// What a change of the queue did for those who wait.
-#[derive(Debug)]
 pub enum Event {
     /// This message is the waiter's.
     Received(Arc<Message>),
@@ -112,7 +137,7 @@ impl<W> MsgState<W> {
     }
 
     fn fits(&self, len: usize) -> bool {
-        (len + self.bytes) as u64 <= self.max_bytes && 1 + self.messages.len() as u64 <= self.max_bytes
+        (len + self.bytes) as u64 <= self.max_bytes && (self.messages.len() as u64) < self.max_bytes
     }
 
     /// Sends: `Ok(false)` if there is no room. `ENOMEM`. Receivers whom the message was too long for
@@ -250,10 +275,7 @@ mod tests {
     use super::*;
 
     fn message(kind: i64, len: usize) -> Arc<Message> {
-        Arc::new(Message {
-            kind,
-            text: alloc::vec![kind as u8; len],
-        })
+        Message::for_test(kind, alloc::vec![kind as u8; len])
     }
 
     fn receive(want: Want) -> Receive {

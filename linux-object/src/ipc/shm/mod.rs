@@ -153,7 +153,7 @@ impl IpcContent {
         let mut at = addr;
         let mut map = MapFlags::SHARED;
         if addr != 0 {
-            if addr % PAGE_SIZE as u64 != 0 {
+            if !addr.is_multiple_of(PAGE_SIZE as u64) {
                 ensure!(
                     flags.contains(ShmFlags::RND),
                     EINVAL,

@@ -120,10 +120,8 @@ pub fn mq_timedsend(
         EMSGSIZE,
         "mq_send: longer than mq_msgsize"
     );
-    let message = Arc::new(Message {
-        kind: msg_prio.into(),
-        text: msg_ptr.read_bytes(cx, msg_len)?,
-    });
+    let text = msg_ptr.read_bytes(cx, msg_len)?;
+    let message = Message::new(&cx.kernel.memory, msg_prio.into(), text)?;
     let waiter = waiter(cx, &file);
     match (queue.send(cx.task, &message, waiter.as_ref())?, waiter) {
         (Attempt::Waits, Some(waiter)) => match wait(cx, &queue, &waiter, until)? {

@@ -66,7 +66,7 @@ pub fn msgsnd(cx: &mut Cx<'_>, msqid: i32, msgp: UserAddr, msgsz: usize, msgflg:
     );
     ensure!(kind >= 1, EINVAL, "msgsnd: types are above 0");
     let text = UserInPtr::<u8>::new(msgp.offset(TEXT)).read_bytes(cx, msgsz)?;
-    let message = Arc::new(Message { kind, text });
+    let message = Message::new(&cx.kernel.memory, kind, text)?;
     let queue = ns.content().msg.find(msqid)?;
     if !waits(msgflg) {
         queue.send(&ns, cx.task, &message, None)?;
