@@ -148,7 +148,6 @@ fn set_ping_range(cx: &ProcCx<'_>, values: &[i64]) -> Result<()> {
     Ok(())
 }
 
-
 /// A number of an IPC namespace.
 const fn ipc(path: &'static str, min: i64, max: i64, cell: fn(&IpcLimits) -> &Setting) -> Sysctl {
     ipc_value(path, 0o644, IpcValue::Number { cell, min, max })
