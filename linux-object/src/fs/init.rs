@@ -16,6 +16,8 @@ fn init(kernel: &Arc<Kernel>) -> Result<()> {
     kernel
         .fs_types
         .register(Arc::new(super::overlayfs::OverlayFsType))?;
+    kernel
+        .fs_types
         .register(Arc::new(crate::ipc::mqueue::MqueueFsType))?;
     mem_dev::init(kernel)?;
     crate::tty::init(kernel)
