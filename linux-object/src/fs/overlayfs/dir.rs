@@ -158,7 +158,7 @@ impl OvlInode {
         ensure!(source.top().is_some(), ENOENT);
         let stays = |places: &Places| places.is_dir() && !places.lowers.is_empty();
         ensure!(
-            !stays(&source) && !(exchange && stays(&target)),
+            !stays(&source) && (!exchange || !stays(&target)),
             EXDEV,
             "overlay: a directory with something under it stays where it is"
         );

@@ -228,7 +228,7 @@ impl INode for OvlInode {
             let places = self.places();
             if places.upper.is_none() && access.contains(Access::WRITE) {
                 // It will be copied up: that takes reading.
-                access = access - Access::WRITE | Access::READ;
+                access = access.difference(Access::WRITE) | Access::READ;
             }
             self.ovl.may(places.top().ok_or(err!(ENOENT))?, access)
         };

@@ -86,9 +86,11 @@ impl DatagramSocket {
         kind: SocketType,
         protocol: u8,
     ) -> Arc<DatagramSocket> {
-        let mut options = IpOptions::default();
-        options.v6only = ns.stack().sysctl.bindv6only.get() != 0;
-        options.hdrincl = kind == SocketType::Raw && protocol == proto::RAW;
+        let options = IpOptions {
+            v6only: ns.stack().sysctl.bindv6only.get() != 0,
+            hdrincl: kind == SocketType::Raw && protocol == proto::RAW,
+            ..IpOptions::default()
+        };
         let new = Arc::new_cyclic(|this| DatagramSocket {
             base: SockBase::new(kind, protocol as i32),
             ns,
@@ -298,7 +300,7 @@ impl InetSocket for DatagramSocket {
                 state.options.recverr
             };
             let connected = state.remote.is_some();
-            if !(recverr || connected && (error.hard || self.is_raw() && error.hard)) {
+            if !(recverr || connected && error.hard) {
                 return;
             }
             if recverr && state.errors.len() < 64 {

@@ -124,7 +124,7 @@ impl NetlinkSocket {
     }
     /// Whether it is in a group, from 1.
     pub fn in_group(&self, group: u32) -> bool {
-        group >= 1 && group <= NR_GROUPS && self.state.lock().groups & 1 << (group - 1) != 0
+        (1..=NR_GROUPS).contains(&group) && self.state.lock().groups & 1 << (group - 1) != 0
     }
     /// Whether an option is on.
     pub fn option(&self, option: i32) -> bool {

@@ -143,10 +143,12 @@ impl Net<'_> {
         }
         dev.addrs.push(new.clone());
         let (up, loopback) = (dev.is_up(), dev.is_loopback());
-        if new.addr.is_ipv6() && !loopback && !new.flags.contains(IfaFlags::NODAD) {
-            if let Some(have) = self.addr_mut(ifindex, new.addr) {
-                have.flags |= IfaFlags::TENTATIVE;
-            }
+        if new.addr.is_ipv6()
+            && !loopback
+            && !new.flags.contains(IfaFlags::NODAD)
+            && let Some(have) = self.addr_mut(ifindex, new.addr)
+        {
+            have.flags |= IfaFlags::TENTATIVE;
         }
         self.add_addr_routes(ifindex, &new);
         if up && new.addr.is_ipv6() {

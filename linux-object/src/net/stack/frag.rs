@@ -89,7 +89,7 @@ impl Net<'_> {
         let more = header.more_frags();
         let payload = &packet.data()[header_len..];
         if frags.bytes + payload.len() > HIGH
-            || more && payload.len() % 8 != 0
+            || more && !payload.len().is_multiple_of(8)
             || offset + payload.len() > 65535
         {
             return None;

@@ -3,6 +3,7 @@
 //! One buffer with room in front, so that headers are prepended without copying. The packet begins
 //! at its link-layer header while it is on a device, at its network header while the network layer has it.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Room for headers in front of what a socket sends: Ethernet, IPv6, TCP with options.
@@ -26,10 +27,8 @@ pub struct Packet {
 impl Packet {
     /// A packet of `len` zeros with room for headers.
     pub fn zeroed(len: usize) -> Packet {
-        let mut buf = Vec::with_capacity(HEADROOM + len);
-        buf.resize(HEADROOM + len, 0);
         Packet {
-            buf,
+            buf: vec![0; HEADROOM + len],
             head: HEADROOM,
             ..Packet::default()
         }

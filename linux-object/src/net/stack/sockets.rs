@@ -201,8 +201,8 @@ impl PortTable {
                 Some((have, first)) if have == score => {
                     equals += 1;
                     let spread = first.reuse_port.is_some() && bound.reuse_port.is_some();
-                    let pick = remote_port as u32 % (equals + 1) == 0;
-                    if spread && pick || !spread {
+                    let pick = u32::from(remote_port).is_multiple_of(equals + 1);
+                    if !spread || pick {
                         best = Some((score, bound));
                     }
                 }

@@ -90,8 +90,10 @@ pub struct TcpSocket {
 
 impl TcpSocket {
     pub(in crate::net::inet) fn create(ns: Arc<NetNamespace>, v6: bool) -> Arc<TcpSocket> {
-        let mut options = IpOptions::default();
-        options.v6only = ns.stack().sysctl.bindv6only.get() != 0;
+        let options = IpOptions {
+            v6only: ns.stack().sysctl.bindv6only.get() != 0,
+            ..IpOptions::default()
+        };
         let stack = ns.stack().clone();
         Arc::new_cyclic(|this| TcpSocket {
             base: SockBase::new(SocketType::Stream, proto::TCP as i32),

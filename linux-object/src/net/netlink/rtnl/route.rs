@@ -56,7 +56,7 @@ pub fn fill(_now: Ktime, route: &Route, v6: bool, kind: u16, seq: u32, pid: u32)
     if route.prefix > 0 {
         put_ip(&mut message, RTA_DST, from_key(route.dst, v6));
     }
-    if !v6 && route.metric != 0 || v6 {
+    if v6 || route.metric != 0 {
         message.u32(RTA_PRIORITY, route.metric);
     }
     if let Some(src) = route.prefsrc {
