@@ -349,7 +349,7 @@ mod tests {
         let bed = Bed::new();
         for n in 0..200 {
             let id = bed.get(0, 0, 0).unwrap();
-            assert_eq!(id, (n / 64) << 15 | n % 64);
+            assert_eq!(id, ((n / 64) << 15) | (n % 64));
             bed.remove(id);
             assert!(bed.ids.find(id).is_err());
         }

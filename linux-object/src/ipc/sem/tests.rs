@@ -110,7 +110,7 @@ fn nobody_waits_who_could_go_on() {
     for _ in 0..300 {
         let mut sems = set(3);
         let mut waiting: BTreeMap<u32, Operation> = BTreeMap::new();
-        let mut sums = vec![0i32; 3];
+        let mut sums = [0i32; 3];
         for who in 0..60u32 {
             if next(10) == 0
                 && let Some((&who, _)) = waiting.iter().next()
