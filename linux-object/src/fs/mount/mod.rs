@@ -9,11 +9,10 @@
 //! is in use exactly when its `Arc` has more references than the namespace's (Linux's `mnt_count`).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use hashbrown::HashMap;
 
 use super::{Dentry, Path, SuperBlock};
 use crate::ensure;
@@ -97,7 +96,7 @@ pub struct Mount {
     writers: AtomicU32,
     links: SpinLock<Links, class::Leaf>,
     /// Mounts on dentries of this one, by the dentry's address.
-    children: SpinLock<HashMap<usize, Weak<Mount>>, class::Leaf>,
+    children: SpinLock<BTreeMap<usize, Weak<Mount>>, class::Leaf>,
     kernel: Weak<Kernel>,
 }
 

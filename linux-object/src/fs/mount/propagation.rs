@@ -4,9 +4,10 @@
 //! that is not shared itself, or a member of another group all of whose members have the same
 //! master. A mount may be member of one group and slave of another.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use crate::fs::id_pool::IdPool;
 
@@ -39,16 +40,16 @@ pub struct Receiver {
 
 /// The propagation types of all mounts. Private mounts are not listed.
 pub struct Propagation {
-    nodes: HashMap<u64, Node>,
-    groups: HashMap<GroupId, Group>,
+    nodes: BTreeMap<u64, Node>,
+    groups: BTreeMap<GroupId, Group>,
     ids: IdPool,
 }
 
 impl Default for Propagation {
     fn default() -> Self {
         Propagation {
-            nodes: HashMap::new(),
-            groups: HashMap::new(),
+            nodes: BTreeMap::new(),
+            groups: BTreeMap::new(),
             ids: IdPool::new(1),
         }
     }
@@ -243,10 +244,10 @@ fn insert_after(list: &mut Vec<u64>, original: u64, new: u64) {
 mod tests {
     use super::*;
 
-    /// Linux's own representation, transcribed from `fs/pnode.c`: rings of peers, one master mount each.
+    /// A naive model of sharedsubtree.rst: each mount lists its peers and names one master.
     #[derive(Default, Clone)]
     struct Oracle {
-        mounts: HashMap<u64, OracleMount>,
+        mounts: BTreeMap<u64, OracleMount>,
     }
 
     #[derive(Clone, Default)]

@@ -4,6 +4,7 @@
 //! is collected and dropped after the lock is released, since the last reference may free a
 //! whole file system.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -53,8 +54,9 @@ bitflags::bitflags! {
 #[derive(Default)]
 pub struct MountTopology {
     pub(super) propagation: Propagation,
-    /// Mounts that stand in a namespace, for propagation.
-    pub(super) mounts: HashMap<u64, Weak<Mount>>,
+    /// Mounts that stand in a namespace, for propagation. Trees, here as in the propagation: a table's
+    /// growth would need many frames side by side, and cannot fail.
+    pub(super) mounts: BTreeMap<u64, Weak<Mount>>,
     /// Dropped after the lock is released.
     garbage: Garbage,
 }

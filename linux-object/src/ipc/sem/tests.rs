@@ -1,7 +1,6 @@
 //! The policy of semaphore sets against a naive model.
 
 use alloc::collections::BTreeMap;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use smallvec::SmallVec;
