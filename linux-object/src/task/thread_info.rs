@@ -25,7 +25,7 @@ bitflags::bitflags! {
         /// A charge met a limit: somebody has to be killed before the task goes on.
         const MEMORY_OOM = 1 << 9;
         /// The exit is complete: the thread ends.
-        const EXITED = 1 << 9;
+        const EXITED = 1 << 10;
         /// All that [`exit_to_user`] of the system-call layer looks at.
         ///
         /// [`exit_to_user`]: ../../linux_syscall/thread/fn.exit_to_user.html
