@@ -251,19 +251,6 @@ TEST_FOR(pages_of_files, 120)
 	survive(file_pages);
 }
 
-static void mounts(void)
-{
-	if (mkdir("m", 0755) < 0)
-		return;
-	while (go_on() && mount("t", "m", "tmpfs", 0, "") == 0)
-		;
-}
-
-TEST_FOR(mounts_without_end, 120)
-{
-	survive(mounts);
-}
-
 static void areas(void)
 {
 	/* A process may have 65530 areas: every second page of this is one. Each child has them too. */
