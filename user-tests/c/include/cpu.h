@@ -35,10 +35,18 @@ static inline void *spin_for_ever(void *arg)
 /* A process in `dir` with busy threads. */
 static inline pid_t busy(const char *dir, int threads)
 {
+	int inside[2];
+	char c;
+	CHECK_OK(pipe(inside));
 	pid_t child = CHECK_OK(fork());
-	if (child)
+	if (child) {
+		close(inside[1]);
+		CHECK_EQ(read(inside[0], &c, 1), 1);
+		close(inside[0]);
 		return child;
+	}
 	CHECK_OK(cg_write(dir, "cgroup.procs", "0"));
+	CHECK_EQ(write(inside[1], "", 1), 1);
 	while (--threads > 0) {
 		pthread_t thread;
 		CHECK_EQ(pthread_create(&thread, NULL, spin_for_ever, NULL), 0);

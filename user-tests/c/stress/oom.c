@@ -153,37 +153,6 @@ TEST_FOR(full_pipes, 120)
 	survive(pipes);
 }
 
-static void empty_pipes(void)
-{
-	int fd[2];
-	while (go_on())
-		if (pipe2(fd, O_NONBLOCK) < 0) {
-			/* The table is full; another process goes on. */
-			if (errno != EMFILE || fork() != 0)
-				break;
-			sys_close_range(3, ~0u, 0);
-		}
-	/* What the others hold has to stay until there is no time left. */
-	while (go_on() && waitpid(-1, NULL, WNOHANG) >= 0)
-		kt_sleep_ms(10);
-}
-
-static void descriptors(void)
-{
-	/* Several tables of them, so that it is memory that ends. */
-	for (int i = 0; i < 8; i++)
-		if (fork() == 0) {
-			empty_pipes();
-			pause();
-		}
-	empty_pipes();
-}
-
-TEST_FOR(pipes_without_end, 120)
-{
-	survive(descriptors);
-}
-
 static void sockets(void)
 {
 	static char block[16384];
