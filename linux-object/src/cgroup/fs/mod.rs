@@ -6,7 +6,7 @@
 //! namespace begins at that namespace's root.
 //!
 //! Names come and go on their own, so nothing is cached and the VFS holds no lock when it calls: the
-//! calls that change something take [`CgroupMembership`](super::CgroupMembership).
+//! calls that change something take [`CgroupMembership`].
 
 mod file;
 mod inode;

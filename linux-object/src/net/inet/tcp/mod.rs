@@ -1,6 +1,6 @@
 //! TCP sockets (`tcp(7)`).
 //!
-//! The state machine is smoltcp's. Each connection has an [`Engine`] of its own: an interface over a queue
+//! The state machine is smoltcp's. Each connection has an `Engine` of its own: an interface over a queue
 //! and a set of one socket, so that what a segment costs does not depend on how many connections there are.
 //! Which connection a segment is for is found by its four numbers in the namespace's table.
 //! A listening socket is only a queue: a first segment makes a child with an engine, which `accept` takes
