@@ -38,6 +38,8 @@ struct Exception {
     target: Target,
     /// `area/file:case`, or `area/file` for the program as a whole.
     test: String,
+    /// The number of CPUs with which it holds; with any if absent.
+    cpus: Option<u32>,
     outcome: Expected,
     reason: String,
 }
@@ -59,14 +61,14 @@ pub enum Verdict {
 }
 
 impl Expectations {
-    /// Those of a target.
-    pub fn load(target: Target) -> Result<Self> {
+    /// Those of a target that runs with so many CPUs.
+    pub fn load(target: Target, cpus: u32) -> Result<Self> {
         let path = project::root().join("user-tests/expectations.toml");
         let text = String::from_utf8(project::read(&path)?)?;
-        Self::parse(&text, target).with_context(|| format!("in {}", path.display()))
+        Self::parse(&text, target, cpus).with_context(|| format!("in {}", path.display()))
     }
 
-    fn parse(text: &str, target: Target) -> Result<Self> {
+    fn parse(text: &str, target: Target, cpus: u32) -> Result<Self> {
         #[derive(Deserialize)]
         struct File {
             #[serde(default)]
@@ -80,7 +82,7 @@ impl Expectations {
             exceptions: file
                 .exception
                 .into_iter()
-                .filter(|e| e.target == target)
+                .filter(|e| e.target == target && e.cpus.is_none_or(|n| n == cpus))
                 .collect(),
             lenient: target == Target::Native,
         })
@@ -141,19 +143,31 @@ mod tests {
 
     #[test]
     fn an_exception_must_be_used_as_it_says() {
-        let linux = Expectations::parse(TEXT, Target::Linux).unwrap();
+        let linux = Expectations::parse(TEXT, Target::Linux, 2).unwrap();
         assert_eq!(linux.judge(&case(Outcome::Fail)).0, Verdict::Excepted);
         assert_eq!(linux.judge(&case(Outcome::Pass)).0, Verdict::Failed);
         assert_eq!(linux.judge(&case(Outcome::Skip)).0, Verdict::Failed);
         assert_eq!(linux.stale("a/b", &["a/b:y"]), ["a/b:x"]);
-        let zcell = Expectations::parse(TEXT, Target::Zcell).unwrap();
+        let zcell = Expectations::parse(TEXT, Target::Zcell, 2).unwrap();
         assert_eq!(zcell.judge(&case(Outcome::Fail)).0, Verdict::Failed);
         assert_eq!(zcell.judge(&case(Outcome::Pass)).0, Verdict::Passed);
     }
 
     #[test]
+    fn an_exception_may_be_for_a_number_of_cpus() {
+        let text = TEXT.replace("outcome", "cpus = 1\n        outcome");
+        let judge = |cpus, outcome| {
+            let linux = Expectations::parse(&text, Target::Linux, cpus).unwrap();
+            linux.judge(&case(outcome)).0
+        };
+        assert_eq!(judge(1, Outcome::Fail), Verdict::Excepted);
+        assert_eq!(judge(2, Outcome::Fail), Verdict::Failed);
+        assert_eq!(judge(2, Outcome::Pass), Verdict::Passed);
+    }
+
+    #[test]
     fn a_reason_is_required() {
         let text = TEXT.replace("because", " ");
-        assert!(Expectations::parse(&text, Target::Linux).is_err());
+        assert!(Expectations::parse(&text, Target::Linux, 2).is_err());
     }
 }

@@ -66,7 +66,7 @@ impl Suite {
         };
         println!("== {what}: {} programs", self.programs.len());
         let mut judge = Judge {
-            expectations: Expectations::load(self.target)?,
+            expectations: Expectations::load(self.target, self.smp)?,
             whole: !self.filter.contains(':'),
             tally: Tally {
                 what,
