@@ -24,6 +24,7 @@ use crate::net::stack::NetShared;
 use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
+use crate::seccomp::SeccompLog;
 use crate::sysctl::Sysctls;
 use crate::task::TaskSet;
 use crate::time::{ClockEvents, Timekeeper, Timers};
@@ -54,6 +55,8 @@ pub struct Kernel {
     pub tasks: TaskSet,
     /// Settings of `/proc/sys` that belong to the whole kernel.
     pub sysctl: Arc<Sysctls>,
+    /// What the filters of system calls log.
+    pub seccomp_log: SeccompLog,
     /// Memory management: settings and totals.
     pub memory: Arc<Memory>,
     /// User code for the clocks; `None` with `vdso=0` on the command line.
@@ -135,6 +138,7 @@ impl Kernel {
             tasks: TaskSet::new(threads_max, hal.nr_cpus()),
             hal,
             memory,
+            seccomp_log: SeccompLog::default(),
             namespaces,
             init_user_ns,
             init_ns,

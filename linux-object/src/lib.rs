@@ -31,6 +31,7 @@ pub mod namespace;
 pub mod net;
 pub mod rng;
 pub mod sched;
+pub mod seccomp;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod sync;

@@ -65,6 +65,8 @@ settings! {
     unprivileged_userns_clone = 1,
     /// `kernel.dmesg_restrict`: reading the log needs `CAP_SYSLOG`.
     dmesg_restrict = 0,
+    /// `kernel.seccomp.actions_logged`, by [`Action::log_bit`](crate::seccomp::Action::log_bit).
+    seccomp_actions_logged = crate::seccomp::Action::LOGGED_AT_FIRST,
     /// `fs.mount-max`: mounts in one mount namespace.
     mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.

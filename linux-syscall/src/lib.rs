@@ -21,6 +21,7 @@ pub mod dispatch;
 mod low_memory;
 pub mod restart;
 pub mod rw;
+mod seccomp;
 pub mod siginfo;
 pub mod signal_frame;
 #[cfg(any(test, feature = "sim"))]

@@ -278,6 +278,7 @@ syscalls! {
     314 sched_setattr(pid: i32, attr: UserPtr<abi::SchedAttr>, flags: u32) => sched;
     315 sched_getattr(pid: i32, attr: UserOutPtr<abi::SchedAttr>, size: u32, flags: u32) => sched;
     316 renameat2(olddirfd: Fd, oldpath: UserCStr, newdirfd: Fd, newpath: UserCStr, flags: u32) => path;
+    317 seccomp(op: u32, flags: u32, args: UserAddr) => seccomp;
     318 getrandom(buf: UserOutPtr<u8>, buflen: usize, flags: u32) => system;
     319 memfd_create(name: UserCStr, flags: u32) => fd;
     322 execveat(dirfd: Fd, path: UserCStr, argv: UserInPtr<u64>, envp: UserInPtr<u64>, flags: u32) => exec;

@@ -18,6 +18,7 @@ use linux_object::task::{SigInfo, SigInfoFields, Signal, Task, ThreadFlags, si_c
 use linux_object::time::Ktime;
 
 use crate::context::Cx;
+use crate::seccomp::{self, Filtered};
 use crate::wait_until::{WaitKind, wait_until};
 use crate::{calls, low_memory, signal_frame, strace, table};
 
@@ -58,11 +59,16 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
 
 /// Runs the call that the registers ask for and stores its result.
 pub(crate) fn system_call(cx: &mut Cx<'_>) {
-    let nr = cx.regs.orig_rax;
-    let result = if cx.task.thread_flags().contains(ThreadFlags::STRACE) {
-        traced_call(cx, nr)
-    } else {
+    // The number is an `int`, whatever is in the upper half of the register.
+    let nr = u64::from(cx.regs.orig_rax as u32);
+    let work = cx.task.thread_flags().intersection(ThreadFlags::SYSCALL_WORK);
+    let result = if work.is_empty() {
         dispatch(cx, nr)
+    } else {
+        match call_with_work(cx, nr, work) {
+            Some(result) => result,
+            None => return,
+        }
     };
     // rt_sigreturn and a successful execve have replaced the registers: they clear orig_rax.
     if cx.regs.orig_rax != NO_SYSCALL {
@@ -70,12 +76,28 @@ pub(crate) fn system_call(cx: &mut Cx<'_>) {
     }
 }
 
+/// A call that is filtered or traced. `None`: it is not made, the registers are as user space shall see them.
+fn call_with_work(cx: &mut Cx<'_>, nr: u64, work: ThreadFlags) -> Option<Result<usize>> {
+    let filtered = work.contains(ThreadFlags::SECCOMP);
+    if work.contains(ThreadFlags::STRACE) {
+        return traced_call(cx, nr, filtered);
+    }
+    if filtered && seccomp::filter_call(cx) == Filtered::Skip {
+        return None;
+    }
+    Some(dispatch(cx, nr))
+}
+
 #[cold]
-fn traced_call(cx: &mut Cx<'_>, nr: u64) -> Result<usize> {
+fn traced_call(cx: &mut Cx<'_>, nr: u64, filtered: bool) -> Option<Result<usize>> {
     let trace = strace::enter(cx, nr, cx.regs.args());
+    if filtered && seccomp::filter_call(cx) == Filtered::Skip {
+        trace.exit(cx, &Ok(cx.regs.rax as usize));
+        return None;
+    }
     let result = dispatch(cx, nr);
     trace.exit(cx, &result);
-    result
+    Some(result)
 }
 
 /// Makes the call. If it failed for want of memory, room is made, somebody may have been killed for

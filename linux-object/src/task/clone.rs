@@ -423,6 +423,7 @@ impl PreparedClone {
                 "clone: the parent is being killed"
             );
             self.place.link(&task)?;
+            task.copy_seccomp(parent);
             pid.attach_task(&mut tree, task.clone());
             state.threads.push(task.clone());
             state.nr_live += 1;
@@ -436,6 +437,7 @@ impl PreparedClone {
                 "clone: the parent is being killed"
             );
             self.place.link(&task)?;
+            task.copy_seccomp(parent);
             drop(siblings);
             let (real_parent, parent_thread, exec_id) = if self.flags.contains(CloneFlags::PARENT) {
                 let family = parent.group().family(&mut tree);

@@ -66,6 +66,7 @@ pub fn finish_de_thread(task: &Arc<Task>) {
             if let Some(old) = &old_leader {
                 group.dead_threads.add(&old.usage());
                 old.released.store(true, Ordering::Release);
+                old.seccomp.release();
             }
             pending = old_leader.as_ref().map(|old| old.sig.flush());
             state.threads.clear();

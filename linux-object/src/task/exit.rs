@@ -438,6 +438,7 @@ pub(super) fn release_task(task: &Arc<Task>) {
         drop(tree);
         drop((own, shared));
     }
+    task.seccomp.release();
     if let Some(leader) = leader_too {
         release_task(&leader);
     }

@@ -21,6 +21,7 @@ use crate::mm::memcg::KmemCharge;
 use crate::mm::oom::TaskMemory;
 use crate::namespace::{NsProxy, PidNamespace, UserNamespace};
 use crate::sched::SchedTask;
+use crate::seccomp::TaskSeccomp;
 use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
 use crate::task::{ThreadFlags, ThreadGroup};
@@ -141,6 +142,8 @@ pub struct Task {
     pub pdeath_signal: AtomicU8,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: AtomicBool,
+    /// How its system calls are filtered.
+    pub seccomp: TaskSeccomp,
     /// `personality(2)`.
     pub personality: AtomicU32,
     /// `PR_SET_TIMERSLACK`, nanoseconds.
@@ -197,6 +200,7 @@ impl Task {
             started: AtomicBool::new(true),
             pdeath_signal: AtomicU8::new(0),
             no_new_privs: AtomicBool::new(false),
+            seccomp: TaskSeccomp::default(),
             personality: AtomicU32::new(0),
             timer_slack_ns: AtomicU64::new(50_000),
             default_timer_slack_ns: AtomicU64::new(50_000),

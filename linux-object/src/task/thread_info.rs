@@ -26,9 +26,13 @@ bitflags::bitflags! {
         const MEMORY_OOM = 1 << 9;
         /// The exit is complete: the thread ends.
         const EXITED = 1 << 10;
+        /// System calls are filtered.
+        const SECCOMP = 1 << 11;
+        /// All that the entry of a system call looks at.
+        const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits();
         /// All that [`exit_to_user`] of the system-call layer looks at.
         ///
         /// [`exit_to_user`]: ../../linux_syscall/thread/fn.exit_to_user.html
-        const EXIT_WORK = !Self::STRACE.bits();
+        const EXIT_WORK = !Self::SYSCALL_WORK.bits();
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use linux_object::error::Result;
 use linux_object::fs::{DentryFlags, DirSink, FileType, InodeFlags, OpenFile, OpenFlags, attr};
 use linux_object::ids::{Fd, UserAddr};
+use linux_object::seccomp::Listener;
 use linux_object::task::Resource;
 use linux_object::{bail, ensure, err};
 
@@ -274,6 +275,9 @@ pub fn ioctl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: UserAddr) -> Result<usize> 
             return Ok(0);
         }
         _ => {}
+    }
+    if let Some(listener) = file.ops_as::<Listener>() {
+        return super::seccomp::listener_ioctl(cx, listener, cmd, arg);
     }
     match &file.ops {
         Some(ops) => ops.ioctl(&file, cx.task, cmd, arg),

@@ -29,6 +29,7 @@ pub mod prctl;
 pub mod process_vm;
 pub mod rlimit;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod splice;

@@ -32,6 +32,8 @@ const PR_GET_TIMING: i32 = 13;
 const PR_SET_TIMING: i32 = 14;
 const PR_SET_NAME: i32 = 15;
 const PR_GET_NAME: i32 = 16;
+const PR_GET_SECCOMP: i32 = 21;
+const PR_SET_SECCOMP: i32 = 22;
 const PR_CAPBSET_READ: i32 = 23;
 const PR_CAPBSET_DROP: i32 = 24;
 const PR_GET_TSC: i32 = 25;
@@ -115,6 +117,8 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
         PR_GET_NAME => {
             cx.hal().copy_to_user(UserAddr(arg2), &task.comm())?;
         }
+        PR_GET_SECCOMP => return Ok(task.seccomp.mode() as usize),
+        PR_SET_SECCOMP => return super::seccomp::prctl_set_seccomp(cx, arg2, UserAddr(arg3)),
         PR_CAPBSET_READ => {
             let set = capability(arg2)?;
             return Ok(task.cred().cap_bounding.contains(set).into());

@@ -129,7 +129,7 @@ FUNCTION syscall_entry
     movq %r10, R10(%rsp)
     movq %r9, R9(%rsp)
     movq %r8, R8(%rsp)
-    movq %rax, RAX(%rsp)
+    movq $-38, RAX(%rsp)    // ENOSYS, if no call is made
     movq %rcx, RCX(%rsp)
     movq %rdx, RDX(%rsp)
     movq %rsi, RSI(%rsp)

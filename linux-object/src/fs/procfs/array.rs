@@ -154,7 +154,8 @@ pub(super) fn status(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     }
     let no_new_privs = task.no_new_privs.load(core::sync::atomic::Ordering::Relaxed);
     writeln!(out, "NoNewPrivs:\t{}", no_new_privs as u32)?;
-    writeln!(out, "Seccomp:\t0\nSeccomp_filters:\t0")?;
+    writeln!(out, "Seccomp:\t{}", task.seccomp.mode() as u8)?;
+    writeln!(out, "Seccomp_filters:\t{}", task.seccomp.filter_count())?;
     writeln!(
         out,
         "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown"

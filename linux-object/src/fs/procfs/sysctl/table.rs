@@ -16,6 +16,7 @@ use crate::ipc::mqueue::{HARD_MSGMAX, HARD_MSGSIZEMAX};
 use crate::ipc::{IPCMNI, IpcLimits};
 use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
 use crate::net::stack::NetSysctls;
+use crate::seccomp::Action;
 use crate::sync::WaitQueue;
 use crate::sysctl::{Setting, Sysctls};
 use crate::task::Task;
@@ -224,6 +225,10 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     fixed("sys/kernel/random/poolsize", |_| 256),
     constant("sys/kernel/random/uuid", |cx, out| uuid(random(cx), out)),
     cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
+    constant("sys/kernel/seccomp/actions_avail", |_, out| seccomp_actions(-1, out)),
+    Sysctl { path: "sys/kernel/seccomp/actions_logged", mode: 0o644, value: Value::Text {
+        get: |cx, out| seccomp_actions(cx.kernel.sysctl.seccomp_actions_logged.get(), out),
+        set: set_actions_logged, max: 64, event: None } },
     ipc_value("sys/kernel/sem", 0o644, IpcValue::Sem),
     ipc_value("sys/kernel/sem_next_id", 0o444, IpcValue::NextId(|c| c.sem.next_id())),
     ipc_value("sys/kernel/shm_next_id", 0o444, IpcValue::NextId(|c| c.shm.next_id())),
@@ -272,6 +277,38 @@ fn set_core_pattern(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
     );
     let old = core::mem::replace(&mut *cx.kernel.sysctl.core_pattern.lock(), value.to_vec());
     drop(old);
+    Ok(())
+}
+
+/// The names of the actions whose bits are set.
+fn seccomp_actions(bits: i64, out: &mut SeqBuf) -> Result<()> {
+    let chosen = Action::ALL
+        .iter()
+        .filter(|(action, _)| bits & action.log_bit() != 0);
+    for (n, (_, name)) in chosen.enumerate() {
+        if n > 0 {
+            out.byte(b' ')?;
+        }
+        out.bytes(name.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn set_actions_logged(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
+    ensure!(
+        cx.reader.cred().capable(Capability::SYS_ADMIN),
+        EPERM,
+        "actions_logged: no CAP_SYS_ADMIN"
+    );
+    let mut bits = 0;
+    for name in value.split(|byte| *byte == b' ').filter(|name| !name.is_empty()) {
+        let known = Action::ALL.iter().find(|(_, known)| known.as_bytes() == name);
+        match known {
+            Some((action, _)) if *action != Action::Allow => bits |= action.log_bit(),
+            _ => bail!(EINVAL, "actions_logged: not an action that can be logged"),
+        }
+    }
+    cx.kernel.sysctl.seccomp_actions_logged.set(bits);
     Ok(())
 }
 
