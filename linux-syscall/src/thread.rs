@@ -126,10 +126,15 @@ fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
     true
 }
 
-/// Over `memory.high` the task sleeps for what it charged.
+/// Over `memory.high`, or full and without a killer, the task sleeps for what it charged.
 #[cold]
 fn pay_for_memory(cx: &mut Cx<'_>) {
+    const MOMENT: u64 = 20_000_000;
     cx.task.clear_thread_flags(ThreadFlags::MEMORY_HIGH);
+    while oom::waits_for_room(cx.task) {
+        let until = Ktime(cx.kernel.hal.now().0 + MOMENT);
+        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
+    }
     let pages = cx.task.memory.take_over_high();
     if let Some(delay) = oom::high_delay(&memcg_of(cx.task), pages) {
         let until = Ktime(cx.kernel.hal.now().0 + delay);

@@ -41,6 +41,22 @@ enum Pending {
     Group(Arc<MemCgroup>, u32),
 }
 
+/// A task waits for room in this cgroup; it is under OOM as long.
+struct OomWait(Arc<MemCgroup>);
+
+impl OomWait {
+    fn new(over: Arc<MemCgroup>) -> OomWait {
+        over.oom_waiters.fetch_add(1, Ordering::Relaxed);
+        OomWait(over)
+    }
+}
+
+impl Drop for OomWait {
+    fn drop(&mut self) {
+        self.0.oom_waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What memory control keeps for a task.
 #[derive(Default)]
 pub struct TaskMemory {
@@ -49,6 +65,8 @@ pub struct TaskMemory {
     /// Pages that it charged over a limit since it came from user mode.
     exceeded: AtomicU32,
     pending: SpinLock<Option<Pending>, class::Leaf>,
+    /// The cgroup in which it waits for room, without the killer (v1).
+    waits: SpinLock<Option<OomWait>, class::Leaf>,
     /// Pages charged above `memory.high`, for which it has to pay with time.
     over_high: AtomicU32,
 }
@@ -63,6 +81,11 @@ impl TaskMemory {
     }
     fn take(&self) -> Option<Pending> {
         self.pending.lock().take()
+    }
+    /// The task waits for room no longer, or ends.
+    pub fn stop_waiting(&self) {
+        let wait = self.waits.lock().take();
+        drop(wait);
     }
     /// Pages charged above `memory.high` since this was asked last.
     pub fn take_over_high(&self) -> u32 {
@@ -120,9 +143,35 @@ pub fn settle(task: &Arc<Task>) -> bool {
 /// A page fault of user code found no memory: of the cgroup or of the machine. Called without locks.
 pub(super) fn user_fault_out_of_memory(task: &Arc<Task>) {
     match task.memory.take() {
-        Some(Pending::Group(over, pages)) => drop(memcg_out_of_memory(task, &over, pages)),
+        Some(Pending::Group(over, pages)) => {
+            if !memcg_out_of_memory(task, &over, pages) && over.is_oom_kill_disabled() {
+                let wait = OomWait::new(over);
+                let old = task.memory.waits.lock().replace(wait);
+                drop(old);
+                task.set_thread_flags(ThreadFlags::MEMORY_HIGH);
+            }
+        }
         _ => out_of_memory(task),
     }
+}
+
+/// Whether the task must still wait for room in a full cgroup whose processes nobody kills. Then it sleeps a
+/// moment and asks again.
+pub fn waits_for_room(task: &Arc<Task>) -> bool {
+    let over = task.memory.waits.lock().as_ref().map(|wait| wait.0.clone());
+    let Some(over) = over else { return false };
+    task.kernel().memory.control.drain(&over);
+    if over.memory.margin() == 0 && over.is_oom_kill_disabled() && !task.fatal_signal_pending() {
+        return true;
+    }
+    task.memory.stop_waiting();
+    false
+}
+
+/// Whether somebody waits for room here or above (v1's `under_oom`).
+pub fn is_under_oom(memcg: &Arc<MemCgroup>) -> bool {
+    let mut up = memcg.self_and_ancestors();
+    up.any(|memcg| memcg.oom_waiters.load(Ordering::Relaxed) > 0)
 }
 
 /// A process and its memory.

@@ -68,6 +68,10 @@ impl PageCounter {
     pub fn failcnt(&self) -> u64 {
         self.failcnt.load(Relaxed)
     }
+    /// One more was.
+    pub fn note_failure(&self) {
+        self.failcnt.fetch_add(1, Relaxed);
+    }
     /// Forgets them.
     pub fn reset_failcnt(&self) {
         self.failcnt.store(0, Relaxed);

@@ -6,6 +6,7 @@
 
 mod limits;
 mod stat;
+mod v1;
 mod v2;
 
 use alloc::boxed::Box;
@@ -75,6 +76,12 @@ impl Subsys for Memory {
         {
             mm.set_owner(child.group().koid(), memcg_of_css(css));
         }
+    }
+    fn exit(&self, task: &Arc<Task>, _css: &Arc<Css>) {
+        task.memory.stop_waiting();
+    }
+    fn legacy_cftypes(&self) -> &'static [CfType] {
+        v1::FILES
     }
     fn dfl_cftypes(&self) -> &'static [CfType] {
         v2::FILES

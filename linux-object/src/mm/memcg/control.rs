@@ -189,7 +189,7 @@ impl MemControl {
             .unwrap_or(&self.root)
             .clone();
         self.drain(&over);
-        let Err(OverLimit(level)) = counter.try_charge(pages.into(), true) else {
+        let Err(OverLimit(level)) = counter.try_charge(pages.into(), false) else {
             return Ok(());
         };
         let over = memcg
@@ -197,6 +197,7 @@ impl MemControl {
             .nth(level)
             .unwrap_or(&self.root)
             .clone();
+        over.note_failure();
         over.event(Event::Max);
         if reclaim::reclaim(self, &over, pages.into()) > 0 && counter.try_charge(pages.into(), false).is_ok()
         {

@@ -33,13 +33,15 @@ pub use kmem::KmemCharge;
 pub use stock::BATCH;
 
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use spin::Once;
 
 use super::page_counter::{PageCounter, UNLIMITED};
 use crate::cgroup::Css;
-use crate::sync::WaitQueue;
+use crate::ensure;
+use crate::error::Result;
+use crate::sync::{SpinLock, class};
 
 /// What is counted for `memory.stat`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,12 +120,25 @@ pub struct MemCgroup {
     pub swap_max: AtomicU64,
     /// See `swap_max`.
     pub swap_high: AtomicU64,
+    /// v1: the limit of memory with swap and the soft limit, in pages, and `memory.swappiness`. All three
+    /// are about reclaim and swap, which have no subject here; see `cgroup::memory::v1`.
+    memsw_max: AtomicU64,
+    /// Held while either limit is set: `memsw_max` is never below that of `memory`.
+    limits: SpinLock<(), class::Leaf>,
+    /// Charges that were refused where both limits are equal.
+    pub memsw_failcnt: AtomicU64,
+    /// See `memsw_max`.
+    pub soft_limit: AtomicU64,
+    /// See `memsw_max`.
+    pub swappiness: AtomicU64,
     /// Of the subtree, but for what the stocks have not told yet.
     stat: [AtomicI64; Item::COUNT],
     /// Of this cgroup alone, likewise.
     local: [AtomicI64; Item::COUNT],
     events: [AtomicU64; Event::ALL.len()],
     events_local: [AtomicU64; Event::ALL.len()],
+    /// The most pages of kernel memory that were ever told of.
+    kmem_peak: AtomicU64,
     /// Bytes that are charged but belong to no object: rest of pages.
     odd_bytes: AtomicU64,
     /// `memory.oom.group`.
@@ -131,7 +146,7 @@ pub struct MemCgroup {
     /// v1: nobody is killed; who needs memory waits.
     pub oom_kill_disable: AtomicBool,
     /// Tasks that wait for the end of an out-of-memory situation, which v1 leaves to user space.
-    pub oom_waiters: WaitQueue,
+    pub oom_waiters: AtomicU32,
 }
 
 impl MemCgroup {
@@ -152,6 +167,16 @@ impl MemCgroup {
             min: AtomicU64::new(0),
             swap_max: AtomicU64::new(UNLIMITED),
             swap_high: AtomicU64::new(UNLIMITED),
+            memsw_max: AtomicU64::new(UNLIMITED),
+            limits: SpinLock::default(),
+            memsw_failcnt: AtomicU64::new(0),
+            soft_limit: AtomicU64::new(UNLIMITED),
+            swappiness: AtomicU64::new(
+                parent
+                    .as_ref()
+                    .map_or(60, |parent| parent.swappiness.load(Relaxed)),
+            ),
+            kmem_peak: AtomicU64::new(0),
             stat: zeros(),
             local: zeros(),
             events: none(),
@@ -159,7 +184,7 @@ impl MemCgroup {
             odd_bytes: AtomicU64::new(0),
             oom_group: AtomicBool::new(false),
             oom_kill_disable: inherit(|parent| &parent.oom_kill_disable),
-            oom_waiters: WaitQueue::new(),
+            oom_waiters: AtomicU32::new(0),
             parent,
         })
     }
@@ -214,7 +239,56 @@ impl MemCgroup {
         let mut at = Some(self);
         while let Some(memcg) = at {
             memcg.stat[item].fetch_add(delta, Relaxed);
+            if delta > 0 && (item == Item::Kmem as usize || item == Item::Pipe as usize) {
+                memcg.kmem_peak.fetch_max(memcg.kmem_usage(), Relaxed);
+            }
             at = memcg.parent.as_deref();
+        }
+    }
+
+    /// Pages of kernel memory in the subtree; exact behind [`MemControl::drain`].
+    pub fn kmem_usage(&self) -> u64 {
+        self.stat(Item::Kmem) + self.stat(Item::Pipe)
+    }
+    /// The most of it that there ever was, but for what the stocks had not told.
+    pub fn kmem_peak(&self) -> u64 {
+        self.kmem_peak.load(Relaxed)
+    }
+    /// Forgets that.
+    pub fn reset_kmem_peak(&self) {
+        self.kmem_peak.store(self.kmem_usage(), Relaxed);
+    }
+    /// The limit of memory with swap.
+    pub fn memsw_max(&self) -> u64 {
+        self.memsw_max.load(Relaxed)
+    }
+    /// v1: sets the limit unless more is used. `EINVAL` above that of memory with swap.
+    pub fn set_limit(&self, pages: u64) -> Result<bool> {
+        let _limits = self.limits.lock();
+        ensure!(
+            pages <= self.memsw_max(),
+            EINVAL,
+            "memory.limit_in_bytes above memory.memsw.limit_in_bytes"
+        );
+        Ok(self.memory.try_set_max(pages))
+    }
+    /// v1: sets the limit of memory with swap. `EINVAL` below that of memory.
+    pub fn set_memsw_limit(&self, pages: u64) -> Result<()> {
+        let _limits = self.limits.lock();
+        ensure!(
+            pages >= self.memory.max(),
+            EINVAL,
+            "memory.memsw.limit_in_bytes below memory.limit_in_bytes"
+        );
+        self.memsw_max.store(pages, Relaxed);
+        Ok(())
+    }
+    /// A charge was refused at this limit: at that of memory with swap, if it is no higher.
+    fn note_failure(&self) {
+        if self.memsw_max() <= self.memory.max() {
+            self.memsw_failcnt.fetch_add(1, Relaxed);
+        } else {
+            self.memory.note_failure();
         }
     }
 
