@@ -3,7 +3,8 @@
 //! Model: sizes up to [`slab::MAX`] are rounded up to a class; each CPU has a list of free objects
 //! per class, so the common `alloc` and `free` are a table look-up and a list operation without a
 //! lock (the kernel is not preempted). Lists are filled from and spilled to [`slab`] in batches.
-//! Larger sizes are whole pages.
+//! Larger sizes are whole pages: adjacent frames while the buddy system has them, otherwise an area of
+//! [`vmalloc`], so that no amount of scattered memory makes an allocation fail.
 //!
 //! The heap may use the frame allocator's reserve. When even that is gone, an infallible allocation
 //! panics: the reserve is sized so that user memory runs out long before.
@@ -14,7 +15,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::frames::{self, HEAP, Reserve};
-use super::{PAGE_SIZE, frame_to_virt, slab, virt_to_phys};
+use super::{PAGE_SIZE, frame_to_virt, slab, virt_to_phys, vmalloc};
 use crate::arch::percpu;
 
 /// Class of a size in units of 16 bytes.
@@ -186,20 +187,26 @@ unsafe impl GlobalAlloc for Heap {
 #[inline(never)]
 fn alloc_pages(layout: Layout) -> *mut u8 {
     let pages = layout.size().div_ceil(PAGE_SIZE);
-    let pfn = if layout.align() > PAGE_SIZE {
-        None
-    } else if pages == 1 {
-        frames::alloc_one(Reserve::Use)
+    if layout.align() > PAGE_SIZE {
+        return null_mut();
+    }
+    let block = if pages == 1 {
+        frames::alloc_one(Reserve::Use).map(|pfn| hold(pfn, 1))
     } else {
-        frames::alloc_many(pages, Reserve::Use)
+        let adjacent = frames::alloc_many(pages, Reserve::Use).map(|pfn| hold(pfn, pages));
+        adjacent.or_else(|| vmalloc::alloc(pages))
     };
-    let Some(pfn) = pfn else {
+    let Some(block) = block else {
         return null_mut();
     };
+    HEAP.fetch_add(pages, Relaxed);
+    block
+}
+
+fn hold(pfn: u32, pages: usize) -> *mut u8 {
     for i in 0..pages as u32 {
         frames::meta(pfn + i).refs.store(1, Relaxed);
     }
-    HEAP.fetch_add(pages, Relaxed);
     frame_to_virt(pfn)
 }
 
@@ -207,12 +214,15 @@ fn alloc_pages(layout: Layout) -> *mut u8 {
 #[inline(never)]
 fn free_pages(block: *mut u8, layout: Layout) {
     let pages = layout.size().div_ceil(PAGE_SIZE);
+    HEAP.fetch_sub(pages, Relaxed);
+    if vmalloc::contains(block as usize) {
+        return vmalloc::free(block, pages);
+    }
     let pfn = (virt_to_phys(block as usize) / PAGE_SIZE as u64) as u32;
     for i in 0..pages as u32 {
         frames::meta(pfn + i).refs.store(0, Relaxed);
         frames::meta(pfn + i).owner.store(0, Relaxed);
     }
-    HEAP.fetch_sub(pages, Relaxed);
     if pages == 1 {
         frames::free_one(pfn);
     } else {

@@ -6,6 +6,7 @@
 //! |-----------------------|-----------------------------------------------------------|
 //! | `0xffff800000000000`  | all physical memory (and the devices' registers), RW, NX   |
 //! | `0xffffc00000000000`  | kernel stacks, each between unmapped pages                 |
+//! | `0xffffc80000000000`  | parts of the heap whose frames are not adjacent            |
 //! | `0xffffffff80000000`  | the image: text RX, read-only data R, data RW             |
 //!
 //! The image's text and read-only data are read-only through the first window, too.
@@ -15,11 +16,14 @@ pub mod frames;
 pub mod heap;
 pub mod kstack;
 pub mod slab;
+pub mod vmalloc;
 
 /// Where physical memory appears.
 pub const PHYS_OFFSET: usize = 0xffff_8000_0000_0000;
 /// Where kernel stacks are mapped.
 pub const KSTACK_BASE: usize = 0xffff_c000_0000_0000;
+/// Where [`vmalloc`] maps.
+pub const VMALLOC_BASE: usize = 0xffff_c800_0000_0000;
 /// Link address minus load address of the image.
 pub const KERNEL_BASE: usize = 0xffff_ffff_8000_0000;
 /// Bytes in a page.

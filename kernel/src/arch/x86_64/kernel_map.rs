@@ -1,6 +1,6 @@
 //! The kernel's own page tables: the half that all address spaces share.
 //!
-//! Three entries of the top level are used (see [`crate::mm`]), all made at boot and never changed,
+//! Four entries of the top level are used (see [`crate::mm`]), all made at boot and never changed,
 //! so that a new address space just copies them. Text is executable and read-only, everything else is
 //! not executable; what is read-only in the image is so in the direct map as well.
 
@@ -16,7 +16,7 @@ use super::pte::{
 use super::{features, page};
 use crate::mm::boot_memory::Image;
 use crate::mm::frames::{self, PAGE_TABLES, Reserve};
-use crate::mm::{KERNEL_BASE, KSTACK_BASE, PAGE_SIZE, PHYS_OFFSET, phys_to_virt};
+use crate::mm::{KERNEL_BASE, KSTACK_BASE, PAGE_SIZE, PHYS_OFFSET, VMALLOC_BASE, phys_to_virt};
 use crate::sync::Lock;
 
 /// Normal memory, readable and writable.
@@ -32,7 +32,12 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static CHANGE: Lock<()> = Lock::new(());
 
 /// Top-level entries in use.
-const SHARED: [usize; 3] = [top(PHYS_OFFSET), top(KSTACK_BASE), top(KERNEL_BASE)];
+const SHARED: [usize; 4] = [
+    top(PHYS_OFFSET),
+    top(KSTACK_BASE),
+    top(VMALLOC_BASE),
+    top(KERNEL_BASE),
+];
 
 const fn top(virt: usize) -> usize {
     virt >> 39 & 511
