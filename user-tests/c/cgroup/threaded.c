@@ -166,7 +166,7 @@ TEST(a_leader_that_ends_early_still_counts)
 	CHECK_OK(cg_put(a, "cgroup.procs", child));
 	/* Only the other thread is left. */
 	WAIT_FOR(!cg_has_pid(a, "cgroup.threads", child));
-	CHECK(cg_has_pid(a, "cgroup.procs", child));
+	WAIT_FOR(cg_has_pid(a, "cgroup.procs", child));
 	CG_IS(a, "cgroup.events", "populated 1\nfrozen 0\n");
 	cg_end(child);
 	cg_drop(a);

@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ktest.h"
+#include "proc.h"
 
 /* A private mount namespace with a hierarchy on ./cg; -1 if it cannot be mounted. */
 static inline int cg_mount(const char *type, const char *options)
@@ -213,6 +213,8 @@ static inline void cg_drop(const char *dir)
 static inline pid_t cg_sleeper(const char *dir)
 {
 	pid_t pid = SPAWN(for (;;) pause());
+	/* Not before: until fork(3) returns in the child, all signals are blocked. */
+	WAIT_FOR(kt_state(pid) == 'S');
 	CHECK_OK(cg_put(dir, "cgroup.procs", pid));
 	return pid;
 }

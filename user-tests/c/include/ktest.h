@@ -180,10 +180,11 @@ static inline int kt_native(void)
 	return getenv("KTEST_NATIVE") != NULL;
 }
 
-/* Poll until cond holds; fails the case after ten seconds. */
-#define WAIT_FOR(cond)                                                         \
+/* Poll until cond holds; fails the case after ten seconds, or as many as it says. */
+#define WAIT_FOR(cond) WAIT_SECONDS(10, cond)
+#define WAIT_SECONDS(seconds, cond)                                            \
 	do {                                                                   \
-		long long kt_end = kt_now_ms() + 10000;                        \
+		long long kt_end = kt_now_ms() + (seconds) * 1000;             \
 		while (!(cond)) {                                              \
 			if (kt_now_ms() > kt_end)                              \
 				KT_FAIL("waited in vain for %s", #cond);       \
