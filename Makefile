@@ -17,7 +17,7 @@ options = 'T=$(T)' 'SMP=$(SMP)' 'MEM=$(MEM)' 'APPEND=$(APPEND)' 'ROOTFS=$(ROOTFS
 bare    = --package zcell --target x86_64-unknown-none
 host    = --workspace --exclude zcell --all-features
 
-.PHONY: help setup run test check image qemu-test native-test linux-test bench gdb clean generate
+.PHONY: help setup run test check image qemu-test native-test linux-test bench flows gdb clean generate
 
 help:
 	@echo 'make run          boot to a shell     ROOTFS=busybox|debian SMP=2 MEM=512M APPEND=…'
@@ -29,6 +29,7 @@ help:
 	@echo 'make qemu-test    C tests on zcell    T=area|area/file|area/file:case SMP=1'
 	@echo 'make linux-test   C tests on Linux    the same, in the same QEMU'
 	@echo 'make native-test  C tests on this machine, in namespaces of their own'
+	@echo 'make flows        command lines of Debian'"'"'s programs on zcell and Linux, compared    T=chapter/name'
 	@echo 'make bench        instructions per system call, zcell and Linux'
 	@echo 'make gdb          boot stopped, gdb attached'
 	@echo 'make generate     write the generated parts of the documents'
@@ -37,7 +38,7 @@ help:
 setup:
 	@scripts/setup
 
-run gdb qemu-test linux-test native-test test bench: setup
+run gdb qemu-test linux-test native-test test bench flows: setup
 	@$(tool) $@ $(options)
 
 image: setup

@@ -16,7 +16,8 @@ const DIRS: &[&str] = &[
     "var/log", "var/tmp",
 ];
 
-const BUSYBOX: &str = "/bin/busybox";
+/// Debian's static busybox, here and in every root.
+pub const BUSYBOX: &str = "/bin/busybox";
 
 /// A root that runs the given tests: their programs, init, busybox, and for Linux its modules. It is left
 /// below `target/user-tests` under `archive_name`.
@@ -94,15 +95,21 @@ fn skeleton() -> Result<Archive> {
 }
 
 fn busybox_links(archive: &mut Archive) -> Result<()> {
-    let list =
-        project::output(Command::new(BUSYBOX).arg("--list-full")).context("list the applets of busybox")?;
-    for link in list.lines().filter(|l| *l != "bin/busybox") {
-        if DIRS.iter().any(|dir| {
-            link.strip_prefix(dir)
-                .is_some_and(|l| l.starts_with('/') && !l[1..].contains('/'))
-        }) {
-            archive.symlink(link, BUSYBOX);
-        }
+    for link in applets()? {
+        archive.symlink(&link, BUSYBOX);
     }
     Ok(())
+}
+
+/// Where busybox wants its applets, as far as a root has these directories.
+pub fn applets() -> Result<Vec<String>> {
+    let list =
+        project::output(Command::new(BUSYBOX).arg("--list-full")).context("list the applets of busybox")?;
+    let in_dirs = |link: &&str| link.rsplit_once('/').is_some_and(|(dir, _)| DIRS.contains(&dir));
+    Ok(list
+        .lines()
+        .filter(|link| *link != "bin/busybox")
+        .filter(in_dirs)
+        .map(str::to_owned)
+        .collect())
 }

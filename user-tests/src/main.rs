@@ -6,6 +6,7 @@ mod console;
 mod cpio;
 mod debian;
 mod expectations;
+mod flows;
 mod host;
 mod initramfs;
 mod machine;
@@ -13,6 +14,7 @@ mod modules;
 mod programs;
 mod project;
 mod suite;
+mod world;
 
 use anyhow::{Context, Result, bail};
 use expectations::Target;
@@ -34,6 +36,7 @@ user-tests COMMAND [OPTION=VALUE…]
   linux-test    run C tests on Debian's Linux in QEMU: T SMP MEM APPEND
   native-test   run C tests on this machine: T
   bench         count the instructions of system calls on zcell and on Linux: KERNEL
+  flows         play command lines of Debian's programs on zcell and on Linux and compare: T SMP MEM KERNEL
   test          host tests, zcell on each of SMP's CPU counts, Linux: T SMP
 
 T is area, area/file or area/file:case, joined by commas; nothing is all.
@@ -65,6 +68,7 @@ fn command() -> Result<()> {
         "qemu-test" => suite::report(&[options.suite(Target::Zcell, "1")?.run()?]),
         "linux-test" => suite::report(&[options.suite(Target::Linux, "2")?.run()?]),
         "native-test" => suite::report(&[options.suite(Target::Native, "1")?.run()?]),
+        "flows" => flows(&options),
         "test" => test(&options),
         "bench" => bench::run(options.get("KERNEL", "") == "linux"),
         _ => {
@@ -128,28 +132,32 @@ impl Options {
     fn rootfs(&self) -> Result<PathBuf> {
         match self.get("ROOTFS", "busybox") {
             "busybox" => initramfs::busybox(),
-            "debian" => debian::initramfs(),
+            "debian" => world::initramfs(self.target()),
             "tests" => initramfs::tests(&programs::all()?, "tests", self.target()),
             path if PathBuf::from(path).is_file() => Ok(PathBuf::from(path)),
             other => bail!("ROOTFS={other}: neither busybox, debian, tests nor a file"),
         }
     }
 
-    fn machine(&self) -> Result<Machine> {
-        let kernel = match self.get("KERNEL", "zcell") {
+    /// The image that `KERNEL` names, built if it is ours.
+    fn kernel(&self) -> Result<PathBuf> {
+        match self.get("KERNEL", "zcell") {
             "zcell" => {
                 project::build_image()?;
-                project::image()
+                Ok(project::image())
             }
-            "linux" => machine::linux()?,
-            path => PathBuf::from(path),
-        };
+            "linux" => machine::linux(),
+            path => Ok(PathBuf::from(path)),
+        }
+    }
+
+    fn machine(&self) -> Result<Machine> {
         let mem = match self.get("ROOTFS", "busybox") {
             "debian" => "2G",
             _ => "512M",
         };
         Ok(Machine {
-            kernel,
+            kernel: self.kernel()?,
             initrd: self.rootfs()?,
             append: format!("console=ttyS0 panic=-1 quiet {}", self.get("APPEND", "")),
             smp: self.get("SMP", "2").parse().context("SMP")?,
@@ -189,6 +197,16 @@ fn gdb(options: &Options) -> Result<()> {
     let _ = qemu.kill();
     qemu.wait()?;
     result
+}
+
+fn flows(options: &Options) -> Result<()> {
+    let smp = options.get("SMP", "2").parse().context("SMP")?;
+    flows::run(
+        &options.kernel()?,
+        options.get("T", ""),
+        smp,
+        options.get("MEM", "3G"),
+    )
 }
 
 fn test(options: &Options) -> Result<()> {

@@ -3,7 +3,9 @@
 //! `c/<area>/<file>.c` is the program `<area>/<file>`; a file directly in `c/`
 //! (`hello.c`) is an area of its own.
 //! A line `ktest: timeout=SECONDS` in the source gives a whole program more
-//! time; `ktest: flags=…` adds compiler flags.
+//! time; `ktest: flags=…` adds compiler flags; `ktest: cc=…` names a compiler
+//! (for libraries that Debian has for glibc only). `c/demo/` holds programs that
+//! people and flows use, which are no tests.
 
 use crate::project;
 use anyhow::{Context, Result, bail};
@@ -25,6 +27,7 @@ pub struct Program {
     pub timeout: u32,
     source: PathBuf,
     flags: Vec<String>,
+    compiler: String,
 }
 
 impl Program {
@@ -53,6 +56,7 @@ impl Program {
             flags: option("flags=")
                 .map(|v| v.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
+            compiler: option("cc=").unwrap_or_else(|| "musl-gcc".to_owned()),
             name,
             source,
         })
@@ -63,7 +67,7 @@ impl Program {
         if let Some(dir) = binary.parent() {
             std::fs::create_dir_all(dir)?;
         }
-        let status = Command::new("musl-gcc")
+        let status = Command::new(&self.compiler)
             .args(["-static", "-O1", "-s", "-Wall", "-Wextra", "-Werror"])
             .args(["-std=gnu11", "-D_GNU_SOURCE", "-pthread"])
             // Tests pass what no program should.
@@ -79,7 +83,7 @@ impl Program {
             .arg(&binary)
             .args(&self.flags)
             .status()
-            .context("start musl-gcc (scripts/setup installs it)")?;
+            .with_context(|| format!("start {} (scripts/setup installs it)", self.compiler))?;
         if !status.success() {
             let _ = std::fs::remove_file(&binary);
             bail!("{} does not compile", self.name);
@@ -117,13 +121,24 @@ pub fn nstree() -> Result<Program> {
     Program::new("../nstree".to_owned(), source)
 }
 
+/// The programs of the container exercises.
+pub fn demo() -> Result<Vec<Program>> {
+    let files = project::sorted(&source_dir().join("demo"))?;
+    let programs = files
+        .into_iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "c"));
+    programs
+        .map(|file| Program::new(format!("demo/{}", stem(&file)), file))
+        .collect()
+}
+
 /// Every test program, by area and name.
 pub fn all() -> Result<Vec<Program>> {
     let mut found = Vec::new();
-    for entry in sorted(&source_dir())? {
+    for entry in project::sorted(&source_dir())? {
         let name = stem(&entry);
-        if entry.is_dir() && name != "include" {
-            for file in sorted(&entry)? {
+        if entry.is_dir() && name != "include" && name != "demo" {
+            for file in project::sorted(&entry)? {
                 if file.extension().is_some_and(|e| e == "c") {
                     found.push(Program::new(format!("{name}/{}", stem(&file)), file)?);
                 }
@@ -163,8 +178,8 @@ pub fn select(programs: &[Program], filter: &str) -> Result<Vec<Program>> {
 /// Compile what is out of date, on every CPU of the machine.
 pub fn compile(programs: &[Program]) -> Result<()> {
     let mut headers = SystemTime::UNIX_EPOCH;
-    for dir in sorted(&source_dir())?.into_iter().filter(|p| p.is_dir()) {
-        for file in sorted(&dir)? {
+    for dir in project::sorted(&source_dir())?.into_iter().filter(|p| p.is_dir()) {
+        for file in project::sorted(&dir)? {
             if file.extension().is_some_and(|e| e == "h") {
                 headers = headers.max(modified(&file)?);
             }
@@ -199,13 +214,4 @@ fn stem(path: &Path) -> String {
     path.file_stem()
         .map(|s| s.to_string_lossy().into_owned())
         .unwrap_or_default()
-}
-
-fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
-        .with_context(|| format!("list {}", dir.display()))?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<Result<_, _>>()?;
-    paths.sort();
-    Ok(paths)
 }

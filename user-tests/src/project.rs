@@ -25,6 +25,16 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
+/// The entries of a directory by name.
+pub fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
+        .with_context(|| format!("list {}", dir.display()))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// Write a file and the directories above it, naming it in the error.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     if let Some(dir) = path.parent() {
@@ -82,4 +92,13 @@ pub fn build_image() -> Result<()> {
         .args(["run", "--quiet", "--package=ksyms", "--"])
         .arg(&built)
         .arg(image()))
+}
+
+/// Build a program of the workspace for this machine, and give its path.
+pub fn build_host_program(package: &str) -> Result<PathBuf> {
+    let package_flag = format!("--package={package}");
+    run(Command::new("cargo")
+        .current_dir(root())
+        .args(["build", "--quiet", "--release", &package_flag]))?;
+    Ok(target("release").join(package))
 }

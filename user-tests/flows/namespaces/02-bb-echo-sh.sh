@@ -1,0 +1,1 @@
+$BB sh -c 'echo hi; exit 3'

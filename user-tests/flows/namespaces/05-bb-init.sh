@@ -1,0 +1,1 @@
+unshare -mpfu --mount-proc=/tmp/initr/proc chroot /tmp/initr /bin/init

@@ -1,0 +1,1 @@
+unshare -u sh -c 'hostname x; hostname'

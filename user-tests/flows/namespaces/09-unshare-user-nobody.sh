@@ -1,0 +1,1 @@
+setpriv --reuid 1000 --regid 1000 --clear-groups unshare -Urm sh -c 'id; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; mount -t tmpfs t /mnt && echo mounted; cat /proc/self/status | grep -E Cap'

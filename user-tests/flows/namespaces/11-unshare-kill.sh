@@ -1,0 +1,1 @@
+unshare -pf --kill-child --mount-proc sh -c 'echo $$; ps -ef'

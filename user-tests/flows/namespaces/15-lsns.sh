@@ -1,0 +1,1 @@
+sh -c 'unshare -n sleep 30 & sleep 0.5; lsns; lsns -t net -o NS,TYPE,NPROCS,PID,COMMAND,NETNSID,NSFS; lsns -p $$; kill $!'

@@ -1,0 +1,1 @@
+sh -c 'ip netns add ns1; ip netns add ns2; ip netns list; ip netns exec ns1 ip link; ip netns exec ns1 ip link set lo up; ip netns exec ns1 ping -c1 127.0.0.1; ip netns pids ns1; ip netns identify $$; ip netns delete ns1; ip netns del ns2; ip netns'

@@ -1,0 +1,1 @@
+unshare -C -m sh -c 'mount -t cgroup2 none /mnt; ls /mnt | head -3; cat /proc/self/cgroup; cat /proc/self/mountinfo | grep cgroup'

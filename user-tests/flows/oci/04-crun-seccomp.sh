@@ -1,0 +1,1 @@
+crun run c3          # linux.seccomp: allow by default, ERRNO for keyctl add_key mount umount2, ERRNO for personality with arg0 != 8; args: sh -c 'mount -t tmpfs t /tmp; grep Seccomp /proc/self/status'
