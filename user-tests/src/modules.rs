@@ -13,6 +13,10 @@ const MODULES: &[(&str, &str)] = &[
     ("drivers/net/veth.ko", ""),
     ("drivers/net/dummy.ko", "numdummies=0"),
     ("drivers/net/tun.ko", ""),
+    ("net/ipv4/inet_diag.ko", ""),
+    ("net/ipv4/tcp_diag.ko", ""),
+    ("net/ipv4/udp_diag.ko", ""),
+    ("net/unix/unix_diag.ko", ""),
     ("fs/overlayfs/overlay.ko", ""),
 ];
 

@@ -10,7 +10,7 @@ use crate::bail;
 use crate::error::{Errno, Result};
 use crate::fs::io::{IoDst, IoSrc};
 use crate::fs::{FileOps, OpenFile, PollEvents};
-use crate::ids::UserAddr;
+use crate::ids::{Kuid, UserAddr};
 use crate::sync::WaitQueue;
 use crate::task::Task;
 use crate::time::Ktime;
@@ -43,6 +43,7 @@ pub fn socket_of(file: &OpenFile) -> Result<&Arc<dyn Socket>> {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         self.socket.release();
+        self.socket.base().set_inode(0, Kuid::ROOT);
     }
 }
 

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use super::{Socket, SocketType};
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
+use crate::ids::Kuid;
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -40,6 +41,7 @@ pub enum SockOption {
     RcvBufForce = 33,
     Protocol = 38,
     Domain = 39,
+    Cookie = 57,
     PeerGroups = 59,
     RcvTimeoNew = 66,
     SndTimeoNew = 67,
@@ -74,6 +76,7 @@ impl SockOption {
             RcvBufForce,
             Protocol,
             Domain,
+            Cookie,
             PeerGroups,
             RcvTimeoNew,
             SndTimeoNew,
@@ -111,7 +114,15 @@ pub struct SockBase {
     priority: AtomicU32,
     /// Options that are on or off, bit n for option n.
     bools: AtomicU32,
+    /// The number of its inode, 0 while it has no file, and whose that is.
+    ino: AtomicU64,
+    owner: AtomicU32,
+    /// Its number among all sockets.
+    cookie: u64,
 }
+
+/// The next [`SockBase::cookie`].
+static NEXT_COOKIE: AtomicU64 = AtomicU64::new(1);
 
 impl SockBase {
     /// A socket's base with the defaults.
@@ -129,7 +140,27 @@ impl SockBase {
             linger: AtomicU64::new(0),
             priority: AtomicU32::new(0),
             bools: AtomicU32::new(0),
+            ino: AtomicU64::new(0),
+            owner: AtomicU32::new(0),
+            cookie: NEXT_COOKIE.fetch_add(1, Ordering::Relaxed),
         }
+    }
+    /// The socket got a file with this inode, which is this user's; 0 when the file goes.
+    pub fn set_inode(&self, ino: u64, owner: Kuid) {
+        self.owner.store(owner.0, Ordering::Relaxed);
+        self.ino.store(ino, Ordering::Relaxed);
+    }
+    /// The number of its inode; 0 if it has none.
+    pub fn ino(&self) -> u64 {
+        self.ino.load(Ordering::Relaxed)
+    }
+    /// Whose its inode is; root's if it has none.
+    pub fn owner(&self) -> Kuid {
+        Kuid(self.owner.load(Ordering::Relaxed))
+    }
+    /// `SO_COOKIE`: a number that no other socket ever has.
+    pub fn cookie(&self) -> u64 {
+        self.cookie
     }
     /// `SO_SNDBUF`.
     pub fn sndbuf(&self) -> usize {
@@ -265,7 +296,7 @@ pub mod sol_socket {
             (asked * 2).max(min)
         };
         match option {
-            Type | Protocol | Domain | Error | AcceptConn | PeerCred | PeerGroups | SndLowat => {
+            Type | Protocol | Domain | Cookie | Error | AcceptConn | PeerCred | PeerGroups | SndLowat => {
                 bail!(ENOPROTOOPT, "the option cannot be set")
             }
             Debug => {
@@ -314,6 +345,10 @@ pub mod sol_socket {
             Type => base.kind as i32,
             Protocol => base.protocol,
             Domain => socket.family() as i32,
+            Cookie => {
+                ensure!(len >= 8, EINVAL, "SO_COOKIE: 8 bytes");
+                return Ok(base.cookie.to_ne_bytes().to_vec());
+            }
             Error => base.error.swap(0, Ordering::SeqCst),
             AcceptConn => socket.is_listening() as i32,
             Debug | ReuseAddr | ReusePort | DontRoute | Broadcast | KeepAlive | OobInline | NoCheck => {

@@ -20,7 +20,8 @@ use crate::ids::UserAddr;
 use crate::namespace::NetNamespace;
 use crate::net::stack::packet::{Packet, be16, checksum};
 use crate::net::stack::sockets::{
-    Bound, Delivery, Ends, IcmpError, InetSocket, PortTable, RawBound, SocketTable, WeakSocket,
+    Bound, Delivery, Ends, IcmpError, InetInfo, InetSocket, PortTable, RawBound, SocketTable, WeakSocket,
+    tcp_state,
 };
 use crate::net::stack::{Flow, Run, transport_checksum};
 use crate::net::{
@@ -65,6 +66,8 @@ struct State {
     /// Types of ICMP that a raw socket does not want, bit n for type n.
     filter: u32,
     filter6: [u32; 8],
+    /// Datagrams that found no room.
+    drops: u32,
     closed: bool,
 }
 
@@ -110,6 +113,7 @@ impl DatagramSocket {
                 timestamp: false,
                 filter: 0,
                 filter6: [0; 8],
+                drops: 0,
                 closed: false,
             }),
             queue: WaitQueue::new(),
@@ -335,6 +339,7 @@ impl InetSocket for DatagramSocket {
             };
             let size = data.len() + 512;
             if state.bytes + size > self.base.rcvbuf() {
+                state.drops = state.drops.wrapping_add(1);
                 return;
             }
             state.bytes += size;
@@ -351,6 +356,43 @@ impl InetSocket for DatagramSocket {
             });
         }
         self.queue.wake(PollEvents::READABLE);
+    }
+    fn info(&self) -> InetInfo {
+        let state = self.state.lock();
+        let port = if self.is_raw() {
+            self.proto as u16
+        } else {
+            state.port
+        };
+        InetInfo {
+            protocol: self.proto,
+            v6: self.v6,
+            state: match state.remote {
+                Some(_) => tcp_state::ESTABLISHED,
+                None => tcp_state::CLOSE,
+            },
+            local: (state.local, port),
+            remote: state.remote.unwrap_or((any(self.v6), 0)),
+            ifindex: state.ifindex,
+            rqueue: state.bytes as u32,
+            wqueue: 0,
+            memory: [
+                state.bytes as u32,
+                self.base.rcvbuf() as u32,
+                0,
+                self.base.sndbuf() as u32,
+            ],
+            drops: state.drops,
+            owner: self.base.owner(),
+            ino: self.base.ino(),
+            cookie: self.base.cookie(),
+            tos: state.options.tos,
+            tclass: state.options.tclass,
+            v6only: state.options.v6only,
+            shutdown: state.shutdown,
+            expires: 0,
+            tcp: None,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cred::{Capability, Cred};
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
 use crate::ids::{Kgid, Kuid};
-use crate::namespace::NetNamespace;
+use crate::namespace::{NetNamespace, UserNamespace};
 use crate::net::stack::NetStack;
 use crate::net::{MsgFlags, RecvMsg, ScmCreds, SendMsg, SockAddr, SockBase, Socket, SocketType, af};
 use crate::sync::{SpinLock, WaitQueue, class};
@@ -121,6 +121,18 @@ impl NetlinkSocket {
     pub fn facts(&self) -> (u64, usize) {
         let state = self.state.lock();
         (state.groups, state.bytes)
+    }
+    /// Whom it is connected to: a port and groups.
+    pub fn peer(&self) -> (u32, u32) {
+        self.state.lock().peer
+    }
+    /// Whether a dump is under way.
+    pub fn dumps(&self) -> bool {
+        !self.state.lock().dump.is_empty()
+    }
+    /// The user namespace of whoever opened it.
+    pub fn opener_ns(&self) -> &Arc<UserNamespace> {
+        &self.opener.user_ns
     }
     /// Whether it is in a group, from 1.
     pub fn in_group(&self, group: u32) -> bool {

@@ -35,6 +35,10 @@ pub struct Fragments {
 }
 
 impl Fragments {
+    /// Datagrams that are not complete, and the bytes that they take.
+    pub fn facts(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
+    }
     fn expire(&mut self, now: Ktime) {
         let bytes = &mut self.bytes;
         self.waiting.retain(|waiting| {

@@ -19,7 +19,7 @@ mod arp;
 mod bridge;
 pub mod device;
 mod eth;
-mod frag;
+pub mod frag;
 mod icmp4;
 mod icmp6;
 mod ip4;
@@ -112,7 +112,8 @@ pub struct NetState {
     /// The namespace is gone.
     dead: bool,
     ip_id: u16,
-    fragments: frag::Fragments,
+    /// IPv4 datagrams that arrive in pieces.
+    pub fragments: frag::Fragments,
 }
 
 impl NetState {

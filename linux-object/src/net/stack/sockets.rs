@@ -13,6 +13,8 @@ use hashbrown::HashMap;
 use super::Run;
 use super::packet::Packet;
 use crate::error::Errno;
+use crate::ids::Kuid;
+use crate::net::Shutdown;
 
 /// A packet, or an error about one, on its way to a socket.
 pub struct Delivery {
@@ -68,6 +70,67 @@ pub struct IcmpError {
 pub trait InetSocket: Send + Sync {
     /// A packet is there. No lock is held.
     fn deliver(self: Arc<Self>, run: &mut Run, delivery: Delivery);
+    /// What listings show of it. Takes the socket's lock, so the stack's must not be held.
+    fn info(&self) -> InetInfo;
+}
+
+/// What `ss`, `netstat` and `/proc/net` show of a socket.
+#[derive(Clone, Debug)]
+pub struct InetInfo {
+    /// Its transport protocol.
+    pub protocol: u8,
+    /// Made with AF_INET6.
+    pub v6: bool,
+    /// `TCP_ESTABLISHED` and so on, also of sockets that are not TCP (`TCP_CLOSE`: not connected).
+    pub state: u8,
+    /// Its own end.
+    pub local: (IpAddr, u16),
+    /// The other end; unspecified if there is none.
+    pub remote: (IpAddr, u16),
+    /// Only this device, if not 0.
+    pub ifindex: u32,
+    /// Bytes to read; of a listening socket: connections to accept.
+    pub rqueue: u32,
+    /// Bytes not acknowledged; of a listening socket: its backlog.
+    pub wqueue: u32,
+    /// Buffers: taken and allowed, to receive and to send.
+    pub memory: [u32; 4],
+    /// Datagrams that found no room.
+    pub drops: u32,
+    /// Owner and number of its inode, and its cookie.
+    pub owner: Kuid,
+    /// The number of its inode, 0 without one.
+    pub ino: u64,
+    /// `SO_COOKIE`.
+    pub cookie: u64,
+    /// Type of service.
+    pub tos: u8,
+    /// Traffic class.
+    pub tclass: u8,
+    /// `IPV6_V6ONLY`.
+    pub v6only: bool,
+    /// Directions that are shut down.
+    pub shutdown: Shutdown,
+    /// Until a connection in TIME_WAIT goes, in nanoseconds.
+    pub expires: u64,
+    /// `struct tcp_info` of a TCP socket.
+    pub tcp: Option<Vec<u8>>,
+}
+
+/// States of TCP as programs see them (`TCP_*`).
+#[allow(missing_docs)]
+pub mod tcp_state {
+    pub const ESTABLISHED: u8 = 1;
+    pub const SYN_SENT: u8 = 2;
+    pub const SYN_RECV: u8 = 3;
+    pub const FIN_WAIT1: u8 = 4;
+    pub const FIN_WAIT2: u8 = 5;
+    pub const TIME_WAIT: u8 = 6;
+    pub const CLOSE: u8 = 7;
+    pub const CLOSE_WAIT: u8 = 8;
+    pub const LAST_ACK: u8 = 9;
+    pub const LISTEN: u8 = 10;
+    pub const CLOSING: u8 = 11;
 }
 
 /// A weak reference to one.
@@ -288,4 +351,38 @@ pub struct SocketTable {
     pub taps: Vec<Tap>,
     /// Where the search for a free port goes on.
     pub next_port: u16,
+}
+
+/// Tables of sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Listing {
+    Tcp,
+    Udp,
+    Raw,
+    Ping,
+}
+
+impl SocketTable {
+    /// Every socket of a protocol that packets can reach: those that listen first, then connections.
+    pub fn list(&self, which: Listing) -> Vec<Arc<dyn InetSocket>> {
+        let bound = |table: &PortTable| -> Vec<_> {
+            let sockets = table.iter().filter_map(|bound| bound.socket.upgrade());
+            sockets.collect()
+        };
+        match which {
+            Listing::Tcp => {
+                let mut list = bound(&self.listeners);
+                list.extend(self.connections.values().cloned());
+                // Those that are only bound stand in no other table.
+                list.extend(bound(&self.tcp));
+                let mut seen = hashbrown::HashSet::new();
+                list.retain(|socket| seen.insert(Arc::as_ptr(socket).cast::<()>() as usize));
+                list
+            }
+            Listing::Udp => bound(&self.udp),
+            Listing::Ping => bound(&self.ping),
+            Listing::Raw => self.raw.iter().filter_map(|raw| raw.socket.upgrade()).collect(),
+        }
+    }
 }

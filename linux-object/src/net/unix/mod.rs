@@ -15,15 +15,16 @@
 mod addr;
 mod connect;
 mod gc;
+mod info;
 mod recv;
 mod scm;
 mod send;
 mod table;
 
+pub use info::UnixInfo;
 pub use table::{BoundSlot, UnixTable, bound_slot};
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -122,7 +123,7 @@ impl UnixSocket {
     }
 
     fn new(kind: SocketType, protocol: i32, net_ns: KoID, table: Arc<UnixTable>) -> Arc<UnixSocket> {
-        Arc::new_cyclic(|this| UnixSocket {
+        let new = Arc::new_cyclic(|this| UnixSocket {
             base: SockBase::new(kind, protocol),
             net_ns,
             table,
@@ -143,7 +144,9 @@ impl UnixSocket {
             }),
             queue: WaitQueue::new(),
             this: this.clone(),
-        })
+        });
+        new.table.born(&new);
+        new
     }
 
     fn arc(&self) -> Result<Arc<UnixSocket>> {
@@ -324,35 +327,6 @@ impl Drop for UnixSocket {
     fn drop(&mut self) {
         // Sockets that never had a file (a failed call) go without `release`.
         self.close();
+        self.table.gone(self);
     }
-}
-
-/// One line of `/proc/net/unix` for a bound socket.
-pub fn describe(socket: &UnixSocket, out: &mut String) {
-    use core::fmt::Write;
-    let state = socket.state.lock();
-    let _ = write!(
-        out,
-        "{:016x}: {:08X} {:08X} {:08X} {:04X} {:02X} 0",
-        0,
-        2,
-        0,
-        if state.phase == Phase::Listening {
-            0x10000
-        } else {
-            0
-        },
-        socket.base.kind as u8,
-        match state.phase {
-            Phase::Connected => 3,
-            _ => 1,
-        },
-    );
-    if let Some(addr) = &state.addr {
-        out.push(' ');
-        for &byte in addr.shown() {
-            out.push(if byte == 0 { '@' } else { byte as char });
-        }
-    }
-    out.push('\n');
 }

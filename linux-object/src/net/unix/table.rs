@@ -1,5 +1,6 @@
 //! Names of sockets: abstract ones per net namespace, and those in the file system.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +31,8 @@ type Key = (KoID, SocketType, Vec<u8>);
 #[derive(Default)]
 pub struct UnixTable {
     names: SpinLock<HashMap<Key, Weak<UnixSocket>>, class::Leaf>,
+    /// Every socket there is, for listings, by net namespace and address.
+    all: SpinLock<BTreeMap<(KoID, usize), Weak<UnixSocket>>, class::Leaf>,
     /// Where autobind looks next.
     next_auto: AtomicU32,
     /// Sockets that are on their way in messages.
@@ -69,10 +72,20 @@ impl UnixTable {
         }
         name
     }
-    /// The sockets with an abstract name in a net namespace.
-    pub fn bound(&self, net_ns: KoID) -> Vec<Arc<UnixSocket>> {
-        let names = self.names.lock();
-        let here = names.iter().filter(|(key, _)| key.0 == net_ns);
+    /// A socket is there.
+    pub(super) fn born(&self, socket: &Arc<UnixSocket>) {
+        let key = (socket.net_ns, Arc::as_ptr(socket) as usize);
+        self.all.lock().insert(key, Arc::downgrade(socket));
+    }
+    /// It is gone.
+    pub(super) fn gone(&self, socket: &UnixSocket) {
+        let key = (socket.net_ns, core::ptr::from_ref(socket) as usize);
+        self.all.lock().remove(&key);
+    }
+    /// The sockets of a net namespace.
+    pub fn list(&self, net_ns: KoID) -> Vec<Arc<UnixSocket>> {
+        let all = self.all.lock();
+        let here = all.range((net_ns, 0)..=(net_ns, usize::MAX));
         here.filter_map(|(_, socket)| socket.upgrade()).collect()
     }
 }

@@ -109,8 +109,11 @@ fn write_addr(cx: &Cx<'_>, raw: &[u8], addr: UserOutPtr<u8>, len: UserPtr<u32>) 
 
 fn new_file(cx: &Cx<'_>, socket: Arc<dyn Socket>, flags: u32) -> Result<Arc<OpenFile>> {
     let flags = OpenFlags::RDWR | OpenFlags::from_bits_truncate(flags) & OpenFlags::NONBLOCK;
-    let ops = SocketFile::new(socket);
-    pseudo_file(cx.kernel, FileType::Socket, ops, flags, cx.task.cred())
+    let ops = SocketFile::new(socket.clone());
+    let file = pseudo_file(cx.kernel, FileType::Socket, ops, flags, cx.task.cred())?;
+    let inode = file.inode.metadata();
+    socket.base().set_inode(inode.inode, inode.uid);
+    Ok(file)
 }
 
 fn cloexec(flags: u32) -> bool {

@@ -11,6 +11,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
+use super::stats::Stats;
 use crate::net::stack::packet::Packet;
 use crate::time::Ktime;
 
@@ -71,6 +72,8 @@ pub struct Engine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     queue: Queue,
+    /// What it measures.
+    pub stats: Stats,
 }
 
 fn instant(now: Ktime) -> Instant {
@@ -85,6 +88,7 @@ impl Engine {
             outgoing: Vec::new(),
             mtu: mtu.clamp(576, 65535),
         };
+        let stats = Stats::new(queue.mtu);
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut queue, instant(now));
@@ -102,6 +106,7 @@ impl Engine {
             sockets,
             handle,
             queue,
+            stats,
         }
     }
     /// The state machine.
@@ -120,13 +125,17 @@ impl Engine {
         self.socket().set_timeout(Some(TIMEOUT));
     }
     /// A packet came in.
-    pub fn receive(&mut self, packet: Packet) {
+    pub fn receive(&mut self, packet: Packet, now: Ktime) {
+        self.stats.received(packet.data(), now);
         self.queue.incoming.push_back(packet);
     }
     /// Works until there is nothing to do; returns the packets to send, with their network headers.
     pub fn poll(&mut self, now: Ktime) -> Vec<Packet> {
         let at = instant(now);
         self.interface.poll(at, &mut self.queue, &mut self.sockets);
+        for packet in &self.queue.outgoing {
+            self.stats.sent(packet.data(), now);
+        }
         core::mem::take(&mut self.queue.outgoing)
     }
     /// When to poll again.

@@ -10,6 +10,8 @@
 //! The namespace is held as long as something is still to be sent.
 
 mod engine;
+mod info;
 mod socket;
+mod stats;
 
 pub use socket::TcpSocket;

@@ -20,7 +20,7 @@ use crate::net::inet::options::{IpOptions, int};
 use crate::net::inet::ports::{any, check_low_port, claim};
 use crate::net::inet::{ifreq, proto};
 use crate::net::stack::route::RouteType;
-use crate::net::stack::sockets::{Bound, Delivery, Ends, InetSocket, WeakSocket};
+use crate::net::stack::sockets::{Bound, Delivery, Ends, InetInfo, InetSocket, WeakSocket};
 use crate::net::stack::{Dst, Flow, Job, NetStack, Run};
 use crate::net::{
     MsgFlags, RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, SockOption, Socket, SocketType, af,
@@ -33,13 +33,14 @@ use crate::{bail, ensure, err};
 const SOL_TCP: i32 = 6;
 const TCP_NODELAY: i32 = 1;
 const TCP_MAXSEG: i32 = 2;
+const TCP_INFO: i32 = 11;
 const TCP_KEEPIDLE: i32 = 4;
 const TCP_KEEPINTVL: i32 = 5;
 const TCP_KEEPCNT: i32 = 6;
 /// Bytes that a connection's buffers have, each way.
 const BUFFER: usize = 65536;
 
-enum Phase {
+pub(super) enum Phase {
     /// Neither connected nor listening.
     Idle,
     Listening {
@@ -52,40 +53,40 @@ enum Phase {
     Connected(Box<Engine>),
 }
 
-struct State {
-    phase: Phase,
-    options: IpOptions,
-    local: IpAddr,
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) options: IpOptions,
+    pub(super) local: IpAddr,
     /// 0 before it is bound.
-    port: u16,
-    remote: Option<(IpAddr, u16)>,
-    ifindex: u32,
-    scope: u32,
-    shutdown: Shutdown,
-    nodelay: bool,
-    keepalive: [u32; 3],
+    pub(super) port: u16,
+    pub(super) remote: Option<(IpAddr, u16)>,
+    pub(super) ifindex: u32,
+    pub(super) scope: u32,
+    pub(super) shutdown: Shutdown,
+    pub(super) nodelay: bool,
+    pub(super) keepalive: [u32; 3],
     /// `connect` has not told its caller yet.
-    connecting: bool,
+    pub(super) connecting: bool,
     /// The connection once was there.
-    was_up: bool,
+    pub(super) was_up: bool,
     /// The file is gone.
-    closed: bool,
+    pub(super) closed: bool,
     /// The last state that was looked at.
-    last: TcpState,
-    timer: Option<(Ktime, TimerId)>,
-    parent: Weak<TcpSocket>,
+    pub(super) last: TcpState,
+    pub(super) timer: Option<(Ktime, TimerId)>,
+    pub(super) parent: Weak<TcpSocket>,
     /// Kept while something is still to be sent.
-    ns: Option<Arc<NetNamespace>>,
+    pub(super) ns: Option<Arc<NetNamespace>>,
 }
 
 /// A TCP socket.
 pub struct TcpSocket {
-    base: SockBase,
-    v6: bool,
-    stack: Arc<NetStack>,
-    state: SpinLock<State, class::Inode>,
-    queue: WaitQueue,
-    this: Weak<TcpSocket>,
+    pub(super) base: SockBase,
+    pub(super) v6: bool,
+    pub(super) stack: Arc<NetStack>,
+    pub(super) state: SpinLock<State, class::Inode>,
+    pub(super) queue: WaitQueue,
+    pub(super) this: Weak<TcpSocket>,
 }
 
 impl TcpSocket {
@@ -135,7 +136,7 @@ impl TcpSocket {
             .clone()
             .ok_or(err!(ENOTCONN, "the namespace is gone"))
     }
-    fn now(&self) -> Ktime {
+    pub(super) fn now(&self) -> Ktime {
         self.stack.shared.time.now()
     }
     fn bound(&self, state: &State, local: IpAddr, port: u16) -> Bound {
@@ -342,7 +343,7 @@ impl TcpSocket {
             state.scope = if narrow { delivery.ifindex } else { 0 };
             state.last = TcpState::Listen;
             state.parent = Arc::downgrade(self);
-            engine.receive(delivery.packet);
+            engine.receive(delivery.packet, self.now());
             state.phase = Phase::Connected(Box::new(engine));
         }
         {
@@ -478,7 +479,7 @@ impl InetSocket for TcpSocket {
                         return;
                     }
                     packet.hops = 0;
-                    engine.receive(packet);
+                    engine.receive(packet, self.now());
                     false
                 }
                 Phase::Idle => return,
@@ -489,6 +490,9 @@ impl InetSocket for TcpSocket {
         } else {
             self.drive(run, false);
         }
+    }
+    fn info(&self) -> InetInfo {
+        self.describe()
     }
 }
 
@@ -894,13 +898,18 @@ impl Socket for TcpSocket {
         Ok(())
     }
     fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, _: usize) -> Result<Vec<u8>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if level != SOL_TCP {
             return state.options.get(self.v6, level, name);
         }
         let number = match name {
+            TCP_INFO => return Ok(state.tcp_info(self.now())),
             TCP_NODELAY => state.nodelay as i32,
-            TCP_MAXSEG => 1460,
+            TCP_MAXSEG => match &state.phase {
+                Phase::Connected(engine) => engine.stats.mss() as i32,
+                // What a connection that offers nothing is given.
+                _ => 536,
+            },
             TCP_KEEPIDLE | TCP_KEEPINTVL | TCP_KEEPCNT => {
                 state.keepalive[(name - TCP_KEEPIDLE) as usize] as i32
             }

@@ -1,39 +1,72 @@
 //! `/proc/PID/net`: the network as the task's namespace has it (`proc_net(5)`).
 
+mod inet;
+mod other;
+
+use alloc::sync::Arc;
 use core::net::IpAddr;
 
 use super::base::PidCx;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::net::stack::NetState;
+use crate::kernel::Kernel;
+use crate::namespace::UserNamespace;
 use crate::net::stack::neigh::Nud;
 use crate::net::stack::route::{RouteType, mask, table};
+use crate::net::stack::{NetStack, NetState};
 use crate::time::Ktime;
 
 /// A file.
 pub(super) struct NetFile {
     pub name: &'static str,
-    show: fn(&NetState, Ktime, &mut SeqBuf) -> Result<()>,
+    show: Show,
+}
+
+/// How it is written.
+enum Show {
+    /// From the stack, which is locked meanwhile.
+    State(fn(&NetState, Ktime, &mut SeqBuf) -> Result<()>),
+    /// From sockets, each locked on its own.
+    Sockets(fn(&NetCx<'_>, &mut SeqBuf) -> Result<()>),
+}
+
+/// The namespace that a file is about, and for whom it is written.
+struct NetCx<'a> {
+    kernel: &'a Kernel,
+    stack: &'a Arc<NetStack>,
+    /// Whose user numbers are shown.
+    user_ns: &'a UserNamespace,
+}
+
+const fn state(name: &'static str, show: fn(&NetState, Ktime, &mut SeqBuf) -> Result<()>) -> NetFile {
+    let show = Show::State(show);
+    NetFile { name, show }
+}
+
+const fn sockets(name: &'static str, show: fn(&NetCx<'_>, &mut SeqBuf) -> Result<()>) -> NetFile {
+    let show = Show::Sockets(show);
+    NetFile { name, show }
 }
 
 /// The files, in order.
 pub(super) static FILES: &[NetFile] = &[
-    NetFile {
-        name: "arp",
-        show: arp,
-    },
-    NetFile {
-        name: "dev",
-        show: dev,
-    },
-    NetFile {
-        name: "if_inet6",
-        show: if_inet6,
-    },
-    NetFile {
-        name: "route",
-        show: route,
-    },
+    state("arp", arp),
+    state("dev", dev),
+    sockets("icmp", inet::icmp),
+    sockets("icmp6", inet::icmp6),
+    state("if_inet6", if_inet6),
+    state("ipv6_route", route6),
+    sockets("netlink", other::netlink),
+    sockets("raw", inet::raw),
+    sockets("raw6", inet::raw6),
+    state("route", route),
+    sockets("sockstat", inet::sockstat),
+    sockets("sockstat6", inet::sockstat6),
+    sockets("tcp", inet::tcp),
+    sockets("tcp6", inet::tcp6),
+    sockets("udp", inet::udp),
+    sockets("udp6", inet::udp6),
+    sockets("unix", other::unix),
 ];
 
 impl NetFile {
@@ -43,9 +76,20 @@ impl NetFile {
             return Ok(());
         };
         let stack = nsproxy.net_ns.stack();
-        let now = stack.shared.time.now();
-        let state = stack.lock();
-        (self.show)(&state, now, out)
+        match self.show {
+            Show::State(show) => {
+                let now = stack.shared.time.now();
+                show(&stack.lock(), now, out)
+            }
+            Show::Sockets(show) => show(
+                &NetCx {
+                    kernel: cx.kernel,
+                    stack,
+                    user_ns: &cx.cred.user_ns,
+                },
+                out,
+            ),
+        }
     }
 }
 
@@ -165,6 +209,34 @@ fn route(state: &NetState, _: Ktime, out: &mut SeqBuf) -> Result<()> {
             route.mtu
         );
         writeln!(out, "{line:<127}")?;
+    }
+    Ok(())
+}
+
+fn route6(state: &NetState, _: Ktime, out: &mut SeqBuf) -> Result<()> {
+    for route in state.fib6.all() {
+        let name = state.devices.get(&route.oif).map_or("lo", |dev| &dev.name);
+        let gateway = match route.gateway {
+            Some(IpAddr::V6(gateway)) => u128::from(gateway),
+            _ => 0,
+        };
+        let mut flags = 1u32;
+        if gateway != 0 {
+            flags |= 2;
+        }
+        if route.prefix == 128 {
+            flags |= 4;
+        }
+        match route.kind {
+            RouteType::Unicast | RouteType::Multicast => {}
+            RouteType::Local => flags |= 0x8020_0000,
+            _ => flags |= 0x200,
+        }
+        writeln!(
+            out,
+            "{:032x} {:02x} {:032x} 00 {gateway:032x} {:08x} 00000001 00000000 {flags:08x} {name:>8}",
+            route.dst, route.prefix, 0, route.metric
+        )?;
     }
     Ok(())
 }

@@ -1,0 +1,63 @@
+//! `unix` and `netlink`: sockets within the machine.
+
+use core::sync::atomic::Ordering;
+
+use super::NetCx;
+use crate::error::Result;
+use crate::fs::seq_file::SeqBuf;
+use crate::net::Socket;
+use crate::net::stack::sockets::tcp_state;
+
+/// `SO_ACCEPTCON`.
+const ACCEPTCON: u32 = 0x10000;
+
+pub(super) fn unix(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    out.bytes(b"Num       RefCount Protocol Flags    Type St Inode Path\n")?;
+    for socket in cx.kernel.unix.list(cx.stack.koid) {
+        let info = socket.info();
+        let connected = info.state == tcp_state::ESTABLISHED;
+        // `SS_*`; a connection that waits for `accept` has no socket yet.
+        let state = match (info.ino != 0, connected) {
+            (true, true) => 3,
+            (true, false) => 1,
+            (false, true) => 2,
+            (false, false) => 4,
+        };
+        let flags = if info.pending.is_some() { ACCEPTCON } else { 0 };
+        write!(
+            out,
+            "0000000000000000: {:08X} 00000000 {flags:08X} {:04X} {state:02X} {:5}",
+            2 + connected as u32,
+            info.kind as u8,
+            info.ino
+        )?;
+        if let Some(name) = &info.name {
+            out.byte(b' ')?;
+            for &byte in name {
+                out.byte(if byte == 0 { b'@' } else { byte })?;
+            }
+        }
+        out.byte(b'\n')?;
+    }
+    Ok(())
+}
+
+pub(super) fn netlink(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    out.bytes(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")?;
+    for socket in cx.stack.netlink.all() {
+        let (groups, bytes) = socket.facts();
+        writeln!(
+            out,
+            "0000000000000000 {:<3} {:<10} {:08x} {bytes:<8} {:<8} {:<5} {:<8} {:<8} {:<8}",
+            socket.protocol(),
+            socket.port(),
+            groups as u32,
+            0,
+            socket.dumps() as u8,
+            2,
+            socket.drops.load(Ordering::Relaxed),
+            socket.base().ino()
+        )?;
+    }
+    Ok(())
+}
