@@ -8,6 +8,7 @@ pub mod inet;
 mod message;
 pub mod netlink;
 mod options;
+pub mod packet;
 mod socket;
 pub mod stack;
 pub mod unix;
@@ -48,6 +49,7 @@ pub fn create(task: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> Result
         af::INET => inet::create(task, false, kind, protocol),
         af::INET6 => inet::create(task, true, kind, protocol),
         af::NETLINK => Ok(netlink::NetlinkSocket::create(task, kind, protocol)?),
+        af::PACKET => Ok(packet::PacketSocket::create(task, kind, protocol)?),
         _ => bail!(EAFNOSUPPORT, "the address family is not supported"),
     }
 }

@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -131,6 +132,8 @@ TEST(a_listening_socket_is_listed)
 	CHECK_EQ(m->idiag_wqueue, 7);
 	CHECK(find_inet(1 << TCP_ESTABLISHED, inode(fd), 0) == NULL);
 	int c = tcp_connect(7001);
+	struct pollfd p = { fd, POLLIN, 0 };
+	CHECK_EQ(poll(&p, 1, 2000), 1);
 	m = find_inet(1 << TCP_LISTEN, inode(fd), 0);
 	CHECK_EQ(m->idiag_rqueue, 1);
 	close(c);

@@ -34,7 +34,8 @@ impl Net<'_> {
         let kind = if v6 { ethertype::IPV6 } else { ethertype::IP };
         self.eth_send(ifindex, to, kind, packet);
     }
-    pub(super) fn eth_send(&mut self, ifindex: u32, to: Mac, kind: u16, mut packet: Packet) {
+    /// Puts an Ethernet header with this EtherType in front, and sends.
+    pub fn eth_send(&mut self, ifindex: u32, to: Mac, kind: u16, mut packet: Packet) {
         let Some(dev) = self.device(ifindex) else { return };
         let from = dev.mac;
         let header = packet.push(ETH_HLEN);
@@ -47,6 +48,7 @@ impl Net<'_> {
     /// Sends a frame through a device (Linux's `dev_queue_xmit`).
     pub fn xmit(&mut self, ifindex: u32, mut frame: Packet) {
         self.tap(ifindex, &frame, pkttype::OUTGOING);
+        frame.sender = 0;
         let Some(dev) = self.device_mut(ifindex) else {
             return;
         };
@@ -167,14 +169,16 @@ impl Net<'_> {
             return;
         }
         let ethertype = be16(frame.data(), 12);
+        let loopback = self.device(ifindex).is_some_and(|dev| dev.is_loopback());
         for tap in &self.state.sockets.taps {
             let outgoing = kind == pkttype::OUTGOING;
             let wanted = tap.protocol == ethertype::ALL || tap.protocol == ethertype && !outgoing;
             if wanted
+                && tap.protocol != 0
                 && (tap.ifindex == 0 || tap.ifindex == ifindex)
                 && let Some(socket) = tap.socket.upgrade()
             {
-                socket.frame(ifindex, frame, outgoing, kind);
+                socket.frame((ifindex, loopback), frame, kind);
             }
         }
     }

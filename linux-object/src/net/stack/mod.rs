@@ -33,6 +33,7 @@ pub mod sockets;
 mod sysctl;
 
 pub use bridge::{Bridge, BridgePort, PortState};
+pub use eth::pkttype;
 pub use ip4::{Dst, Flow, proto, transport_checksum};
 pub use run::{Event, Job, Run};
 pub use sysctl::NetSysctls;

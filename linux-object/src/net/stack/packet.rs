@@ -22,6 +22,8 @@ pub struct Packet {
     pub hops: u8,
     /// Sent by this very stack; an address of its own as source is no spoof then.
     pub local: bool,
+    /// The cookie of the AF_PACKET socket that sends it, which does not see it; 0 for none.
+    pub sender: u64,
 }
 
 impl Packet {

@@ -14,7 +14,7 @@ use super::Run;
 use super::packet::Packet;
 use crate::error::Errno;
 use crate::ids::Kuid;
-use crate::net::Shutdown;
+use crate::net::{Shutdown, SocketType};
 
 /// A packet, or an error about one, on its way to a socket.
 pub struct Delivery {
@@ -318,7 +318,7 @@ pub struct RawBound {
 /// An AF_PACKET socket.
 #[derive(Clone)]
 pub struct Tap {
-    /// The EtherType that it takes; 3 is all.
+    /// The EtherType that it takes; 3 is all, 0 none.
     pub protocol: u16,
     /// Only this device, if not 0.
     pub ifindex: u32,
@@ -328,8 +328,32 @@ pub struct Tap {
 
 /// A socket that sees frames.
 pub trait TapSocket: Send + Sync {
-    /// A frame was received or, with `outgoing`, sent. Called with the stack locked; it only queues.
-    fn frame(&self, ifindex: u32, frame: &Packet, outgoing: bool, kind: u8);
+    /// A frame was received or sent by a device, of which is told whether it is `lo`; `kind` is one of
+    /// `PACKET_*`. Called with the stack locked; it only queues.
+    fn frame(&self, device: (u32, bool), frame: &Packet, kind: u8);
+    /// What listings show.
+    fn info(&self) -> TapInfo;
+}
+
+/// What `ss` and `/proc/net/packet` show of an AF_PACKET socket.
+#[derive(Clone, Copy, Debug)]
+pub struct TapInfo {
+    /// Its type.
+    pub kind: SocketType,
+    /// The EtherType.
+    pub protocol: u16,
+    /// The device; 0 is any.
+    pub ifindex: u32,
+    /// Bytes that wait.
+    pub bytes: u32,
+    /// Owner of its inode.
+    pub owner: Kuid,
+    /// The number of its inode.
+    pub ino: u64,
+    /// `SO_COOKIE`.
+    pub cookie: u64,
+    /// Taken and allowed, to receive and to send.
+    pub memory: [u32; 4],
 }
 
 /// All sockets of a namespace.

@@ -57,6 +57,7 @@ pub(super) static FILES: &[NetFile] = &[
     state("if_inet6", if_inet6),
     state("ipv6_route", route6),
     sockets("netlink", other::netlink),
+    sockets("packet", other::packet),
     sockets("raw", inet::raw),
     sockets("raw6", inet::raw6),
     state("route", route),

@@ -1,4 +1,4 @@
-//! `unix` and `netlink`: sockets within the machine.
+//! `unix`, `netlink` and `packet`: sockets that are not of the Internet.
 
 use core::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use super::NetCx;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::net::Socket;
-use crate::net::stack::sockets::tcp_state;
+use crate::net::stack::sockets::{Tap, tcp_state};
 
 /// `SO_ACCEPTCON`.
 const ACCEPTCON: u32 = 0x10000;
@@ -57,6 +57,27 @@ pub(super) fn netlink(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
             2,
             socket.drops.load(Ordering::Relaxed),
             socket.base().ino()
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn packet(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    out.bytes(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")?;
+    let taps: alloc::vec::Vec<Tap> = cx.stack.lock().sockets.taps.clone();
+    for socket in taps.iter().filter_map(|tap| tap.socket.upgrade()) {
+        let info = socket.info();
+        writeln!(
+            out,
+            "0000000000000000 {:<6} {:<4} {:04x}   {:<5} {} {:<6} {:<6} {:<6}",
+            3,
+            info.kind as u8,
+            info.protocol,
+            info.ifindex,
+            (info.protocol != 0) as u8,
+            info.bytes,
+            cx.user_ns.from_kuid_munged(info.owner).0,
+            info.ino
         )?;
     }
     Ok(())

@@ -7,6 +7,7 @@
 mod filter;
 mod inet;
 mod netlink;
+mod packet;
 mod unix;
 
 use alloc::sync::Arc;
@@ -70,6 +71,7 @@ pub fn request(socket: &NetlinkSocket, task: &Arc<Task>, header: &Header, payloa
         af::INET | af::INET6 => inet::request(&cx, payload),
         af::UNIX => unix::request(&cx, payload),
         af::NETLINK => netlink::request(&cx, payload),
+        af::PACKET => packet::request(&cx, payload),
         _ => Err(err!(ENOENT, "sock_diag: no handler of this family").into()),
     }
 }
