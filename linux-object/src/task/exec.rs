@@ -66,7 +66,6 @@ pub fn finish_de_thread(task: &Arc<Task>) {
             if let Some(old) = &old_leader {
                 group.dead_threads.add(&old.usage());
                 old.released.store(true, Ordering::Release);
-                old.seccomp.release();
             }
             pending = old_leader.as_ref().map(|old| old.sig.flush());
             state.threads.clear();
@@ -75,6 +74,7 @@ pub fn finish_de_thread(task: &Arc<Task>) {
         }
         drop(pending);
         if let Some(old) = old_leader {
+            old.seccomp.release();
             old.cred().ucounts.dec_rlimit(UCountRlimit::Nproc, 1);
         }
     }

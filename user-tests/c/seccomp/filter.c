@@ -502,3 +502,19 @@ TEST(strict_mode_returns_from_handlers)
 	CHECK_EQ(write(go[1], "x", 1), 1);
 	CHECK_EQ(kt_wait(pid), SIGUSR1 << 8);
 }
+
+TEST(only_root_says_what_is_logged)
+{
+	if (kt_native())
+		return;
+	int fd = CHECK_OK(open("/proc/sys/kernel/seccomp/actions_logged", O_WRONLY));
+	become_user();
+	CHECK_ERR(write(fd, "log", 3), EPERM);
+}
+
+TEST(a_set_user_id_program_gains_nothing)
+{
+	install(PROG(RET(SECCOMP_RET_ALLOW)));
+	CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+	CHECK_ERR(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL);
+}

@@ -2,7 +2,9 @@
  * seccomp_unotify(2): a supervisor decides about the calls of another process.
  */
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -317,4 +319,88 @@ TEST(its_name_among_the_descriptors)
 	ssize_t n = CHECK_OK(readlink(link, text, sizeof text - 1));
 	text[n] = 0;
 	CHECK(!strcmp(text, "anon_inode:seccomp notify"));
+}
+
+TEST(a_listener_and_all_threads)
+{
+	struct sock_fprog prog = ON_CALL(SYS_getppid, SECCOMP_RET_USER_NOTIF);
+	no_new_privs();
+	int fd = CHECK_OK(sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
+				      SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH, &prog));
+	pid_t pid = SPAWN(CHECK_EQ(syscall(SYS_getppid), 8));
+	struct seccomp_notif req = receive(fd);
+	CHECK_OK(answer(fd, req.id, 0, 8, 0));
+	JOIN(pid);
+}
+
+TEST(no_descriptor_no_filter)
+{
+	struct sock_fprog prog = ON_CALL(SYS_getppid, SECCOMP_RET_USER_NOTIF);
+	struct rlimit few = { 3, 3 };
+	no_new_privs();
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &few));
+	for (int fd = 3; fd < 20; fd++)
+		close(fd);
+	CHECK_ERR(sys_seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog), EMFILE);
+	CHECK_EQ(prctl(PR_GET_SECCOMP), 0);
+}
+
+TEST(the_supervisor_may_be_interrupted)
+{
+	int fd = listen_to(SYS_getppid, 0);
+	struct sigaction act = { .sa_handler = on_signal };
+	pid_t pid = SPAWN({
+		struct seccomp_notif req;
+		memset(&req, 0, sizeof req);
+		CHECK_OK(sigaction(SIGUSR1, &act, NULL));
+		CHECK_ERR(ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &req), EINTR);
+	});
+	WAIT_FOR(kt_state(pid) == 'S');
+	kt_sleep_ms(20);
+	CHECK_OK(kill(pid, SIGUSR1));
+	JOIN(pid);
+}
+
+TEST(an_epoll_tells_of_requests)
+{
+	int fd = listen_to(SYS_getppid, 0);
+	int ep = CHECK_OK(epoll_create1(0));
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT };
+	CHECK_OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event));
+	CHECK_EQ(epoll_wait(ep, &event, 1, 0), 0);
+	pid_t pid = SPAWN({
+		kt_sleep_ms(20);
+		CHECK_EQ(syscall(SYS_getppid), 3);
+	});
+	CHECK_EQ(epoll_wait(ep, &event, 1, 10000), 1);
+	CHECK_EQ(event.events, EPOLLIN);
+	struct seccomp_notif req = receive(fd);
+	CHECK_EQ(epoll_wait(ep, &event, 1, 0), 1);
+	CHECK_EQ(event.events, EPOLLOUT);
+	CHECK_OK(answer(fd, req.id, 0, 3, 0));
+	JOIN(pid);
+}
+
+#define ASKERS 8
+#define ROUNDS 200
+
+TEST_FOR(many_ask_and_several_answer, 60)
+{
+	int fd = listen_to(SYS_getppid, 0);
+	pid_t askers[ASKERS], supervisors[3];
+	for (int n = 0; n < ASKERS; n++)
+		askers[n] = SPAWN(for (int round = 1; round <= ROUNDS; round++)
+			CHECK_EQ(syscall(SYS_getppid, round), round));
+	for (int n = 0; n < 3; n++)
+		supervisors[n] = SPAWN(for (;;) {
+			struct seccomp_notif req = receive(fd);
+			CHECK_OK(answer(fd, req.id, 0, req.data.args[0], 0));
+		});
+	for (int n = 0; n < ASKERS; n++)
+		JOIN(askers[n]);
+	for (int n = 0; n < 3; n++) {
+		CHECK_OK(kill(supervisors[n], SIGKILL));
+		CHECK_EQ(kt_wait(supervisors[n]), SIGKILL);
+	}
+	CHECK_EQ(events(fd), 0);
 }
