@@ -17,6 +17,7 @@ use linux_object::{ensure, err};
 
 use crate::abi;
 use crate::calls::exit::do_group_exit;
+use crate::calls::rseq;
 use crate::calls::signal::{set_altstack, stack_to_user};
 use crate::context::Cx;
 use crate::siginfo;
@@ -181,6 +182,7 @@ fn force_segv(cx: &Cx<'_>, failed: Signal) {
 /// Lets the task run a handler.
 fn handle(cx: &mut Cx<'_>, info: &SigInfo, action: &SigAction) {
     let task = cx.task;
+    rseq::signal_deliver(cx, info.signal);
     let old_mask = task.take_saved_sigmask();
     let mask_after = old_mask.unwrap_or(task.sig.blocked());
     if setup_frame(cx, info, action, mask_after).is_err() {

@@ -288,6 +288,7 @@ syscalls! {
     327 preadv2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     328 pwritev2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     332 statx(dirfd: Fd, path: UserCStr, flags: u32, mask: u32, statxbuf: UserOutPtr<abi::Statx>) => stat;
+    334 rseq(rseq: UserAddr, rseq_len: u32, flags: i32, sig: u32) => rseq;
     424 pidfd_send_signal(pidfd: Fd, sig: i32, info: UserInPtr<abi::SigInfo>, flags: u32) => pidfd;
     428 open_tree(dfd: Fd, filename: UserCStr, flags: u32) => mount_api;
     429 move_mount(from_dfd: Fd, from_path: UserCStr, to_dfd: Fd, to_path: UserCStr, flags: u32) => mount_api;

@@ -177,6 +177,11 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         if flags.intersects(ThreadFlags::NEED_RESCHED | ThreadFlags::THROTTLED) {
             cx.kernel.sched.schedule_to_user(cx.task);
         }
+        // Behind the switch that may have asked for it.
+        if cx.task.thread_flags().contains(ThreadFlags::RSEQ) && !cx.task.has_exited() {
+            cx.task.clear_thread_flags(ThreadFlags::RSEQ);
+            calls::rseq::notify_resume(cx);
+        }
     }
 }
 

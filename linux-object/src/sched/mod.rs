@@ -325,6 +325,7 @@ impl Scheduler {
                 _ => &prev.acct.nivcsw,
             };
             counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            prev.rseq_preempt();
         }
         self.note_idle(id, cpu, next.is_none(), now);
         self.events.program(id);

@@ -349,6 +349,9 @@ pub fn prepare(
     if flags.contains(CloneFlags::SYSVSEM) {
         *task.sysvsem.lock() = Some(parent.sem_undo());
     }
+    if !flags.contains(CloneFlags::VM) {
+        task.copy_rseq(parent);
+    }
     task.started.store(false, Ordering::Relaxed);
     if flags.contains(CloneFlags::CHILD_CLEARTID) {
         task.clear_child_tid.store(args.child_tid, Ordering::Relaxed);

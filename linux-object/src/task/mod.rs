@@ -11,6 +11,7 @@ pub mod pid;
 pub mod pid_map;
 mod pidfd;
 mod rlimit;
+pub mod rseq;
 pub mod session;
 pub mod signal;
 #[allow(clippy::module_inception)]

@@ -24,6 +24,7 @@ use crate::sched::SchedTask;
 use crate::seccomp::TaskSeccomp;
 use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
+use crate::task::rseq::TaskRseq;
 use crate::task::{ThreadFlags, ThreadGroup};
 use crate::time::Ktime;
 
@@ -128,6 +129,8 @@ pub struct Task {
     fault_mm: SpinLock<Option<Arc<Mm>>, class::Leaf>,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
+    /// Its area for restartable sequences.
+    pub rseq: TaskRseq,
     /// Wait status of this thread, once it has exited.
     pub exit_code: AtomicI32,
     /// It is in `do_exit` or behind it.
@@ -192,6 +195,7 @@ impl Task {
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            rseq: TaskRseq::default(),
             fault_mm,
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),

@@ -28,6 +28,8 @@ bitflags::bitflags! {
         const EXITED = 1 << 10;
         /// System calls are filtered.
         const SECCOMP = 1 << 11;
+        /// The area for restartable sequences has to be looked at.
+        const RSEQ = 1 << 12;
         /// All that the entry of a system call looks at.
         const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits();
         /// All that [`exit_to_user`] of the system-call layer looks at.

@@ -258,6 +258,7 @@ fn de_thread(cx: &Cx<'_>) -> Result<()> {
 fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, dumpable: u64) {
     let task = cx.task;
     futex::exit_robust_list(cx);
+    task.rseq.clear();
     release_user_tid(cx);
     loaded.mm.set_owner(task.group().koid(), &memcg_of(task));
     let old = task.set_mm(Some(loaded.mm.clone()));
