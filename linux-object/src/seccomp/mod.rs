@@ -1,13 +1,13 @@
 //! Filtering of system calls (`seccomp(2)`, Linux's `Documentation/userspace-api/seccomp_filter.rst`).
 //!
-//! Model: a task has a [`Mode`] and, in filter mode, the newest of its [`Filter`]s; each filter keeps
+//! Model: a task has a [`Mode`] and, in filter mode, the newest of its [`Filter`](filter::Filter)s; each filter keeps
 //! the one before it alive, so a chain is shared by all who inherited it and never changes. A filter is
 //! a [`Program`] in classic BPF that was checked when it was loaded. Before a call the system-call layer
 //! asks [`TaskSeccomp::decide`], which answers with the strictest [`Action`] of the chain.
 //!
 //! Cost: a task without filters has `ThreadFlags::SECCOMP` clear and pays nothing, since the flag is
 //! tested with the others. A filter that looks at nothing but the number and the architecture gives
-//! the same answer each time: those that allow are a bitmap ([`Filter::allows_always`]), so such a call is a
+//! the same answer each time: those that allow are a bitmap ([`filter::Filter::allows_always`]), so such a call is a
 //! bit test however long the chain.
 //!
 //! Invariants: a mode never goes back; a chain only grows; a task with a filter has the flag set.
