@@ -91,7 +91,7 @@ fn set(map: &mut [u64; WORDS], pages: Range<usize>) {
     }
 }
 
-/// Whether [`alloc`] gave this address.
+/// Whether [`alloc()`] gave this address.
 pub fn contains(addr: usize) -> bool {
     (VMALLOC_BASE..VMALLOC_BASE + PAGES * PAGE_SIZE).contains(&addr)
 }
@@ -127,7 +127,7 @@ fn free_frame(pfn: u32) {
     frames::free_one(pfn);
 }
 
-/// Gives back what [`alloc`] gave for so many pages. Nobody uses it any more.
+/// Gives back what [`alloc()`] gave for so many pages. Nobody uses it any more.
 pub fn free(block: *mut u8, pages: usize) {
     release((block as usize - VMALLOC_BASE) / PAGE_SIZE, pages, pages);
 }
