@@ -17,11 +17,12 @@ options = 'T=$(T)' 'SMP=$(SMP)' 'MEM=$(MEM)' 'APPEND=$(APPEND)' 'ROOTFS=$(ROOTFS
 bare    = --package zcell --target x86_64-unknown-none
 host    = --workspace --exclude zcell --all-features
 
-.PHONY: help setup run test check image qemu-test native-test linux-test bench flows gdb clean generate
+.PHONY: help setup run demo test check image qemu-test native-test linux-test bench flows gdb clean generate
 
 help:
 	@echo 'make run          boot to a shell     ROOTFS=busybox|debian SMP=2 MEM=512M APPEND=…'
 	@echo '                                      KERNEL=linux: the same on Debian'"'"'s Linux'
+	@echo 'make demo         a container from nothing, each command with its output and a verdict'
 	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 2 4"'
 	@echo 'make check        formatting, lints, documentation, generated files'
 	@echo 'make image        the bootable kernel, target/zcell.elf'
@@ -38,7 +39,7 @@ help:
 setup:
 	@scripts/setup
 
-run gdb qemu-test linux-test native-test test bench flows: setup
+run demo gdb qemu-test linux-test native-test test bench flows: setup
 	@$(tool) $@ $(options)
 
 image: setup

@@ -22,6 +22,7 @@ use machine::Machine;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 use suite::{Suite, Tally};
 
 const HELP: &str = "\
@@ -36,6 +37,7 @@ user-tests COMMAND [OPTION=VALUE…]
   linux-test    run C tests on Debian's Linux in QEMU: T SMP MEM APPEND
   native-test   run C tests on this machine: T
   bench         count the instructions of system calls on zcell and on Linux: KERNEL
+  demo          play the container exercises, with a verdict per line: KERNEL SMP MEM
   flows         play command lines of Debian's programs on zcell and on Linux and compare: T SMP MEM KERNEL
   test          host tests, zcell on each of SMP's CPU counts, Linux: T SMP
 
@@ -68,6 +70,7 @@ fn command() -> Result<()> {
         "qemu-test" => suite::report(&[options.suite(Target::Zcell, "1")?.run()?]),
         "linux-test" => suite::report(&[options.suite(Target::Linux, "2")?.run()?]),
         "native-test" => suite::report(&[options.suite(Target::Native, "1")?.run()?]),
+        "demo" => demo(&options),
         "flows" => flows(&options),
         "test" => test(&options),
         "bench" => bench::run(options.get("KERNEL", "") == "linux"),
@@ -197,6 +200,28 @@ fn gdb(options: &Options) -> Result<()> {
     let _ = qemu.kill();
     qemu.wait()?;
     result
+}
+
+/// Boot the demonstration and show its console; an error unless everything holds.
+fn demo(options: &Options) -> Result<()> {
+    let machine = Machine {
+        kernel: options.kernel()?,
+        initrd: world::initramfs(options.target())?,
+        append: "console=ttyS0 panic=-1 quiet loglevel=1 rdinit=/demo/init".to_owned(),
+        smp: options.get("SMP", "2").parse().context("SMP")?,
+        mem: options.get("MEM", "2G").to_owned(),
+        accel: machine::accel()?,
+        icount: false,
+    };
+    let guest = machine.start()?;
+    while let Ok(line) = guest.lines.recv_timeout(Duration::from_secs(180)) {
+        println!("{line}");
+        if line.starts_with("demo: ") {
+            anyhow::ensure!(line.ends_with(" 0 fail"), "the demonstration does not hold");
+            return Ok(());
+        }
+    }
+    bail!("the demonstration did not come to its end")
 }
 
 fn flows(options: &Options) -> Result<()> {

@@ -1,5 +1,5 @@
 //! What the container exercises need, laid over a root of Debian's packages: their programs in
-//! `/usr/local/bin`, a small root directory for containers in `/rootfs`, and the flows in `/flows`.
+//! `/usr/local/bin`, a small root directory for containers in `/rootfs`, the flows in `/flows`, the demonstration in `/demo`.
 
 use crate::cpio::Archive;
 use crate::expectations::Target;
@@ -35,8 +35,9 @@ pub fn initramfs(target: Target) -> Result<PathBuf> {
     let cgprog = project::build_host_program("cgprog")?;
     archive.file("usr/local/bin/cgprog", 0o755, &project::read(&cgprog)?);
     container_root(&mut archive, &demo)?;
-    let flows = project::root().join("user-tests/flows");
-    copy(&mut archive, &flows, "flows")?;
+    for dir in ["flows", "demo"] {
+        copy(&mut archive, &project::root().join("user-tests").join(dir), dir)?;
+    }
     if target == Target::Linux {
         modules::pack(&mut archive)?;
     }

@@ -1,1 +1,14 @@
+#: vary \d+\.\d+ seconds, [\d.]+MB/s
+#: vary (Mem|CPU|Load average|Swap|mapped): .*
+#: vary ^ *(Mem|Swap): +.*
+#: vary up \d+ min.*
+#: vary ^(real|user|sys).*
+#: vary (RX|TX) (packets|bytes):.*
+#: vary ^ *\d+ +\d+ root .*
+#: vary ^ +\d+ +root .*
+#: vary ^ *\d+ +1 ps$
+#: vary size=\d+k,nr_inodes=\d+
+#: vary ^ *all +[\d. ]+
+#: vary ^\d\d/\d\d/\d\d
+cp /flows/namespaces/busybox-smoke /rootfs/busybox-smoke.sh
 unshare -mpfuin --mount-proc=$R/proc sh -c 'mount -t devtmpfs d /rootfs/dev; mount -t sysfs s /rootfs/sys; mount -t tmpfs t /rootfs/tmp; exec chroot /rootfs /bin/sh /busybox-smoke.sh'

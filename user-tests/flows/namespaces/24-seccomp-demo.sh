@@ -1,1 +1,2 @@
+#: vary \d+ Bad
 seccomp_demo

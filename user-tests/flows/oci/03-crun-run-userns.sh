@@ -1,1 +1,5 @@
-crun run c5          # the same with a user namespace, uid and gid 0 → 100000, size 65536; args: sh -c 'id; cat /proc/self/uid_map; mount | head -3'
+. /flows/oci/bundle
+ids='[{ "containerID": 0, "hostID": 100000, "size": 65536 }]'
+bundle /tmp/b5 '["sh", "-c", "id; cat /proc/self/uid_map; mount | head -3"]' \
+	"\"uidMappings\": $ids, \"gidMappings\": $ids," '{ "type": "user" },'
+crun run c5

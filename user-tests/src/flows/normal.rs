@@ -43,6 +43,7 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d[\d.,]*").expec
 pub struct Rules {
     vary: Vec<Regex>,
     drop: Vec<Regex>,
+    only: Vec<Regex>,
     numbers: bool,
     unordered: bool,
 }
@@ -59,6 +60,7 @@ impl Rules {
         for rule in text.lines().filter_map(|l| l.strip_prefix("#: ")) {
             match rule.split_once(' ').unwrap_or((rule, "")) {
                 ("vary", pattern) => rules.vary.push(Regex::new(pattern)?),
+                ("only", pattern) => rules.only.push(Regex::new(pattern)?),
                 ("drop", pattern) => rules.drop.push(Regex::new(pattern)?),
                 ("numbers", "") => rules.numbers = true,
                 ("unordered", "") => rules.unordered = true,
@@ -71,6 +73,7 @@ impl Rules {
     fn normal(&self, lines: &[String]) -> Vec<String> {
         let mut kept: Vec<String> = lines
             .iter()
+            .filter(|line| self.only.is_empty() || self.only.iter().any(|o| o.is_match(line)))
             .filter(|line| !self.drop.iter().any(|d| d.is_match(line)))
             .map(|line| self.line(line))
             .collect();
