@@ -171,6 +171,10 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         if flags.contains(ThreadFlags::MEMORY_OOM) {
             oom::settle(cx.task);
         }
+        if flags.contains(ThreadFlags::MEMORY_EVENTS) {
+            cx.task.clear_thread_flags(ThreadFlags::MEMORY_EVENTS);
+            cx.kernel.memory.control.tell_thresholds();
+        }
         if flags.contains(ThreadFlags::MEMORY_HIGH) {
             pay_for_memory(cx);
         }

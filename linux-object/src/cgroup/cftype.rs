@@ -24,7 +24,7 @@ bitflags::bitflags! {
         const ONLY_ON_ROOT = 1 << 0;
         /// Everywhere but in the root.
         const NOT_ON_ROOT = 1 << 1;
-        /// In v1 the name has no controller's prefix with the mount option `noprefix`.
+        /// The prefix of the name is no controller's: the mount option `noprefix` leaves it alone.
         const NO_PREFIX = 1 << 3;
         /// Anybody may write it.
         const WORLD_WRITABLE = 1 << 4;

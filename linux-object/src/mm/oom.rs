@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::VmFlags;
 use super::addr_space::Mm;
 use super::gather::Gather;
-use super::memcg::{Event, MemCgroup};
+use super::memcg::{Event, MemCgroup, Pressure};
 use super::page_counter::UNLIMITED;
 use crate::cgroup::memory::memcg_of;
 use crate::ids::PAGE_SIZE;
@@ -296,6 +296,9 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
         return false;
     }
     over.event(Event::Oom);
+    // Nothing could be reclaimed.
+    kernel.memory.control.tell_pressure(over, Pressure::Critical);
+    kernel.memory.control.tell_oom(over);
     if over.is_oom_kill_disabled() {
         return false;
     }

@@ -32,6 +32,8 @@ bitflags::bitflags! {
         const RSEQ = 1 << 12;
         /// All that the entry of a system call looks at.
         const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits();
+        /// A threshold of memory usage was crossed: somebody wants to know.
+        const MEMORY_EVENTS = 1 << 13;
         /// All that [`exit_to_user`] of the system-call layer looks at.
         ///
         /// [`exit_to_user`]: ../../linux_syscall/thread/fn.exit_to_user.html

@@ -2,6 +2,7 @@
  * A cgroup2 tree with the memory controller for one case, mounted on "cg".
  *
  *   mem_init()           mount it and enable the controller
+ *   mem1_init()          mount a v1 hierarchy with memory instead
  *   mem_new("parent/x")  make a cgroup; "" names the root of the tree, "." the case's own top
  *   mem_path(cg, file)   path of a file
  *   mem_get / mem_set    a number read, a string written (0 or -1)
@@ -79,6 +80,27 @@ static inline void mem_init(void)
 	snprintf(top, sizeof top, "cg/%s", mem_top);
 	CHECK_OK(mkdir(top, 0755));
 	CHECK_OK(mem_set(".", "cgroup.subtree_control", "+memory"));
+}
+
+/* A v1 hierarchy instead of cgroup2. */
+static inline void mem1_init(void)
+{
+	mkdir("cg", 0755);
+	/* A controller goes back to no hierarchy when cgroup2 does not use it. */
+	if (mount("none", "cg", "cgroup2", 0, NULL) == 0) {
+		mem_set("", "cgroup.subtree_control", "-memory");
+		umount2("cg", 0);
+	}
+	long long end = kt_now_ms() + 5000;
+	while (mount("none", "cg", "cgroup", 0, "memory") < 0) {
+		if (errno != EBUSY || kt_now_ms() > end)
+			SKIP("no v1 hierarchy with memory");
+		kt_sleep_ms(20);
+	}
+	snprintf(mem_top, sizeof mem_top, "m%d", getpid());
+	char top[64];
+	snprintf(top, sizeof top, "cg/%s", mem_top);
+	CHECK_OK(mkdir(top, 0755));
 }
 
 static inline void mem_enter(const char *cg)

@@ -3,35 +3,9 @@
  */
 #include "memory.h"
 
-/* Mounts the hierarchy on "cg"; mem_path and its kin work on it. */
-static void v1_init(void)
-{
-	mkdir("cg", 0755);
-	/* A controller goes back to no hierarchy when cgroup2 does not use it. */
-	if (mount("none", "cg", "cgroup2", 0, NULL) == 0) {
-		mem_set("", "cgroup.subtree_control", "-memory");
-		umount2("cg", 0);
-	}
-	long long end = kt_now_ms() + 5000;
-	while (mount("none", "cg", "cgroup", 0, "memory") < 0) {
-		if (errno != EBUSY || kt_now_ms() > end)
-			SKIP("no v1 hierarchy with memory");
-		kt_sleep_ms(20);
-	}
-	snprintf(mem_top, sizeof mem_top, "m%d", getpid());
-	char top[64];
-	snprintf(top, sizeof top, "cg/%s", mem_top);
-	CHECK_OK(mkdir(top, 0755));
-}
-
-static void v1_done(void)
-{
-	mem_done();
-}
-
 TEST(limits_of_a_new_cgroup)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	CHECK_EQ(mem_get(a, "memory.limit_in_bytes"), 9223372036854771712LL);
 	CHECK_EQ(mem_get(a, "memory.memsw.limit_in_bytes"), 9223372036854771712LL);
@@ -40,12 +14,12 @@ TEST(limits_of_a_new_cgroup)
 	CHECK_EQ(mem_get(a, "memory.use_hierarchy"), 1);
 	CHECK_EQ(mem_get(a, "memory.swappiness"), 60);
 	CHECK(!strcmp(mem_text(a, "memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"));
-	v1_done();
+	mem_done();
 }
 
 TEST(writes_to_the_limits)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	CHECK_OK(mem_set(a, "memory.limit_in_bytes", "64M"));
 	CHECK_EQ(mem_get(a, "memory.limit_in_bytes"), 64 * MB);
@@ -66,13 +40,13 @@ TEST(writes_to_the_limits)
 	CHECK_ERR(mem_set(a, "memory.oom_control", "2"), EINVAL);
 	CHECK_ERR(mem_set("", "memory.oom_control", "1"), EINVAL);
 	CHECK_ERR(mem_set("", "memory.force_empty", "0"), EINVAL);
-	v1_done();
+	mem_done();
 }
 
 /* What each file answers to each value: an error, or nothing. */
 TEST(bad_values)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	static const char *values[] = {
 		"\n", " ", "0", "1", "-1", "-2", "x", "max", "64M", "0x1000", "4096\n", "1 2",
@@ -123,12 +97,12 @@ TEST(bad_values)
 		}
 	mem_set("", "memory.swappiness", "60");
 	CHECK(same);
-	v1_done();
+	mem_done();
 }
 
 TEST(the_lower_of_equal_limits_fails_with_swap)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	CHECK_OK(mem_set(a, "memory.limit_in_bytes", "8M"));
 	CHECK_OK(mem_set(a, "memory.memsw.limit_in_bytes", "8M"));
@@ -137,12 +111,12 @@ TEST(the_lower_of_equal_limits_fails_with_swap)
 	CHECK(mem_get(a, "memory.memsw.failcnt") > 0);
 	CHECK(mem_get(a, "memory.memsw.max_usage_in_bytes") > 7 * MB);
 	CHECK(mem_get(a, "memory.kmem.max_usage_in_bytes") > 0);
-	v1_done();
+	mem_done();
 }
 
 TEST(the_sum_of_a_subtree)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	const char *b = mem_new("a/b");
 	int ready[2];
@@ -159,12 +133,12 @@ TEST(the_sum_of_a_subtree)
 	CHECK(!strncmp(mem_text(a, "memory.numa_stat"), "total=0 N0=0\n", 13));
 	kill(pid, SIGKILL);
 	kt_wait(pid);
-	v1_done();
+	mem_done();
 }
 
 TEST(a_hog_is_killed_at_the_limit)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	CHECK_OK(mem_set(a, "memory.limit_in_bytes", "16M"));
 	pid_t hog = SPAWN_IN(a, mem_touch(64 * MB));
@@ -179,12 +153,12 @@ TEST(a_hog_is_killed_at_the_limit)
 	CHECK_OK(mem_set(a, "memory.max_usage_in_bytes", "0"));
 	CHECK(mem_get(a, "memory.max_usage_in_bytes") < 2 * MB);
 	CHECK_EQ(kt_field(mem_path(a, "memory.stat"), "hierarchical_memory_limit "), 16 * MB);
-	v1_done();
+	mem_done();
 }
 
 TEST(a_limit_below_the_usage_is_busy)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	int ready[2];
 	CHECK_OK(pipe(ready));
@@ -197,12 +171,12 @@ TEST(a_limit_below_the_usage_is_busy)
 	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
 	kill(pid, SIGKILL);
 	kt_wait(pid);
-	v1_done();
+	mem_done();
 }
 
 TEST(without_the_killer_a_task_waits_for_room)
 {
-	v1_init();
+	mem1_init();
 	const char *a = mem_new("a");
 	CHECK_OK(mem_set(a, "memory.limit_in_bytes", "8M"));
 	CHECK_OK(mem_set(a, "memory.oom_control", "1"));
@@ -219,5 +193,5 @@ TEST(without_the_killer_a_task_waits_for_room)
 	WAIT_FOR(kt_field(mem_path(a, "memory.oom_control"), "under_oom ") == 1);
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK(mem_killed(pid));
-	v1_done();
+	mem_done();
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use super::inode::{CgroupDir, CgroupFile};
-use crate::cgroup::{CfCx, CfFlags, RootFlags};
+use crate::cgroup::{CfCx, CfFlags, CfType, Cgroup, RootFlags};
 use crate::error::Result;
 use crate::fs::io::{IoDst, IoSrc};
 use crate::fs::seq_file::SeqBuf;
@@ -44,6 +44,11 @@ impl CgroupHandle {
             ns: task.nsproxy().cgroup_ns.clone(),
             kept: SpinLock::default(),
         })
+    }
+
+    /// The cgroup, and which file of it.
+    pub fn whose(&self) -> (&Arc<Cgroup>, &'static CfType) {
+        (self.inode.cgroup(), self.inode.line)
     }
 
     fn with<R>(

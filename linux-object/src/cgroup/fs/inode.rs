@@ -6,7 +6,7 @@ use core::any::Any;
 
 use super::file::CgroupHandle;
 use super::node::{FileEvents, NodeOwner};
-use crate::cgroup::{CfType, Cgroup, SubsysId};
+use crate::cgroup::{CfFlags, CfType, Cgroup, SubsysId};
 use crate::error::Result;
 use crate::fs::pseudo::inode_number;
 use crate::fs::{
@@ -106,6 +106,7 @@ impl CgroupDir {
     fn shown(&self, subsys: Option<SubsysId>, line: &'static CfType) -> &'static [u8] {
         let name = line.name.as_bytes();
         if subsys.is_some()
+            && !line.flags.contains(CfFlags::NO_PREFIX)
             && self
                 .cgroup
                 .hierarchy()

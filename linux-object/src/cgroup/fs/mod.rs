@@ -25,7 +25,7 @@ use core::sync::atomic::Ordering;
 
 use self::options::LegacyOptions;
 use super::membership::Root;
-use super::{Cgroup, CgroupFlags, CgroupMembership, Hierarchy, RootFlags, SubsysId, SubsysMask};
+use super::{CfType, Cgroup, CgroupFlags, CgroupMembership, Hierarchy, RootFlags, SubsysId, SubsysMask};
 use crate::error::Result;
 use crate::fs::fs_context::param::{Param, Value};
 use crate::fs::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
@@ -36,6 +36,11 @@ use crate::{bail, ensure, err};
 
 const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+
+/// The cgroup and the line of an open file of a cgroup.
+pub(super) fn file_of(file: &OpenFile) -> Option<(&Arc<Cgroup>, &'static CfType)> {
+    file.ops_as::<file::CgroupHandle>().map(file::CgroupHandle::whose)
+}
 
 /// The content of a superblock.
 pub struct CgroupFs {

@@ -4,6 +4,7 @@
 //! files. An address space is charged to the cgroup of its *owner*, the process that made it by
 //! `fork` or `execve`; what else a task makes is charged to its own cgroup. Charges stay when a task moves.
 
+mod event_control;
 mod limits;
 mod stat;
 mod v1;
@@ -16,7 +17,7 @@ use super::{Css, CssData, CssEnv, Subsys, SubsysId, Taskset};
 use crate::cgroup::CfType;
 use crate::error::Result;
 use crate::mm::memcg::{MemCgroup, MemControl};
-use crate::task::Task;
+use crate::task::{Task, ThreadFlags};
 
 /// The controller.
 pub struct Memory;
@@ -79,6 +80,10 @@ impl Subsys for Memory {
     }
     fn exit(&self, task: &Arc<Task>, _css: &Arc<Css>) {
         task.memory.stop_waiting();
+        if task.thread_flags().contains(ThreadFlags::MEMORY_EVENTS) {
+            // It does not go to user mode any more.
+            task.kernel().memory.control.tell_thresholds();
+        }
     }
     fn legacy_cftypes(&self) -> &'static [CfType] {
         v1::FILES

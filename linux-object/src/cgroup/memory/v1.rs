@@ -10,13 +10,13 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::limits::parse_pages;
-use super::memcg_of_css;
 use super::stat::Figures;
-use crate::cgroup::{CfCx, CfType, Show, Write};
+use super::{event_control, memcg_of_css};
+use crate::cgroup::{CfCx, CfFlags, CfType, Show, Write};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::PAGE_SIZE;
-use crate::mm::memcg::{Event, MemCgroup};
+use crate::mm::memcg::{Event, MemCgroup, Pressure};
 use crate::mm::page_counter::UNLIMITED;
 use crate::mm::{oom, reclaim};
 use crate::{bail, ensure};
@@ -45,6 +45,7 @@ fn set_limit(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     control.drain(memcg);
     if !memcg.set_limit(pages)? {
         reclaim::reclaim(control, memcg, memcg.memory.usage().saturating_sub(pages));
+        control.tell_pressure(memcg, Pressure::Critical);
         let fits = memcg.set_limit(pages)?;
         ensure!(fits, EBUSY, "memory.limit_in_bytes below the usage");
     }
@@ -215,6 +216,10 @@ pub(super) static FILES: &[CfType] = &[
     CfType::new("memory.oom_control")
         .show(Show::Text(show_oom_control))
         .write(Write::U64(set_oom_control)),
+    CfType::new("memory.pressure_level"),
+    CfType::new("cgroup.event_control")
+        .flags(CfFlags::NO_PREFIX.union(CfFlags::WORLD_WRITABLE))
+        .write(Write::Text(event_control::write)),
     CfType::new("memory.numa_stat").show(Show::Text(show_numa_stat)),
     CfType::new("memory.kmem.limit_in_bytes")
         .show(Show::U64(|_| UNLIMITED * PAGE))

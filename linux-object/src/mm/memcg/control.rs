@@ -10,6 +10,7 @@ use spin::Once;
 
 use super::kmem::KmemCharge;
 use super::stock::{BATCH, CpuStock, Slot};
+use super::watch::Watch;
 use super::{Event, Item, MemCgroup};
 use crate::error::Result;
 use crate::hal::Hal;
@@ -38,6 +39,9 @@ pub struct MemControl {
     /// Cgroups besides the root. Without any, nobody needs to be asked who pays.
     count: AtomicU32,
     current: Once<CurrentTask>,
+    pub(super) watches: SpinLock<Vec<Watch>, class::Leaf>,
+    /// How many those are.
+    pub(super) nr_watches: AtomicU32,
 }
 
 impl MemControl {
@@ -54,6 +58,8 @@ impl MemControl {
             root,
             count: AtomicU32::new(0),
             current: Once::new(),
+            watches: SpinLock::default(),
+            nr_watches: AtomicU32::new(0),
         })
     }
     /// The scheduler tells who runs.
@@ -105,6 +111,7 @@ impl MemControl {
     /// Its cgroup is gone: it lives on until nothing is charged to it.
     pub fn offline(&self, memcg: &Arc<MemCgroup>) {
         memcg.online.store(false, Relaxed);
+        self.end_watches(memcg);
         self.drain(memcg);
         self.release_unused(memcg);
     }
@@ -174,6 +181,7 @@ impl MemControl {
         };
         self.keep(memcg, fill - pages, item, pages as i32);
         self.check_high(memcg, pages);
+        self.check_thresholds(memcg);
         Ok(())
     }
 
@@ -219,10 +227,14 @@ impl MemControl {
         if memcg.is_online() {
             let (slot, old) = stock.take_place(memcg);
             slot.count(item, count);
-            if slot.put(pages) {
+            let much = slot.put(pages);
+            if much {
                 slot.trim();
             }
             drop(stock);
+            if much {
+                self.check_thresholds(memcg);
+            }
             // The last reference of another cgroup, perhaps.
             drop(old);
         } else {
@@ -255,8 +267,17 @@ impl MemControl {
             let mut stock = self.stock().lock();
             if let Some(slot) = stock.find(id) {
                 slot.count(item, -(pages as i32));
-                if slot.put(pages) {
-                    slot.trim();
+                if !slot.put(pages) {
+                    return;
+                }
+                slot.trim();
+                if self.nr_watches.load(Relaxed) == 0 {
+                    return;
+                }
+                let memcg = slot.memcg().cloned();
+                drop(stock);
+                if let Some(memcg) = &memcg {
+                    self.check_thresholds(memcg);
                 }
                 return;
             }
@@ -401,6 +422,7 @@ impl MemControl {
     /// Bytes in use, exactly.
     pub fn usage_bytes(&self, memcg: &Arc<MemCgroup>) -> u64 {
         self.drain(memcg);
+        self.check_thresholds(memcg);
         memcg.memory.usage() * PAGE_SIZE as u64
     }
 }

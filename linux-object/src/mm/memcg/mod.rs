@@ -27,10 +27,12 @@ mod kmem;
 mod stock;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use control::{CurrentTask, MemControl};
 pub use kmem::KmemCharge;
 pub use stock::BATCH;
+pub use watch::{Pressure, Reach, Watched};
 
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -137,6 +139,8 @@ pub struct MemCgroup {
     local: [AtomicI64; Item::COUNT],
     events: [AtomicU64; Event::ALL.len()],
     events_local: [AtomicU64; Event::ALL.len()],
+    /// v1: thresholds that somebody watches.
+    bounds: watch::Bounds,
     /// The most pages of kernel memory that were ever told of.
     kmem_peak: AtomicU64,
     /// Bytes that are charged but belong to no object: rest of pages.
@@ -176,6 +180,7 @@ impl MemCgroup {
                     .as_ref()
                     .map_or(60, |parent| parent.swappiness.load(Relaxed)),
             ),
+            bounds: watch::Bounds::new(),
             kmem_peak: AtomicU64::new(0),
             stat: zeros(),
             local: zeros(),
