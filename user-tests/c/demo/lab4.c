@@ -67,6 +67,16 @@ static void enter_groups(void)
 	}
 }
 
+static void leave_groups(void)
+{
+	char path[128];
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		snprintf(path, sizeof path, "%.*s/cgroup.procs", (int)(strrchr(limits[i].group, '/') - limits[i].group),
+			 limits[i].group);
+		put(path, "0");
+	}
+}
+
 static void remove_groups(void)
 {
 	for (size_t i = 0; i < COUNT(limits); i++)
@@ -199,7 +209,7 @@ static int inside(void *unused)
 }
 
 /* A process in the groups makes the container, so that they are the root of its
- * cgroup namespace; the one outside can remove them afterwards. */
+ * cgroup namespace, and leaves them again. */
 static int contain(void)
 {
 	static char stack[1 << 16] __attribute__((aligned(16)));
@@ -208,8 +218,11 @@ static int contain(void)
 			  CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP | SIGCHLD,
 			  NULL);
 	int status;
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+	if (pid < 0)
 		die("clone");
+	leave_groups();
+	if (waitpid(pid, &status, 0) < 0)
+		die("waitpid");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
