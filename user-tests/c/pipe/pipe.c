@@ -261,3 +261,28 @@ TEST(sigio)
 	CHECK_EQ(write(end[1], "x", 1), 1);
 	WAIT_FOR(ios >= 1);
 }
+
+TEST(an_end_opened_again_waits_for_nobody)
+{
+	int fd[2];
+	char path[64], c;
+	CHECK_OK(pipe(fd));
+	CHECK_EQ(write(fd[1], "x", 1), 1);
+	CHECK_OK(close(fd[1]));
+	/* A FIFO would wait for a writer here. */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd[0]);
+	int again = CHECK_OK(open(path, O_RDONLY));
+	CHECK_EQ(read(again, &c, 1), 1);
+	CHECK_EQ(read(again, &c, 1), 0);
+	CHECK_OK(close(again));
+	again = CHECK_OK(open(path, O_RDONLY | O_NONBLOCK));
+	CHECK_EQ(read(again, &c, 1), 0);
+	CHECK_OK(close(again));
+
+	CHECK_OK(pipe(fd));
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd[1]);
+	CHECK_OK(close(fd[0]));
+	again = CHECK_OK(open(path, O_WRONLY | O_NONBLOCK));
+	signal(SIGPIPE, SIG_IGN);
+	CHECK_ERR(write(again, "x", 1), EPIPE);
+}

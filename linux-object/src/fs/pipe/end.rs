@@ -77,7 +77,7 @@ pub fn pipe_of(file: &OpenFile) -> Option<&Arc<Pipe>> {
     ops.as_any().downcast_ref::<PipeEnd>().map(PipeEnd::pipe)
 }
 
-fn new_pipe(task: &Arc<Task>) -> Result<Arc<Pipe>> {
+fn new_pipe(task: &Arc<Task>, anonymous: bool) -> Result<Arc<Pipe>> {
     let cred = task.cred();
     let privileged = cred.capable(Capability::SYS_RESOURCE) || cred.capable(Capability::SYS_ADMIN);
     let kernel = task.kernel();
@@ -87,12 +87,13 @@ fn new_pipe(task: &Arc<Task>) -> Result<Arc<Pipe>> {
         &kernel.sysctl,
         cred.uid,
         privileged,
+        anonymous,
     )
 }
 
 /// A new pipe with its reading and its writing end (`pipe2(2)`).
 pub fn make_pipe(task: &Arc<Task>) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
-    let pipe = new_pipe(task)?;
+    let pipe = new_pipe(task, true)?;
     let reader = PipeEnd::open(pipe.clone(), true, false);
     let writer = PipeEnd::open(pipe, false, true);
     Ok((Arc::new(reader), Arc::new(writer)))
@@ -103,7 +104,7 @@ pub fn make_pipe(task: &Arc<Task>) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
 pub fn fifo_open(task: &Arc<Task>, slot: &FifoSlot, flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
     let (read, write) = (flags.readable(), flags.writable());
     let nonblock = flags.contains(OpenFlags::NONBLOCK);
-    let fresh = new_pipe(task)?;
+    let fresh = new_pipe(task, false)?;
     let pipe = {
         let mut slot = slot.lock();
         match slot.upgrade() {
@@ -121,14 +122,15 @@ pub fn fifo_open(task: &Arc<Task>, slot: &FifoSlot, flags: OpenFlags) -> Result<
             (state.writers, state.writer_opens),
         )
     };
-    if write && !read && nonblock && readers.0 == 0 {
+    let named = !pipe.anonymous;
+    if named && write && !read && nonblock && readers.0 == 0 {
         bail!(ENXIO, "the FIFO has no reader");
     }
     let mut end = PipeEnd::open(pipe, read, write);
     match (read, write) {
-        (true, false) if writers.0 == 0 && nonblock => end.version = writers.1,
-        (true, false) if writers.0 == 0 => end.wait_writer = Some(writers.1),
-        (false, true) if readers.0 == 0 => end.wait_reader = Some(readers.1),
+        (true, false) if named && writers.0 == 0 && nonblock => end.version = writers.1,
+        (true, false) if named && writers.0 == 0 => end.wait_writer = Some(writers.1),
+        (false, true) if named && readers.0 == 0 => end.wait_reader = Some(readers.1),
         _ => {}
     }
     end.pipe

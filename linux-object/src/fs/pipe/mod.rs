@@ -45,6 +45,8 @@ pub struct Pipe {
     users: Arc<PipeUsers>,
     /// Whose limits the pages count against.
     user: Kuid,
+    /// Made by `pipe(2)`: opening it again through `/proc/PID/fd` never waits for another end.
+    anonymous: bool,
     state: SpinLock<PipeState, class::Inode>,
     /// Readers, writers and pollers; told apart by the events they wait for.
     pub queue: WaitQueue,
@@ -58,12 +60,14 @@ impl Pipe {
         sysctl: &Sysctls,
         user: Kuid,
         privileged: bool,
+        anonymous: bool,
     ) -> Result<Arc<Pipe>> {
         let slots = users.charge_new(sysctl, user, privileged)?;
         Ok(Arc::new(Pipe {
             memory,
             users,
             user,
+            anonymous,
             state: SpinLock::new(PipeState::new(slots)),
             queue: WaitQueue::new(),
         }))

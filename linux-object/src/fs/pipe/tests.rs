@@ -26,7 +26,7 @@ impl Rig {
         let (hal, memory) = memory(4096);
         let users = Arc::<PipeUsers>::default();
         let sysctl = Sysctls::default();
-        let pipe = Pipe::new(memory.clone(), users.clone(), &sysctl, Kuid(1), false).unwrap();
+        let pipe = Pipe::new(memory.clone(), users.clone(), &sysctl, Kuid(1), false, true).unwrap();
         {
             let mut state = pipe.state.lock();
             state.readers = 1;
@@ -182,14 +182,29 @@ fn sizes() {
     assert_eq!(set(4096), Err(Errno::EBUSY));
     // Over the soft limit a new pipe is small.
     rig.sysctl.pipe_user_pages_soft.set(260);
-    let small = Pipe::new(rig.memory.clone(), rig.users.clone(), &rig.sysctl, Kuid(1), false);
+    let small = Pipe::new(
+        rig.memory.clone(),
+        rig.users.clone(),
+        &rig.sysctl,
+        Kuid(1),
+        false,
+        true,
+    );
     assert_eq!(small.unwrap().size(), 8192);
 }
 
 #[test]
 fn tee_and_splice_share_pages() {
     let (one, two) = (Rig::new(), Rig::new());
-    let two = Pipe::new(one.memory.clone(), two.users.clone(), &two.sysctl, Kuid(1), false).unwrap();
+    let two = Pipe::new(
+        one.memory.clone(),
+        two.users.clone(),
+        &two.sysctl,
+        Kuid(1),
+        false,
+        true,
+    )
+    .unwrap();
     two.state.lock().readers = 1;
     one.write(&[7; 6000]).unwrap();
     assert_eq!(one.pipe.tee(&two, 5000).unwrap(), 5000);
