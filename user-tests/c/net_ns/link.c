@@ -146,3 +146,41 @@ TEST(a_bridge_takes_ports)
 	CHECK_EQ(nl_link_del("br"), 0);
 	CHECK(if_nametoindex("a"));
 }
+
+/* IFLA_LINK_NETNSID of a device; -1 without. */
+static int link_netnsid(const char *name)
+{
+	char buf[8192];
+	struct nl_req r;
+	struct ifinfomsg i = { .ifi_index = if_nametoindex(name) };
+	int fd = nl_open(), id = -1;
+	nl_init(&r, RTM_GETLINK, 0, &i, sizeof i);
+	r.h.nlmsg_flags = NLM_F_REQUEST;
+	CHECK_EQ(send(fd, &r, r.h.nlmsg_len, 0), (ssize_t)r.h.nlmsg_len);
+	ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+	close(fd);
+	struct nlmsghdr *h = (void *)buf;
+	CHECK(NLMSG_OK(h, n));
+	CHECK_EQ(h->nlmsg_type, RTM_NEWLINK);
+	int len = h->nlmsg_len - NLMSG_LENGTH(sizeof i);
+	struct rtattr *a = (void *)((char *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof i));
+	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_LINK_NETNSID)
+			memcpy(&id, RTA_DATA(a), sizeof id);
+	return id;
+}
+
+TEST(the_number_of_a_namespace_that_is_gone_is_free)
+{
+	CHECK_OK(unshare(CLONE_NEWNET));
+	for (int round = 0; round < 3; round++) {
+		pid_t child = net_ns_child();
+		int there = net_ns_of(child);
+		CHECK_EQ(nl_veth_add("a", "b", there), 0);
+		close(there);
+		CHECK_EQ(link_netnsid("a"), 0);
+		CHECK_OK(kill(child, SIGKILL));
+		CHECK_OK(waitpid(child, NULL, 0));
+		WAIT_FOR(if_nametoindex("a") == 0);
+	}
+}

@@ -106,7 +106,7 @@ pub struct NetState {
     /// Sockets that packets are looked up for.
     pub sockets: SocketTable,
     /// Numbers that this namespace has for others (`ip netns`, `link-netnsid`).
-    pub nsids: Vec<(i32, KoID)>,
+    pub nsids: Vec<(i32, Weak<NetStack>)>,
     /// Counts changes of devices, addresses and routes: a dump that sees it move was interrupted.
     pub generation: u32,
     timer: Option<(Ktime, TimerId)>,

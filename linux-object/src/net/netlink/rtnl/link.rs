@@ -79,7 +79,7 @@ pub fn fill(
     // The other end's namespace needs a number here before the device is looked at.
     let peer = net.device(ifindex)?.peer();
     let netnsid = match &peer {
-        Some((stack, _)) if !Arc::ptr_eq(stack, net.stack) => Some(net.state.nsid_alloc(stack.koid)),
+        Some((stack, _)) if !Arc::ptr_eq(stack, net.stack) => Some(net.state.nsid_alloc(stack)),
         _ => None,
     };
     let dev = net.device(ifindex)?;

@@ -6,10 +6,8 @@ use alloc::vec::Vec;
 use super::super::message::{Attrs, Builder, NlFlags};
 use super::super::{NlResult, Reply};
 use super::{Cx, rtm};
-use crate::ids::KoID;
-use crate::kobject::KObject;
 use crate::namespace::NetNamespace;
-use crate::net::stack::NetState;
+use crate::net::stack::{NetStack, NetState};
 use crate::nl_err;
 
 const HEAD: usize = 4;
@@ -20,20 +18,28 @@ const NOT_ASSIGNED: i32 = -1;
 
 impl NetState {
     /// The number of another namespace, if it has one.
-    pub fn nsid(&self, of: KoID) -> Option<i32> {
-        let found = self.nsids.iter().find(|(_, koid)| *koid == of);
+    pub fn nsid(&self, of: &Arc<NetStack>) -> Option<i32> {
+        let found = self
+            .nsids
+            .iter()
+            .find(|(_, stack)| core::ptr::eq(stack.as_ptr(), Arc::as_ptr(of)));
         found.map(|(id, _)| *id)
     }
-    /// The number of another namespace, which gets the first free one if it has none.
-    pub fn nsid_alloc(&mut self, of: KoID) -> i32 {
+    /// The number of another namespace, which gets the first free one if it has none. Numbers of
+    /// namespaces that are gone are free.
+    pub fn nsid_alloc(&mut self, of: &Arc<NetStack>) -> i32 {
+        self.forget_gone();
         if let Some(id) = self.nsid(of) {
             return id;
         }
         let id = (0..)
             .find(|id| !self.nsids.iter().any(|(have, _)| have == id))
             .unwrap_or(0);
-        self.nsids.push((id, of));
+        self.nsids.push((id, Arc::downgrade(of)));
         id
+    }
+    fn forget_gone(&mut self) {
+        self.nsids.retain(|(_, stack)| stack.strong_count() > 0);
     }
 }
 
@@ -58,13 +64,17 @@ pub fn get(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     let (seq, pid) = (cx.header.seq, cx.header.pid);
     let stack = cx.socket.stack();
     if cx.is_dump() {
-        let ids = stack.lock().nsids.clone();
+        let ids = {
+            let mut state = stack.lock();
+            state.forget_gone();
+            state.nsids.clone()
+        };
         let messages = ids.iter().map(|(id, _)| fill(*id, rtm::NEWNSID, seq, pid));
         return Ok(Reply::Dump(messages.collect()));
     }
     let attrs = Attrs::after(payload, HEAD)?;
     let peer = target(cx, attrs)?;
-    let id = stack.lock().nsid(peer.koid()).unwrap_or(NOT_ASSIGNED);
+    let id = stack.lock().nsid(peer.stack()).unwrap_or(NOT_ASSIGNED);
     Ok(Reply::One(fill(id, rtm::NEWNSID, seq, pid)))
 }
 
@@ -75,8 +85,10 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
         return Err(nl_err!(EINVAL, "nsid is missing"));
     };
     let wanted = wanted as i32;
-    let peer = target(cx, attrs)?.koid();
+    let namespace = target(cx, attrs)?;
+    let peer = namespace.stack();
     let mut state = cx.socket.stack().lock();
+    state.forget_gone();
     if state.nsid(peer).is_some() {
         return Err(nl_err!(EEXIST, "Peer netns already has a nsid assigned"));
     }
@@ -85,7 +97,7 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     } else if state.nsids.iter().any(|(id, _)| *id == wanted) {
         return Err(nl_err!(EEXIST, "The specified nsid is already used"));
     } else {
-        state.nsids.push((wanted, peer));
+        state.nsids.push((wanted, Arc::downgrade(peer)));
     }
     Ok(Reply::Done)
 }
