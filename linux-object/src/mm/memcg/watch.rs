@@ -1,6 +1,6 @@
 //! Who wants to be told of a memory cgroup through an eventfd (v1's `cgroup.event_control`).
 //!
-//! Model: one list of all watches of the kernel. A cgroup with thresholds knows the two next ones around
+//! Model: one list of all watches of the kernel, in which those of a cgroup stand side by side. A cgroup with thresholds knows the two next ones around
 //! its usage, so that whoever charges sees with two loads whether one was crossed. Charges are made
 //! under inner locks, an eventfd is signalled under none: who crosses a threshold sets
 //! [`ThreadFlags::MEMORY_EVENTS`], and [`MemControl::tell_thresholds`] runs on the way to user mode. As on
@@ -12,6 +12,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{MemCgroup, MemControl};
@@ -106,9 +107,10 @@ impl MemControl {
                 drop(gone);
                 bail!(ENOMEM, "no memory for another watch");
             }
-            watches.push(watch);
+            let at = of_cgroup(&watches, memcg).end;
+            watches.insert(at, watch);
             self.nr_watches.store(watches.len() as u32, Relaxed);
-            set_bounds(&watches, memcg);
+            set_bounds(&watches[of_cgroup(&watches, memcg)], memcg);
             gone
         };
         drop(gone);
@@ -126,9 +128,8 @@ impl MemControl {
         }
         let ended: Vec<Watch> = {
             let mut watches = self.watches.lock();
-            let ended = watches
-                .extract_if(.., |watch| Arc::ptr_eq(&watch.memcg, memcg))
-                .collect();
+            let range = of_cgroup(&watches, memcg);
+            let ended = watches.drain(range).collect();
             self.nr_watches.store(watches.len() as u32, Relaxed);
             ended
         };
@@ -163,26 +164,24 @@ impl MemControl {
         let mut told: Vec<Arc<dyn FileOps>> = Vec::new();
         {
             let watches = self.watches.lock();
-            for watch in watches.iter() {
-                let Watched::Usage(_) = watch.what else { continue };
-                let memcg = &watch.memcg;
+            for of_one in watches.chunk_by(|a, b| Arc::ptr_eq(&a.memcg, &b.memcg)) {
+                let memcg = &of_one[0].memcg;
                 let usage = memcg.memory.usage();
                 if !memcg.bounds.crossed_by(usage) {
                     continue;
                 }
                 let (below, above) = (memcg.bounds.below.load(Relaxed), memcg.bounds.above.load(Relaxed));
-                let of_it = watches.iter().filter(|other| Arc::ptr_eq(&other.memcg, memcg));
-                for other in of_it {
-                    let Watched::Usage(at) = other.what else { continue };
+                for watch in of_one {
+                    let Watched::Usage(at) = watch.what else { continue };
                     let rose = at >= above && at <= usage;
                     let fell = at <= below && at > usage;
                     if (rose || fell)
-                        && let Some(to) = other.to.upgrade()
+                        && let Some(to) = watch.to.upgrade()
                     {
                         told.push(to);
                     }
                 }
-                set_bounds(&watches, memcg);
+                set_bounds(of_one, memcg);
             }
         }
         for to in &told {
@@ -235,11 +234,19 @@ fn take_gone(watches: &mut Vec<Watch>) -> Vec<Watch> {
         .collect()
 }
 
-/// The thresholds around the usage of `memcg`.
-fn set_bounds(watches: &[Watch], memcg: &Arc<MemCgroup>) {
+/// Where the watches of `memcg` stand, or would stand.
+fn of_cgroup(watches: &[Watch], memcg: &Arc<MemCgroup>) -> Range<usize> {
+    let key = Arc::as_ptr(memcg);
+    let first = watches.partition_point(|watch| Arc::as_ptr(&watch.memcg) < key);
+    let len = watches[first..].partition_point(|watch| Arc::as_ptr(&watch.memcg) == key);
+    first..first + len
+}
+
+/// The thresholds around the usage of `memcg`, whose watches these are.
+fn set_bounds(watches: &[Watch], memcg: &MemCgroup) {
     let usage = memcg.memory.usage();
     let (mut below, mut above) = (0, u64::MAX);
-    for watch in watches.iter().filter(|watch| Arc::ptr_eq(&watch.memcg, memcg)) {
+    for watch in watches {
         match watch.what {
             Watched::Usage(at) if at <= usage => below = at.max(below),
             Watched::Usage(at) => above = at.min(above),
