@@ -124,6 +124,8 @@ pub(super) struct MmCore {
     pub rss_peak: AtomicI64,
     /// Its memory was taken away; faults fail (Linux's `MMF_UNSTABLE`).
     pub unstable: AtomicBool,
+    /// Its process was killed for its memory; counted in [`Memory::dying`] until all is given back.
+    pub dying: AtomicBool,
     /// Whether others may look into it (`PR_SET_DUMPABLE`).
     pub dumpable: AtomicU64,
     /// The user namespace in which the program was executed; set once, before anyone uses it.
@@ -299,6 +301,7 @@ impl Mm {
                 rss_file: AtomicI64::new(0),
                 rss_peak: AtomicI64::new(0),
                 unstable: AtomicBool::new(false),
+                dying: AtomicBool::new(false),
                 dumpable: AtomicU64::new(1),
                 user_ns: Once::new(),
                 state: SpinLock::new(MmState::new(memory.control.current())),
@@ -428,5 +431,9 @@ impl Drop for Mm {
         drop(state);
         core.memory.uncommit(accounted);
         drop(tables);
+        drop(trash);
+        if core.dying.load(Ordering::SeqCst) {
+            core.memory.dying.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What memory management keeps for the whole kernel: the machine, settings, totals.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use super::memcg::MemControl;
 use crate::cred::Capability;
@@ -28,6 +28,8 @@ pub struct Memory {
     pub nr_cache: AtomicI64,
     /// Pages in pipes.
     pub nr_pipe: AtomicI64,
+    /// Address spaces of OOM victims that are not wholly given back yet.
+    pub dying: AtomicUsize,
     /// Who pays for what.
     pub control: Arc<MemControl>,
     next_id: AtomicU64,
@@ -45,6 +47,7 @@ impl Memory {
             nr_anon: AtomicI64::new(0),
             nr_cache: AtomicI64::new(0),
             nr_pipe: AtomicI64::new(0),
+            dying: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
         })
     }
