@@ -432,16 +432,23 @@ impl PreparedClone {
             state.nr_live += 1;
             task.join_group_stop(parent, &mut state);
         } else {
-            // The parent's signals stay out until the child is in place.
-            let siblings = parent.group().signal.lock();
-            ensure!(
-                !parent.fatal_signal_pending(),
-                EINTR,
-                "clone: the parent is being killed"
-            );
-            self.place.link(&task)?;
-            task.copy_seccomp(parent);
-            drop(siblings);
+            // A signal that goes to the members of a cgroup has to find the thread as soon as it is one.
+            {
+                let mut state = group.signal.lock();
+                state.threads.push(task.clone());
+                state.nr_live = 1;
+                if pid.is_child_reaper() {
+                    state.flags |= SignalFlags::UNKILLABLE;
+                }
+            }
+            if let Err(error) = self.join_cgroup(parent, &task) {
+                let mut state = group.signal.lock();
+                state.nr_live = 0;
+                let unborn = core::mem::take(&mut state.threads);
+                drop(state);
+                drop(unborn);
+                return Err(error);
+            }
             let (real_parent, parent_thread, exec_id) = if self.flags.contains(CloneFlags::PARENT) {
                 let family = parent.group().family(&mut tree);
                 (
@@ -470,14 +477,6 @@ impl PreparedClone {
                 let mut family = real_parent.family(&mut tree);
                 family.children.insert(group.koid(), group.clone());
             }
-            {
-                let mut state = group.signal.lock();
-                state.threads.push(task.clone());
-                state.nr_live = 1;
-                if pid.is_child_reaper() {
-                    state.flags |= SignalFlags::UNKILLABLE;
-                }
-            }
             if pid.is_child_reaper() {
                 pid.ns().set_child_reaper(&mut tree, &group);
             }
@@ -495,6 +494,20 @@ impl PreparedClone {
         self.shares.fs = None;
         self.shares.files = None;
         Ok(task)
+    }
+
+    /// A new process gets its place in the cgroups. The parent's signals stay out meanwhile: either the
+    /// parent has its death before it, or the child is there for whoever kills the cgroup.
+    fn join_cgroup(&mut self, parent: &Arc<Task>, task: &Arc<Task>) -> Result<()> {
+        let _signals = parent.group().signal.lock();
+        ensure!(
+            !parent.fatal_signal_pending(),
+            EINTR,
+            "clone: the parent is being killed"
+        );
+        self.place.link(task)?;
+        task.copy_seccomp(parent);
+        Ok(())
     }
 }
 
