@@ -11,7 +11,11 @@
 //! faults, interrupts preempt, signals run handlers on the program's stack.
 
 #[cfg(test)]
+mod cgroup_tests;
+#[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod ns_tests;
 mod sys;
 #[cfg(test)]
 mod tests;

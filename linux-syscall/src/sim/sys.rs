@@ -72,6 +72,13 @@ impl<'a> Sys<'a> {
             .set_child(Box::new(move |user| program(&Sys { user, scratch })));
         self.call(57, &[])
     }
+    /// Likewise with these flags of `clone(2)`, which share no memory.
+    pub fn clone(&self, flags: u64, program: impl FnOnce(&Sys<'_>) -> i32 + Send + 'static) -> i64 {
+        let scratch = self.scratch;
+        self.user
+            .set_child(Box::new(move |user| program(&Sys { user, scratch })));
+        self.call(56, &[flags | 17, 0, 0, 0, 0])
+    }
     /// A thread; it ends with `exit(2)` when `program` returns.
     pub fn thread(&self, program: impl FnOnce(&Sys<'_>) + Send + 'static) -> i64 {
         let scratch = mmap(self.user, SCRATCH_SIZE, false);
