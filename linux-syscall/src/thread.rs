@@ -167,6 +167,10 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         }
         if flags.intersects(ThreadFlags::SIGPENDING | ThreadFlags::JOBCTL | ThreadFlags::RESTORE_SIGMASK) {
             signal_frame::do_signal(cx);
+            // Who died there goes on to its end, and is neither delayed nor throttled any more.
+            if cx.task.has_exited() {
+                return;
+            }
         }
         if flags.contains(ThreadFlags::MEMORY_OOM) {
             oom::settle(cx.task);
