@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::{FileType, INode};
+use super::{FileType, INode, Moves};
 use crate::sync::{SpinLock, class};
 
 /// A file name; short ones are kept in place.
@@ -364,7 +364,8 @@ impl Dentry {
 
     /// The dentry got a new place (Linux's `d_move`). Both directories are locked. What was
     /// at the new place is forgotten.
-    pub fn move_to(self: &Arc<Dentry>, parent: &Arc<Dentry>, name: &[u8]) {
+    pub fn move_to(self: &Arc<Dentry>, moves: &Moves, parent: &Arc<Dentry>, name: &[u8]) {
+        let _moving = self.is_dir().then(|| moves.begin());
         self.unhash();
         let old = {
             let mut place = self.place.lock();
@@ -378,14 +379,14 @@ impl Dentry {
     }
 
     /// Two dentries change places (`RENAME_EXCHANGE`).
-    pub fn exchange(self: &Arc<Dentry>, other: &Arc<Dentry>) {
+    pub fn exchange(self: &Arc<Dentry>, moves: &Moves, other: &Arc<Dentry>) {
         let (Some(self_dir), Some(other_dir)) = (self.parent(), other.parent()) else {
             return;
         };
         let (self_name, other_name) = (self.name(), other.name());
         other.unhash();
-        self.move_to(&other_dir, &other_name);
-        other.move_to(&self_dir, &self_name);
+        self.move_to(moves, &other_dir, &other_name);
+        other.move_to(moves, &self_dir, &self_name);
     }
 
     /// The cached children that are not negative.

@@ -11,7 +11,7 @@ use super::device::Devices;
 use super::file_lock::BlockedLocks;
 use super::id_pool::IdPool;
 use super::mount::MountTopology;
-use super::{FileSystemType, Mount};
+use super::{FileSystemType, Mount, Moves};
 use crate::ensure;
 use crate::error::Result;
 use crate::kernel::Kernel;
@@ -82,6 +82,8 @@ pub struct Vfs {
     pub blocked_locks: BlockedLocks,
     /// Internal mounts by name: `pipefs:`, `sockfs:`, `anon_inodefs`, the one of memfds.
     pub(super) internal: SpinLock<BTreeMap<&'static str, Arc<Mount>>, class::Leaf>,
+    /// Directories and mounts that move.
+    pub moves: Arc<Moves>,
     /// Joins the two events of a rename.
     pub(super) rename_cookie: core::sync::atomic::AtomicU32,
     /// The one devtmpfs.
@@ -90,12 +92,14 @@ pub struct Vfs {
 
 impl Default for Vfs {
     fn default() -> Self {
+        let moves: Arc<Moves> = Arc::default();
         Vfs {
             anon_devs: SpinLock::new(IdPool::new(1)),
             mount_ids: SpinLock::new(IdPool::new(1)),
             mount_seq: AtomicU64::new(1),
             next_ino: AtomicU64::new(1),
-            topology: SpinLock::new(MountTopology::default()),
+            topology: SpinLock::new(MountTopology::new(moves.clone())),
+            moves,
             devices: Devices::default(),
             init_mnt_ns: Once::new(),
             blocked_locks: BlockedLocks::default(),

@@ -4,7 +4,7 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::inotify::WatchTotal;
-use super::{Dentry, DevT, FileSystem};
+use super::{Dentry, DevT, FileSystem, Moves};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::namespace::UserNamespace;
@@ -49,6 +49,8 @@ pub struct SuperBlock {
     pub(super) writers: AtomicU32,
     kernel: Weak<Kernel>,
     watches: Arc<WatchTotal>,
+    /// Directories that move, of all file systems.
+    pub(super) moves: Arc<Moves>,
 }
 
 impl SuperBlock {
@@ -80,6 +82,7 @@ impl SuperBlock {
             writers: AtomicU32::new(0),
             kernel: Arc::downgrade(kernel),
             watches: kernel.watches.clone(),
+            moves: kernel.vfs.moves.clone(),
         }))
     }
     /// Its flags.

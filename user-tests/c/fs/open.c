@@ -237,6 +237,35 @@ TEST(openat2_resolution)
 	CHECK_OK(openat2(dir, "new", O_CREAT | O_RDWR, 0600, RESOLVE_IN_ROOT));
 }
 
+/* A directory that leaves while a walk is in it does not take the walk out of its root. */
+static void attacked(int resolve)
+{
+	static const char path[] = "c/../../c/../../c/../../c/../../c/../../c/../../c/../../c/../..";
+	CHECK_OK(mkdir("r", 0755));
+	CHECK_OK(mkdir("r/a", 0755));
+	CHECK_OK(mkdir("r/a/c", 0755));
+	CHECK_OK(mkdir("r/b", 0755));
+	int dir = CHECK_OK(open("r/a", O_PATH));
+	struct stat root, st;
+	CHECK_OK(fstat(dir, &root));
+	pid_t attacker = SPAWN(for (;;) CHECK_OK(sys_renameat2(AT_FDCWD, "r/a/c", AT_FDCWD, "r/b", RENAME_EXCHANGE)));
+	for (int i = 0; i < 20000; i++) {
+		int fd = openat2(dir, path, O_PATH, 0, resolve);
+		if (fd < 0) {
+			CHECK(errno == EAGAIN || errno == EXDEV);
+			continue;
+		}
+		CHECK_OK(fstat(fd, &st));
+		CHECK_EQ(st.st_ino, root.st_ino);
+		close(fd);
+	}
+	kill(attacker, SIGKILL);
+	kt_wait(attacker);
+}
+
+TEST(renames_lead_no_walk_out_of_its_tree) { attacked(RESOLVE_BENEATH); }
+TEST(renames_lead_no_walk_out_of_its_root) { attacked(RESOLVE_IN_ROOT); }
+
 TEST(openat2_is_strict)
 {
 	struct {

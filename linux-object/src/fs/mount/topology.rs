@@ -13,7 +13,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Mount, MountFlags, Propagation};
 use crate::error::Result;
-use crate::fs::{Dentry, Path, Vfs};
+use crate::fs::{Dentry, Moves, Path, Vfs};
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::{bail, ensure};
@@ -51,12 +51,12 @@ bitflags::bitflags! {
 }
 
 /// What the topology lock protects; functions that change mount trees take it as a token.
-#[derive(Default)]
 pub struct MountTopology {
     pub(super) propagation: Propagation,
     /// Mounts that stand in a namespace, for propagation. Trees, here as in the propagation: a table's
     /// growth would need many frames side by side, and cannot fail.
     pub(super) mounts: BTreeMap<u64, Weak<Mount>>,
+    moves: Arc<Moves>,
     /// Dropped after the lock is released.
     garbage: Garbage,
 }
@@ -85,6 +85,16 @@ impl Vfs {
 }
 
 impl MountTopology {
+    /// No mounts yet; those that will move are counted in `moves`.
+    pub(in crate::fs) fn new(moves: Arc<Moves>) -> MountTopology {
+        MountTopology {
+            propagation: Propagation::default(),
+            mounts: BTreeMap::new(),
+            moves,
+            garbage: Garbage::default(),
+        }
+    }
+
     pub(super) fn shared(&self, mount: &Mount) -> bool {
         self.propagation.shared(mount.seq).is_some()
     }
@@ -115,6 +125,8 @@ impl MountTopology {
 
     /// Stands `child` on a dentry of `parent`. What stood there comes to stand on the child's root.
     pub(super) fn place(&mut self, child: &Arc<Mount>, parent: &Arc<Mount>, dentry: &Arc<Dentry>) {
+        let moves = self.moves.clone();
+        let _moving = moves.begin();
         let beneath = parent.child_at(dentry);
         if let Some(above) = &beneath {
             self.unplace(above);
@@ -142,6 +154,7 @@ impl MountTopology {
 
     /// Takes a mount off its mountpoint.
     pub(super) fn unplace(&mut self, mount: &Arc<Mount>) {
+        let _moving = self.moves.begin();
         let (parent, dentry) = {
             let mut links = mount.links.lock();
             (

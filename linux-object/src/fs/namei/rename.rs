@@ -49,6 +49,7 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
     check_len(&old.name)?;
     check_len(&new.name)?;
     let cred = task.cred();
+    let moves = &mount.sb.moves;
     let (old_dir, new_dir) = (old.dir.inode()?, new.dir.inode()?);
     let (old_dentry, new_dentry, source, target);
     {
@@ -148,9 +149,9 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
             new_dentry.delete();
         }
         if exchange {
-            old_dentry.exchange(&new_dentry);
+            old_dentry.exchange(moves, &new_dentry);
         } else {
-            old_dentry.move_to(&new.dir.dentry, &new.name);
+            old_dentry.move_to(moves, &new.dir.dentry, &new.name);
         }
         source = from.clone();
         target = to.cloned();

@@ -86,6 +86,8 @@ pub struct Nameidata<'t> {
     flags: LookupFlags,
     /// Where `/` leads, and above which `..` does not; fetched when needed.
     root: Option<Path>,
+    /// When a walk that may not leave its root began.
+    since: Option<u64>,
     links: u32,
 }
 
@@ -98,6 +100,7 @@ impl<'t> Nameidata<'t> {
         flags: LookupFlags,
     ) -> Result<Nameidata<'t>> {
         let scoped = flags.intersects(LookupFlags::BENEATH | LookupFlags::IN_ROOT);
+        let since = scoped.then(|| task.kernel().vfs.moves.moment());
         let absolute = name.first() == Some(&b'/');
         let (path, root) = if absolute && !scoped {
             let root = task_fs(task)?.root();
@@ -122,6 +125,7 @@ impl<'t> Nameidata<'t> {
             path,
             flags,
             root,
+            since,
             links: 0,
         })
     }
@@ -230,7 +234,15 @@ impl<'t> Nameidata<'t> {
         if self.flags.intersects(LookupFlags::BENEATH | LookupFlags::IN_ROOT)
             && let Some(root) = &self.root
         {
-            ensure!(is_under(&self.path, root), EXDEV, "the walk left its root");
+            let moves = &self.task.kernel().vfs.moves;
+            loop {
+                let moment = moves.moment();
+                let inside = is_under(&self.path, root);
+                if moves.none_since(moment) {
+                    ensure!(inside, EXDEV, "the walk left its root");
+                    break;
+                }
+            }
         }
         ensure!(!directory || is_dir(&self.path.dentry), ENOTDIR);
         Ok(self.path)
@@ -380,7 +392,14 @@ impl<'t> Nameidata<'t> {
             );
             self.path = mountpoint;
         }
-        self.lookup_down()
+        self.lookup_down()?;
+        ensure!(
+            self.since
+                .is_none_or(|since| self.task.kernel().vfs.moves.none_since(since)),
+            EAGAIN,
+            "something moved while a walk confined to its root met .."
+        );
+        Ok(())
     }
 
     /// Onto what is mounted where the walk is.

@@ -140,12 +140,12 @@ pub(super) fn rename(from: &Path, name: &[u8], to: &Path, to_name: &[u8], exchan
     ensure!(source.inode().is_some(), ENOENT);
     old_dir.rename(name, new_dir, to_name, exchange)?;
     if exchange {
-        source.exchange(&target);
+        source.exchange(&from.mount.sb.moves, &target);
     } else {
         if target.inode().is_some() {
             target.delete();
         }
-        source.move_to(&to.dentry, to_name);
+        source.move_to(&from.mount.sb.moves, &to.dentry, to_name);
     }
     Ok(())
 }
