@@ -105,13 +105,15 @@ impl Task {
             self.pdeath_signal.store(0, Ordering::Relaxed);
         }
         if !Arc::ptr_eq(&new.ucounts, &old.ucounts) {
+            // setuid(2) does not fail for too many processes, a later execve(2) does: if there were too
+            // many before this one. Joining or making a user namespace says nothing about that.
+            if Arc::ptr_eq(&new.user_ns, &old.user_ns) {
+                let limit = self.group().rlimit(Resource::NPROC).cur;
+                let exceeded = new.uid != Kuid::ROOT && new.ucounts.is_over(UCountRlimit::Nproc, limit);
+                self.nproc_exceeded.store(exceeded, Ordering::Relaxed);
+            }
             new.ucounts.inc_rlimit(UCountRlimit::Nproc, 1);
             old.ucounts.dec_rlimit(UCountRlimit::Nproc, 1);
-            // setuid(2) does not fail for too many processes, a later execve(2) does.
-            let limit = self.group().rlimit(Resource::NPROC).cur;
-            let exceeded = new.ucounts.is_over(UCountRlimit::Nproc, limit)
-                && !(new.uid == Kuid::ROOT && new.user_ns.parent().is_none());
-            self.nproc_exceeded.store(exceeded, Ordering::Relaxed);
         }
         let old = core::mem::replace(&mut *self.cred.lock(), Arc::new(new));
         drop(old);

@@ -104,7 +104,7 @@ impl Task {
 
     /// `EAGAIN` if the task became a user with too many processes and still has them.
     pub fn check_nproc_exceeded(&self) -> Result<()> {
-        if !self.nproc_exceeded.swap(false, Ordering::Relaxed) {
+        if !self.nproc_exceeded.load(Ordering::Relaxed) {
             return Ok(());
         }
         let limit = self.group().rlimit(super::Resource::NPROC).cur;
@@ -113,6 +113,7 @@ impl Task {
             EAGAIN,
             "execve: RLIMIT_NPROC of the user set with setuid"
         );
+        self.nproc_exceeded.store(false, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -168,6 +168,59 @@ TEST(nproc)
 	}));
 }
 
+ROLE(nothing) { return 0; }
+
+static int exec_nothing(void)
+{
+	return execv("/proc/self/exe", (char *[]){ "role:nothing", NULL });
+}
+
+/* setuid(2) to a user who has too many processes makes a later execve(2) fail, and that alone. */
+TEST(nproc_of_the_user_set)
+{
+	enum { USER = 54322 };
+	pid_t one = SPAWN({
+		limit(RLIMIT_NPROC, 1, 1);
+		CHECK_OK(setuid(USER));
+		pause();
+	});
+	WAIT_FOR(kt_state(one) == 'S');
+	/* The process that is one too many is not who notices. */
+	JOIN(SPAWN({
+		limit(RLIMIT_NPROC, 1, 1);
+		CHECK_OK(setuid(USER));
+		CHECK_ERR(fork(), EAGAIN);
+		exec_nothing();
+	}));
+	JOIN(SPAWN({
+		limit(RLIMIT_NPROC, 1, 1);
+		CHECK_OK(setuid(USER));
+		CHECK_OK(unshare(CLONE_NEWUSER));
+		exec_nothing();
+	}));
+	pid_t two = SPAWN({
+		CHECK_OK(setuid(USER));
+		pause();
+	});
+	WAIT_FOR(kt_state(two) == 'S');
+	JOIN(SPAWN({
+		limit(RLIMIT_NPROC, 1, 1);
+		CHECK_OK(setuid(USER));
+		CHECK_ERR(exec_nothing(), EAGAIN);
+		CHECK_ERR(exec_nothing(), EAGAIN);
+	}));
+	JOIN(SPAWN({
+		limit(RLIMIT_NPROC, 1, 1);
+		CHECK_OK(setreuid(USER, 0));
+		CHECK_OK(setreuid(0, 0));
+		CHECK_OK(exec_nothing());
+	}));
+	kill(one, SIGKILL);
+	kill(two, SIGKILL);
+	kt_wait(one);
+	kt_wait(two);
+}
+
 TEST(memlock)
 {
 	JOIN(SPAWN({
