@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::bpf;
 use crate::cgroup::{Cgroups, CssEnv};
 use crate::cmdline::Cmdline;
 use crate::fs::epoll::EpollUsers;
@@ -57,6 +58,8 @@ pub struct Kernel {
     pub sysctl: Arc<Sysctls>,
     /// What the filters of system calls log.
     pub seccomp_log: SeccompLog,
+    /// Programs of extended BPF by id.
+    pub bpf: Arc<bpf::Progs>,
     /// Memory management: settings and totals.
     pub memory: Arc<Memory>,
     /// User code for the clocks; `None` with `vdso=0` on the command line.
@@ -139,6 +142,7 @@ impl Kernel {
             hal,
             memory,
             seccomp_log: SeccompLog::default(),
+            bpf: Arc::default(),
             namespaces,
             init_user_ns,
             init_ns,

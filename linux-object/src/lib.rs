@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "sim"))]
 extern crate std;
 
+pub mod bpf;
 pub mod cgroup;
 pub mod cmdline;
 pub mod cred;
