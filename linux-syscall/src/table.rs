@@ -281,6 +281,7 @@ syscalls! {
     317 seccomp(op: u32, flags: u32, args: UserAddr) => seccomp;
     318 getrandom(buf: UserOutPtr<u8>, buflen: usize, flags: u32) => system;
     319 memfd_create(name: UserCStr, flags: u32) => fd;
+    321 bpf(cmd: i32, attr: UserAddr, size: u32) => bpf;
     322 execveat(dirfd: Fd, path: UserCStr, argv: UserInPtr<u64>, envp: UserInPtr<u64>, flags: u32) => exec;
     324 membarrier(cmd: i32, flags: u32, cpu_id: i32) => sched;
     325 mlock2(addr: UserAddr, len: usize, flags: u32) => mm;

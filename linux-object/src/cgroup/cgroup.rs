@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 
+use super::bpf::CgroupBpf;
 use super::cftype::Line;
 use super::fs::{NodeOwner, Nodes};
 use super::{CfType, CgroupMembership, Css, CssSet, Hierarchy, SubsysId, SubsysMask};
@@ -87,6 +88,8 @@ pub struct Cgroup {
     pub(super) freeze_self: AtomicBool,
     /// Its directory and files.
     pub(super) nodes: Nodes,
+    /// cgroup2: device programs.
+    pub(super) bpf: CgroupBpf,
     /// cgroup2: CPU time used in the subtree.
     cpu_account: Option<Arc<CpuAccount>>,
 }
@@ -124,6 +127,7 @@ impl Cgroup {
             sets: SpinLock::default(),
             freeze_self: AtomicBool::new(false),
             nodes: Nodes::new(owner),
+            bpf: CgroupBpf::default(),
             cpu_account,
         });
         let object: Arc<dyn KObject> = cgroup.clone();

@@ -1,7 +1,7 @@
-//! The v1 devices controller: which device nodes may be opened and made
-//! (`cgroup-v1/devices.rst`).
+//! Which device nodes may be opened and made: cgroup2's programs ([`super::bpf`]) are asked first, then the v1 devices
+//! controller (`cgroup-v1/devices.rst`).
 //!
-//! Model: a cgroup allows everything but its exceptions, or denies everything but its exceptions. A
+//! Model of v1: a cgroup allows everything but its exceptions, or denies everything but its exceptions. A
 //! child never has more than its parent: what the parent loses its descendants lose, and a child
 //! is given only what the parent has.
 
@@ -32,8 +32,8 @@ bitflags::bitflags! {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    Block,
-    Char,
+    Block = 1,
+    Char = 2,
 }
 
 /// Devices and accesses. `None`: every number.
@@ -305,6 +305,8 @@ fn check(task: &Task, file_type: FileType, dev: DevT, access: Acc) -> Result<()>
         FileType::CharDevice => Kind::Char,
         _ => return Ok(()),
     };
+    // Both number kinds and accesses like `BPF_DEVCG_*`.
+    super::bpf::check_device(task, kind as u32, dev, access.bits().into())?;
     let set = task.css_set();
     let css = set.css(SubsysId::Devices).data::<DevicesCss>();
     if css.open.load(Ordering::Acquire) {
@@ -326,6 +328,10 @@ fn check(task: &Task, file_type: FileType, dev: DevT, access: Acc) -> Result<()>
 
 /// Whether `task` may open a device node so.
 pub fn check_open(task: &Task, file_type: FileType, dev: DevT, access: Access) -> Result<()> {
+    // A whiteout is no device.
+    if dev == DevT::default() {
+        return Ok(());
+    }
     let mut wanted = Acc::empty();
     wanted.set(Acc::READ, access.contains(Access::READ));
     wanted.set(Acc::WRITE, access.contains(Access::WRITE));

@@ -219,6 +219,7 @@ impl CgroupMembership {
         for above in parent.self_and_ancestors() {
             above.nr_descendants.fetch_add(1, Ordering::Relaxed);
         }
+        cgroup.bpf_online(parent);
         let mut children = parent.children.lock();
         children.by_name.insert(cgroup.name(), cgroup.clone());
         children.by_age.insert(cgroup.koid(), cgroup.clone());
@@ -257,6 +258,7 @@ impl CgroupMembership {
             "rmdir: there are tasks or cgroups in it"
         );
         cgroup.set_dead(self);
+        cgroup.bpf_offline();
         self.offline_css(cgroup, SubsysMask::filter(|_| true));
         cgroup.leaves_parent(parent);
         for above in parent.self_and_ancestors() {

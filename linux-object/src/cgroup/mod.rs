@@ -15,6 +15,7 @@
 //! follows from tasks coming and going (populated, frozen). Fork and exit take `CssSet` only, and
 //! `CgroupState` when a set gets its first task or loses its last: see [`fork`] for why that suffices.
 
+pub mod bpf;
 mod cftype;
 #[allow(clippy::module_inception)]
 mod cgroup;

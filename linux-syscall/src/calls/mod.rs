@@ -4,6 +4,7 @@
 //! their errors, then the objects do the work. Handlers are the only place that waits.
 
 pub mod attr;
+pub mod bpf;
 pub mod clone;
 pub mod cred;
 pub mod epoll;

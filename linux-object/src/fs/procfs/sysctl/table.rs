@@ -94,6 +94,18 @@ const fn net(path: &'static str, min: i64, max: i64, cell: fn(&NetSysctls) -> &S
     }
 }
 
+/// 1 is for ever (Linux's `bpf_unpriv_handler`).
+fn set_unprivileged_bpf(cx: &ProcCx<'_>, value: i64) -> Result<()> {
+    let setting = &cx.kernel.sysctl.unprivileged_bpf_disabled;
+    ensure!(
+        cx.reader.cred().capable(Capability::SYS_ADMIN) && (setting.get() != 1 || value == 1),
+        EPERM,
+        "kernel.unprivileged_bpf_disabled: no CAP_SYS_ADMIN, or it is 1"
+    );
+    setting.set(value);
+    Ok(())
+}
+
 fn get_port_range(cx: &ProcCx<'_>, out: &mut [i64; MAX_NUMBERS]) -> usize {
     let nsproxy = cx.reader.nsproxy();
     let sysctl = &nsproxy.net_ns.stack().sysctl;
@@ -238,6 +250,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     ipc("sys/kernel/shmmni", 0, IPCMNI as i64, |l| &l.shmmni),
     number("sys/kernel/threads-max", (20, 0x3fff_ffff), |cx| cx.kernel.tasks.threads_max() as i64,
         |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
+    number("sys/kernel/unprivileged_bpf_disabled", (0, 2), |cx| cx.kernel.sysctl.unprivileged_bpf_disabled.get(), set_unprivileged_bpf),
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
     net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
