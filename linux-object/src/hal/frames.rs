@@ -1,5 +1,6 @@
 //! Physical page frames.
 
+use crate::ensure;
 use crate::error::Result;
 use crate::ids::Frame;
 
@@ -51,6 +52,12 @@ pub trait Frames {
     /// made, something has to be given back.
     fn reserve_is_low(&self) -> bool {
         false
+    }
+    /// `ENOMEM` while the reserve is low. For loops that make objects for as long as user space likes: they look
+    /// each time round.
+    fn check_reserve(&self) -> Result<()> {
+        ensure!(!self.reserve_is_low(), ENOMEM, "the kernel's own memory is low");
+        Ok(())
     }
     /// Figures for `/proc/meminfo`.
     fn frame_stats(&self) -> FrameStats;

@@ -61,6 +61,7 @@ impl Mm {
     }
 
     fn copy_area(&self, vma: &Vma, flags: VmFlags, state: &mut MmState) -> Result<()> {
+        self.core.frames().check_reserve()?;
         let file = match &vma.file {
             None => None,
             Some(file) => Some(file.copy(self.weak())?),

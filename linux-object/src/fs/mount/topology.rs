@@ -285,6 +285,10 @@ impl MountTopology {
             if !how.contains(CopyFlags::COPY_MNT_NS_FILE) && is_mnt_ns_file(&mount.root) {
                 continue;
             }
+            if let Err(error) = kernel.hal.check_reserve() {
+                self.discard_tree(copies);
+                return Err(error);
+            }
             let copy = self.clone_mnt(kernel, &mount, mount.root.clone(), how);
             self.place(&copy, &parent, &at.dentry);
             each(&mount, &copy);
