@@ -66,6 +66,7 @@ impl Cpu for Machine {
 
 impl Switch for Machine {
     fn new_thread(&self, entry: Entry) -> Result<Arc<dyn MachineThread>> {
+        self.request()?;
         Ok(SimThread::new(&here().0, Some(entry)))
     }
     fn boot_thread(&self) -> Arc<dyn MachineThread> {
@@ -347,6 +348,7 @@ impl UserMemory for Machine {
 
 impl Frames for Machine {
     fn alloc_frame(&self, _zeroed: bool) -> Result<Frame> {
+        self.request()?;
         self.frames.alloc()
     }
     fn get_frame(&self, frame: Frame) {
@@ -382,6 +384,9 @@ impl Frames for Machine {
     fn zero_page(&self) -> Frame {
         Frame(0)
     }
+    fn check_reserve(&self) -> Result<()> {
+        self.request()
+    }
     fn frame_stats(&self) -> FrameStats {
         self.frames.stats()
     }
@@ -416,6 +421,7 @@ impl Power for Machine {
 
 impl Hal for Machine {
     fn new_address_space(&self) -> Result<Arc<dyn AddressSpace>> {
+        self.request()?;
         Ok(Arc::new(SimSpace::default()))
     }
 }

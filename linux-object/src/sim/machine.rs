@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use super::fault::FailNth;
 use super::gate::Gate;
 use super::lockdep;
 use super::memory::FrameTable;
@@ -64,6 +65,7 @@ pub struct Machine {
     pub(super) ending: AtomicBool,
     pub(super) kernel: Mutex<Weak<Kernel>>,
     pub(super) frames: FrameTable,
+    pub(super) fail: FailNth,
     pub(super) nr_cpus: usize,
     ended: Condvar,
 }
@@ -118,6 +120,7 @@ impl Machine {
             ending: AtomicBool::new(false),
             kernel: Mutex::new(Weak::new()),
             frames: FrameTable::new(8192),
+            fail: FailNth::default(),
             nr_cpus,
             ended: Condvar::new(),
         })
@@ -126,7 +129,8 @@ impl Machine {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-    pub(super) fn kernel(&self) -> Option<Arc<Kernel>> {
+    /// The kernel that runs on it.
+    pub fn kernel(&self) -> Option<Arc<Kernel>> {
         self.kernel.lock().unwrap().upgrade()
     }
     /// What was written to the console.

@@ -141,6 +141,7 @@ impl SimSpace {
 
 impl AddressSpace for SimSpace {
     fn map(&self, at: UserAddr, pte: Pte) -> Result<Option<Pte>> {
+        super::request()?;
         Ok(self.0.lock().unwrap().insert(at.0, pte))
     }
     fn query(&self, at: UserAddr) -> Option<Pte> {

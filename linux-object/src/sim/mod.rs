@@ -5,6 +5,7 @@
 //! or sleeps for ever. Simulated processes are closures in user mode ([`User`]) that make real
 //! system calls; the part that needs the system-call table is in `linux-syscall`.
 
+mod fault;
 mod gate;
 mod hal;
 mod lockdep;
@@ -15,6 +16,7 @@ mod random;
 mod tests;
 mod thread;
 
+pub(crate) use fault::request;
 pub use machine::{Machine, Outcome};
 pub use random::Random;
 pub use thread::{HANDLER_BASE, Handler, PROGRAM_RIP, Program, SimThread, User};

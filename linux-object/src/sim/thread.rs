@@ -100,6 +100,10 @@ impl User {
         }
     }
 
+    /// The machine.
+    pub fn machine(&self) -> &Arc<Machine> {
+        &self.machine
+    }
     /// Makes a system call; the result as in `rax`.
     pub fn call(&self, nr: u64, args: &[u64]) -> i64 {
         let mut all = [0; 6];

@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod cgroup_tests;
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod file_tests;
 #[cfg(test)]
 mod ns_tests;

@@ -153,6 +153,8 @@ impl MemControl {
     /// Charges pages. `ENOMEM` if they do not fit; then the running task knows which cgroup is full.
     #[inline]
     pub fn charge(&self, memcg: &Arc<MemCgroup>, pages: u32, item: Item) -> Result<()> {
+        #[cfg(any(test, feature = "sim"))]
+        crate::sim::request()?;
         if memcg.is_root() {
             return Ok(());
         }
@@ -323,6 +325,8 @@ impl MemControl {
 
     /// Charges an object of the running task. `ENOMEM` over the limit.
     pub fn charge_kmem(self: &Arc<MemControl>, bytes: usize, item: Item) -> Result<KmemCharge> {
+        #[cfg(any(test, feature = "sim"))]
+        crate::sim::request()?;
         if self.count.load(Relaxed) == 0 {
             return Ok(KmemCharge::none());
         }
