@@ -68,7 +68,7 @@ impl Mm {
         let file = match checked.source {
             None => None,
             Some(source) => {
-                let shared = flags.contains(VmFlags::SHARED);
+                let shared = flags.contains(VmFlags::SHARED | VmFlags::MAYWRITE);
                 Some(match checked.ops {
                     None => VmFile::new(self.weak(), source, checked.file, checked.name, shared)?,
                     ops => VmFile::counted(self.weak(), source, checked.file, shared, ops)?,
@@ -274,9 +274,9 @@ impl Mm {
                 );
                 match mapped {
                     MapSource::Cache(cache) => {
-                        let future = cache.seals().contains(Seals::FUTURE_WRITE);
-                        if future && vm_flags.contains(VmFlags::SHARED) {
-                            ensure!(!prot.contains(Prot::WRITE), EPERM, "mmap: F_SEAL_FUTURE_WRITE");
+                        let sealed = cache.seals().intersects(Seals::WRITE | Seals::FUTURE_WRITE);
+                        if sealed && vm_flags.contains(VmFlags::SHARED) {
+                            ensure!(!prot.contains(Prot::WRITE), EPERM, "mmap: sealed against writes");
                             vm_flags -= VmFlags::MAYWRITE;
                         }
                         source = Some(VmSource::Cache(cache));

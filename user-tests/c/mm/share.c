@@ -58,6 +58,31 @@ TEST(seals)
 	CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
 }
 
+/* What can only read may share a sealed file, and stays so. */
+TEST(sealed_files_are_read_through_shared_mappings)
+{
+	unsigned seals[] = { F_SEAL_WRITE, 0x10 /* F_SEAL_FUTURE_WRITE */ };
+	for (int i = 0; i < 2; i++) {
+		int fd = CHECK_OK(memfd_create("sealed", MFD_ALLOW_SEALING));
+		CHECK_EQ(write(fd, "text", 4), 4);
+		char *before = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+		CHECK(before != MAP_FAILED);
+		/* It could become writable. */
+		CHECK_ERR(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+		CHECK_OK(munmap(before, PAGE));
+		CHECK_OK(fcntl(fd, F_ADD_SEALS, seals[i]));
+		char *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+		CHECK(p != MAP_FAILED);
+		CHECK(!memcmp(p, "text", 4));
+		CHECK_ERR(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
+		CHECK_ERR(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0), EPERM);
+		JOIN(SPAWN(CHECK_ERR(mprotect(p, PAGE, PROT_WRITE), EACCES)));
+		/* It keeps nobody from sealing more. */
+		CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW));
+		CHECK_OK(munmap(p, PAGE));
+	}
+}
+
 TEST(without_sealing)
 {
 	int fd = CHECK_OK(memfd_create("plain", 0));
