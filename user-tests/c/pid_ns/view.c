@@ -231,6 +231,20 @@ TEST(ns_last_pid)
 	}));
 }
 
+/* The last number of /proc/loadavg is the reader's namespace's, whatever the mount shows. */
+TEST(loadavg_ends_with_the_readers_last_pid)
+{
+	JOIN(SPAWN_IN(CLONE_NEWPID, {
+		double loads[3];
+		int last = 0;
+		JOIN(SPAWN((void)0));
+		JOIN(SPAWN((void)0));
+		FILE *f = fopen("/proc/loadavg", "r");
+		CHECK_EQ(fscanf(f, "%lf %lf %lf %*d/%*d %d", &loads[0], &loads[1], &loads[2], &last), 4);
+		CHECK_EQ(last, 3);
+	}));
+}
+
 TEST(numbers_come_round)
 {
 	JOIN(SPAWN_IN(CLONE_NEWPID, {

@@ -326,7 +326,6 @@ impl INode for ProcInode {
             })) => open(task, flags).map(Some),
             Node::Entry(entry) if self.file_type() == FileType::Regular => {
                 Ok(Some(SeqFile::open(Box::new(EntryText {
-                    fs: self.fs.clone(),
                     entry: *entry,
                     ipc_ns: OpenerIpc::new(task, entry),
                     event: match entry {
@@ -368,7 +367,6 @@ impl OpenerIpc {
 
 /// The text of a line of the tables.
 struct EntryText {
-    fs: Arc<ProcFs>,
     entry: Entry,
     ipc_ns: OpenerIpc,
     event: Option<Arc<dyn Event>>,
@@ -378,7 +376,6 @@ impl EntryText {
     fn with<R>(&self, cx: &SeqCx<'_>, f: impl FnOnce(&ProcCx<'_>) -> R) -> R {
         f(&ProcCx {
             kernel: cx.task.kernel(),
-            pid_ns: &self.fs.pid_ns,
             reader: cx.task,
             ipc_ns: self.ipc_ns.ns.upgrade(),
         })

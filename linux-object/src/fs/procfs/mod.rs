@@ -69,8 +69,6 @@ pub struct ProcFs {
 pub(crate) struct ProcCx<'a> {
     /// The kernel.
     pub kernel: &'a Arc<Kernel>,
-    /// The pid namespace that the mount shows.
-    pub pid_ns: &'a Arc<PidNamespace>,
     /// Who reads or writes.
     pub reader: &'a Arc<Task>,
     /// The IPC namespace of the opener.

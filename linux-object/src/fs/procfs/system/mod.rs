@@ -123,7 +123,7 @@ fn loadavg(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         sched.loadavg(),
         sched.nr_running() as usize,
         threads,
-        cx.pid_ns.last_pid(),
+        cx.reader.pid_ns().last_pid(),
     )
 }
 
