@@ -27,7 +27,7 @@ use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::seccomp::SeccompLog;
 use crate::sysctl::Sysctls;
-use crate::task::TaskSet;
+use crate::task::{KcmpOrder, TaskSet};
 use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
@@ -92,6 +92,8 @@ pub struct Kernel {
     pub futexes: FutexTable,
     /// Random numbers.
     pub rng: Rng,
+    /// The order that `kcmp(2)` gives.
+    pub kcmp: KcmpOrder,
     /// The kernel log.
     pub log: LogRing,
 }
@@ -127,6 +129,7 @@ impl Kernel {
             },
         );
         let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set(), net.clone());
+        let rng = Rng::new(&*hal);
         Arc::new(Kernel {
             sched,
             cgroups,
@@ -135,7 +138,8 @@ impl Kernel {
             time,
             vdso,
             futexes: FutexTable::new(),
-            rng: Rng::new(&*hal),
+            kcmp: KcmpOrder::new(&rng),
+            rng,
             log: LogRing::new(),
             ttys: Ttys::new(&hal),
             tasks: TaskSet::new(threads_max, hal.nr_cpus()),

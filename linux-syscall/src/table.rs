@@ -277,6 +277,7 @@ syscalls! {
     311 process_vm_writev(pid: i32, local_iov: UserInPtr<abi::IoVec>, liovcnt: usize, remote_iov: UserInPtr<abi::IoVec>, riovcnt: usize, flags: u64) => process_vm;
     314 sched_setattr(pid: i32, attr: UserPtr<abi::SchedAttr>, flags: u32) => sched;
     315 sched_getattr(pid: i32, attr: UserOutPtr<abi::SchedAttr>, size: u32, flags: u32) => sched;
+    312 kcmp(pid1: i32, pid2: i32, kind: i32, idx1: u64, idx2: u64) => kcmp;
     316 renameat2(olddirfd: Fd, oldpath: UserCStr, newdirfd: Fd, newpath: UserCStr, flags: u32) => path;
     317 seccomp(op: u32, flags: u32, args: UserAddr) => seccomp;
     318 getrandom(buf: UserOutPtr<u8>, buflen: usize, flags: u32) => system;
@@ -303,7 +304,9 @@ syscalls! {
     437 openat2(dirfd: Fd, path: UserCStr, how: UserInPtr<u8>, size: usize) => path;
     438 pidfd_getfd(pidfd: Fd, targetfd: Fd, flags: u32) => pidfd;
     439 faccessat2(dirfd: Fd, path: UserCStr, mode: u32, flags: u32) => path;
+    440 process_madvise(pidfd: Fd, vec: UserInPtr<abi::IoVec>, vlen: usize, advice: i32, flags: u32) => process_vm;
     441 epoll_pwait2(epfd: Fd, events: UserOutPtr<abi::EpollEvent>, maxevents: i32, timeout: UserInPtr<abi::Timespec>, sigmask: UserInPtr<u64>, sigsetsize: usize) => epoll;
     442 mount_setattr(dfd: Fd, path: UserCStr, flags: u32, attr: UserInPtr<u8>, size: usize) => mount_api;
     448 process_mrelease(pidfd: Fd, flags: u32) => process_vm;
+    449 futex_waitv(waiters: UserInPtr<abi::FutexWaitv>, nr_futexes: u32, flags: u32, timeout: UserInPtr<abi::Timespec>, clockid: i32) => futex;
 }

@@ -44,6 +44,7 @@ mod zap;
 
 pub use addr_space::{AUXV_MAX, Fault, Mm, MmCounts, MmLayout};
 pub use exe_file::ExeFile;
+pub use madvise::Advice;
 pub use memory::{Memory, MmQuota, Promise};
 pub(crate) use mmap::VVAR;
 pub use page_cache::{MAX_FILE_SIZE, PageCache, PageHost, PageRef, Seals};

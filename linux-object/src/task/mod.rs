@@ -7,6 +7,8 @@ mod accounting;
 pub mod clone;
 pub mod exec;
 pub mod exit;
+mod kcmp;
+mod last_trap;
 pub mod pid;
 pub mod pid_map;
 mod pidfd;
@@ -25,6 +27,8 @@ pub mod wait;
 mod wake;
 
 pub use accounting::{Accounting, Usage};
+pub use kcmp::{KcmpOrder, KcmpType};
+pub use last_trap::LastTrap;
 pub use pidfd::PidFd;
 pub use rlimit::{RLIM_INFINITY, Resource, Rlimit, Rlimits};
 pub use session::{ControllingTty, Session, is_orphaned_pgrp};

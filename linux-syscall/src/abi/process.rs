@@ -32,6 +32,10 @@ crate::abi! {
     CapHeader[8] { version: u32, pid: i32, }
     /// `struct __user_cap_data_struct`; two of them from version 3 on.
     CapData[12] { effective: u32, permitted: u32, inheritable: u32, }
+    /// `struct futex_waitv`.
+    FutexWaitv[24] { val: u64, uaddr: u64, flags: u32, reserved: u32, }
+    /// `struct kcmp_epoll_slot`.
+    KcmpEpollSlot[12] { efd: u32, tfd: u32, toff: u32, }
     /// `struct sched_param`.
     SchedParam[4] { priority: i32, }
     /// `struct sched_attr`.

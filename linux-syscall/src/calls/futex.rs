@@ -1,7 +1,9 @@
-//! System calls: fast user-space locking (`futex(2)`, `set_robust_list(2)`).
+//! System calls: fast user-space locking (`futex(2)`, `futex_waitv(2)`, `set_robust_list(2)`).
 //!
 //! Priority-inheritance operations answer `ENOSYS`, as a kernel without `CONFIG_FUTEX_PI` does.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_object::error::Result;
@@ -11,7 +13,7 @@ use linux_object::ids::{PidNr, USER_END, UserAddr};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure, err};
 
-use crate::abi::{RobustListHead, Timespec};
+use crate::abi::{FutexWaitv, RobustListHead, Timespec};
 use crate::clock::{Clock, Until, after, wait_for};
 use crate::context::Cx;
 use crate::restart;
@@ -145,6 +147,106 @@ fn wait(
         (WaitError::Interrupted, Some(_)) => Err(restart::later(cx, move |cx| {
             wait(cx, addr, shared, val, until, bitset)
         })),
+    }
+}
+
+/// Most words in one `futex_waitv(2)`.
+const FUTEX_WAITV_MAX: u32 = 128;
+/// `FUTEX_32`: the word has 32 bits, as all have.
+const FUTEX_32: u32 = 2;
+
+/// One word of several that a task waits for.
+struct WaitedFor {
+    key: FutexKey,
+    addr: UserAddr,
+    val: u32,
+    waiter: Arc<FutexWaiter>,
+}
+
+/// `futex_waitv(2)`: waits for any of several words. Returns the place of one that woke the task.
+pub fn futex_waitv(
+    cx: &mut Cx<'_>,
+    waiters: UserInPtr<FutexWaitv>,
+    nr_futexes: u32,
+    flags: u32,
+    timeout: UserInPtr<Timespec>,
+    clockid: i32,
+) -> Result<usize> {
+    ensure!(flags == 0, EINVAL, "futex_waitv: there are no flags");
+    ensure!(
+        (1..=FUTEX_WAITV_MAX).contains(&nr_futexes) && !waiters.is_null(),
+        EINVAL,
+        "futex_waitv: 1 to 128 words"
+    );
+    let until = if timeout.is_null() {
+        None
+    } else {
+        let realtime = match clockid {
+            0 => true,
+            1 => false,
+            _ => bail!(EINVAL, "futex_waitv: neither CLOCK_REALTIME nor CLOCK_MONOTONIC"),
+        };
+        read_timeout(cx, FUTEX_WAIT_BITSET, realtime, timeout.addr().0)?
+    };
+    let mut words = Vec::new();
+    words
+        .try_reserve_exact(nr_futexes as usize)
+        .map_err(|_| err!(ENOMEM))?;
+    for given in waiters.read_vec(cx, nr_futexes as usize)? {
+        ensure!(
+            given.flags & !(FUTEX_32 | FUTEX_PRIVATE_FLAG) == 0
+                && given.flags & FUTEX_32 != 0
+                && given.reserved == 0,
+            EINVAL,
+            "futex_waitv: flags of a word"
+        );
+        words.push(given);
+    }
+    let mut waited: Vec<WaitedFor> = Vec::new();
+    waited.try_reserve_exact(words.len()).map_err(|_| err!(ENOMEM))?;
+    for given in words {
+        let addr = UserAddr(given.uaddr);
+        waited.push(WaitedFor {
+            key: key(cx, addr, given.flags & FUTEX_PRIVATE_FLAG == 0)?,
+            addr,
+            val: given.val as u32,
+            waiter: FutexWaiter::new(cx.task.clone(), MATCH_ANY),
+        });
+    }
+    wait_multiple(cx, &waited, until)
+}
+
+/// Takes all words back; the place of the last of them that was woken.
+fn cancel_all(cx: &Cx<'_>, waited: &[WaitedFor]) -> Option<usize> {
+    let futexes = &cx.kernel.futexes;
+    let mut woken = None;
+    for (at, word) in waited.iter().enumerate() {
+        if !futexes.cancel(&word.waiter) {
+            woken = Some(at);
+        }
+    }
+    woken
+}
+
+fn wait_multiple(cx: &Cx<'_>, waited: &[WaitedFor], until: Option<Until>) -> Result<usize> {
+    for (at, word) in waited.iter().enumerate() {
+        cx.kernel.futexes.enqueue(word.key, &word.waiter);
+        let error = match cx.hal().load_user_u32(word.addr) {
+            Ok(now) if now == word.val => continue,
+            Ok(_) => err!(EAGAIN, "futex_waitv: a word has another value"),
+            Err(error) => error,
+        };
+        // The word that differs was not waited for; whoever woke another meanwhile counts on it.
+        cx.kernel.futexes.cancel(&word.waiter);
+        return cancel_all(cx, &waited[..at]).ok_or(error);
+    }
+    let never = Until::Monotonic(Ktime::MAX);
+    let woken = || waited.iter().any(|word| word.waiter.is_woken()).then_some(());
+    let result = wait_for(cx, until.unwrap_or(never), woken);
+    match (cancel_all(cx, waited), result) {
+        (Some(at), _) => Ok(at),
+        (None, Err(WaitError::TimedOut)) => bail!(ETIMEDOUT),
+        (None, _) => bail!(ERESTARTSYS),
     }
 }
 

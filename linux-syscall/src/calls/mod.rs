@@ -17,6 +17,7 @@ pub mod futex;
 pub mod ids;
 pub mod inotify;
 pub mod ipc;
+pub mod kcmp;
 pub mod lock;
 pub mod mm;
 pub mod mount;

@@ -3,14 +3,16 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::fs::procfs::access::{PtraceMode, ptrace_may_access};
-use linux_object::ids::{Fd, PAGE_SIZE, PidNr, UserAddr};
-use linux_object::mm::{Fault, Mm};
+use linux_object::ids::{Fd, PAGE_SIZE, PidNr, USER_END, UserAddr};
+use linux_object::mm::{Advice, Fault, Mm};
 use linux_object::task::PidFd;
 use linux_object::{bail, ensure, err};
 
 use crate::abi;
+use crate::calls::pidfd::pidfd_pid;
 use crate::context::Cx;
 use crate::user_ptr::UserInPtr;
 
@@ -137,6 +139,60 @@ pub fn process_vm_writev(
     flags: u64,
 ) -> Result<usize> {
     process_vm_rw(cx, pid, local_iov, liovcnt, remote_iov, riovcnt, flags, true)
+}
+
+/// `process_madvise(2)`.
+pub fn process_madvise(
+    cx: &mut Cx<'_>,
+    pidfd: Fd,
+    vec: UserInPtr<abi::IoVec>,
+    vlen: usize,
+    advice: i32,
+    flags: u32,
+) -> Result<usize> {
+    ensure!(flags == 0, EINVAL, "process_madvise: there are no flags");
+    let ranges = Cursor::read(cx, vec, vlen, MAX_RW_COUNT)?.ranges;
+    ensure!(
+        ranges
+            .iter()
+            .all(|range| range.len == 0 || range.base < USER_END && range.len <= USER_END - range.base),
+        EFAULT,
+        "process_madvise: not user addresses"
+    );
+    let (pid, _) = pidfd_pid(cx, pidfd)?;
+    let task = pid
+        .task()
+        .ok_or(err!(ESRCH, "process_madvise: the process is gone"))?;
+    let advice = Advice::from_number(advice).filter(|advice| {
+        // Nothing that changes what the other process reads.
+        matches!(advice, Advice::Cold | Advice::PageOut | Advice::WillNeed)
+    });
+    let Some(advice) = advice else {
+        bail!(EINVAL, "process_madvise: not an advice for others")
+    };
+    let Some(mm) = task.try_mm() else {
+        bail!(ESRCH, "process_madvise: the process has no memory")
+    };
+    if !cx.task.try_mm().is_some_and(|own| Arc::ptr_eq(&own, &mm)) {
+        ptrace_may_access(cx.task, &task, PtraceMode::READ_FSCREDS)
+            .map_err(|_| err!(EACCES, "process_madvise: no access to the process"))?;
+    }
+    ensure!(
+        cx.task.cred().capable(Capability::SYS_NICE),
+        EPERM,
+        "process_madvise: CAP_SYS_NICE"
+    );
+    let mut done = 0;
+    for range in ranges.iter().filter(|range| range.len != 0) {
+        if let Err(error) = mm.madvise(range.base, range.len, advice as i32) {
+            if done == 0 {
+                return Err(error);
+            }
+            break;
+        }
+        done += range.len as usize;
+    }
+    Ok(done)
 }
 
 /// `process_mrelease(2)`.

@@ -26,6 +26,7 @@ use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use spin::Once;
 
 use self::item::Item;
@@ -214,6 +215,14 @@ impl Epoll {
             Some(item) => Ok(item.clone()),
             None => bail!(ENOENT, "the descriptor is not in the interest list"),
         }
+    }
+
+    /// The file that was watched as the descriptor `fd`, the `nth` of those that were (`kcmp(2)`).
+    pub fn watched(&self, fd: Fd, nth: usize) -> Option<Arc<OpenFile>> {
+        let items = self.items.lock();
+        let mut found: SmallVec<[&Arc<Item>; 4]> = items.values().filter(|item| item.fd == fd.0).collect();
+        found.sort_by_key(|item| item.file_addr());
+        found.get(nth)?.file()
     }
 
     /// Queues the item if its file is ready now.
