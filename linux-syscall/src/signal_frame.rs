@@ -12,7 +12,7 @@ use linux_object::ids::{USER_END, UserAddr};
 use linux_object::task::signal::{
     AltStack, AltStackFlags, SaFlags, SigAction, StopVerdict, Verdict, force_fault, force_fault_exit,
 };
-use linux_object::task::{SigInfo, SigInfoFields, Signal, SignalSet, TaskState, ThreadFlags};
+use linux_object::task::{SigInfo, Signal, SignalSet, TaskState, ThreadFlags};
 use linux_object::{ensure, err};
 
 use crate::abi;
@@ -260,10 +260,7 @@ fn setup_frame(cx: &mut Cx<'_>, info: &SigInfo, action: &SigAction, mask: Signal
     let fpu_state = save_fpu(cx)?;
     let (frame_at, fpu_at) = place_frame(cx, action, fpu_state.len() as u64)?;
     let regs = &*cx.regs;
-    let (trapno, cr2) = match &info.fields {
-        SigInfoFields::Fault { addr, trapno } => (*trapno as u64, addr.0),
-        _ => (0, 0),
-    };
+    let (trapno, err, cr2) = cx.task.last_trap.get();
     let frame = RtSigFrame {
         restorer: action.restorer,
         uc: UContext {
@@ -293,7 +290,7 @@ fn setup_frame(cx: &mut Cx<'_>, info: &SigInfo, action: &SigAction, mask: Signal
                 gs: 0,
                 fs: 0,
                 ss: USER_SS as u16,
-                err: 0,
+                err,
                 trapno,
                 oldmask: mask.0,
                 cr2,

@@ -47,9 +47,9 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
             Trap::PageFault {
                 addr,
                 access,
-                present: _,
+                present,
             } => {
-                linux_object::mm::handle_user_fault(task, addr, access);
+                linux_object::mm::handle_user_fault(task, addr, access, present);
             }
             Trap::Exception { vector, error } => exception(&cx, vector, error),
             Trap::Interrupt => {}
@@ -205,7 +205,7 @@ fn exception(cx: &Cx<'_>, vector: u8, error: u64) {
         17 => (Signal::BUS, si_code::BUS_ADRALN),
         _ => (Signal::SEGV, si_code::SI_KERNEL),
     };
-    let _ = error;
+    cx.task.last_trap.set(vector, error);
     let addr = match vector {
         0 | 1 | 6 | 16 | 19 => UserAddr(cx.regs.rip),
         _ => UserAddr::NULL,

@@ -7,7 +7,7 @@ use super::{Fault, MmQuota};
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::hal::Access;
-use crate::ids::UserAddr;
+use crate::ids::{USER_END, UserAddr};
 use crate::kernel::Kernel;
 use crate::task::signal::force_fault;
 use crate::task::{Resource, SigInfo, SigInfoFields, Signal, Task, si_code};
@@ -49,7 +49,7 @@ fn fault(task: &Task, addr: UserAddr, access: Access) -> Result<(), Fault> {
 /// Serves a page fault of user code, or sends the signal that it causes (Linux's
 /// `do_user_addr_fault`). Out of memory, somebody is killed and the access is made again, unless
 /// the task itself was chosen.
-pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
+pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access, present: bool) {
     task.memory.set_in_user_fault(true);
     let served = fault(task, addr, access);
     task.memory.set_in_user_fault(false);
@@ -62,6 +62,8 @@ pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
             return;
         }
     };
+    task.last_trap
+        .set_page_fault(addr.0, error_code(addr, access, present));
     let fields = SigInfoFields::Fault {
         addr,
         trapno: TRAP_PF,
@@ -73,6 +75,22 @@ pub fn handle_user_fault(task: &Arc<Task>, addr: UserAddr, access: Access) {
         fields,
     };
     force_fault(task, info);
+}
+
+/// The error code of a page fault of user code (Intel SDM vol. 3, 4.7). Where the kernel's own half begins, user
+/// code is told nothing but that it may not.
+fn error_code(addr: UserAddr, access: Access, present: bool) -> u64 {
+    const PRESENT: u64 = 1 << 0;
+    const WRITE: u64 = 1 << 1;
+    const USER: u64 = 1 << 2;
+    const INSTRUCTION: u64 = 1 << 4;
+    let how = match access {
+        Access::Read => 0,
+        Access::Write => WRITE,
+        Access::Exec => INSTRUCTION,
+    };
+    let protection = present || addr.0 >= USER_END;
+    USER | how | if protection { PRESENT } else { 0 }
 }
 
 impl Kernel {

@@ -127,6 +127,8 @@ pub struct Task {
     pub set_child_tid: AtomicU64,
     /// The same as `parts.mm`, for page faults, which may come with almost any lock held.
     fault_mm: SpinLock<Option<Arc<Mm>>, class::Leaf>,
+    /// The last exception of its user code.
+    pub last_trap: super::LastTrap,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
     /// Its area for restartable sequences.
@@ -194,6 +196,7 @@ impl Task {
             start_time: kernel.hal.now(),
             clear_child_tid: AtomicU64::new(0),
             set_child_tid: AtomicU64::new(0),
+            last_trap: super::LastTrap::default(),
             robust_list: AtomicU64::new(0),
             rseq: TaskRseq::default(),
             fault_mm,

@@ -164,6 +164,61 @@ TEST(non_canonical_and_kernel_addresses)
 	CHECK(seen.si_addr == (void *)0xffffffff80000000);
 }
 
+static greg_t trap[3];
+
+static void on_exception(int sig, siginfo_t *info, void *context)
+{
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	(void)info;
+	trap[0] = regs[REG_TRAPNO];
+	trap[1] = regs[REG_ERR];
+	trap[2] = regs[REG_CR2];
+	if (sig != SIGUSR1)
+		siglongjmp(env, 1);
+}
+
+#define TRAPS(statement, vector, error, address)                               \
+	do {                                                                   \
+		if (!sigsetjmp(env, 1)) {                                      \
+			statement;                                             \
+		}                                                              \
+		CHECK_EQ(trap[0], vector);                                     \
+		CHECK_EQ(trap[1], error);                                      \
+		CHECK_EQ(trap[2], (greg_t)(uintptr_t)(address));                          \
+	} while (0)
+
+/* What the processor said of the last exception (Intel SDM volume 3, 6.13 and 4.7). */
+TEST(the_context_tells_the_exception)
+{
+	enum { PRESENT = 1, WRITE = 2, USER = 4, FETCH = 16 };
+	struct sigaction act = { .sa_sigaction = on_exception, .sa_flags = SA_SIGINFO };
+	int signals[] = { SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE, SIGUSR1 };
+	for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+		CHECK_OK(sigaction(signals[i], &act, NULL));
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page[0] = (char)0xc3;
+	CHECK_OK(munmap(page + 4096, 4096));
+	volatile char *gone = page + 4096 + 5, *there = page, *kernel = (char *)0xffffffff80000000;
+	TRAPS((void)*gone, 14, USER, gone);
+	TRAPS(*gone = 1, 14, USER | WRITE, gone);
+	TRAPS(((void (*)(void))page)(), 14, USER | PRESENT | FETCH, page);
+	CHECK_OK(mprotect(page, 4096, PROT_READ));
+	TRAPS(there[1] = 1, 14, USER | PRESENT | WRITE, page + 1);
+	TRAPS((void)*kernel, 14, USER | PRESENT, kernel);
+	/* The address stays when others than page faults follow. */
+	TRAPS(__asm__ volatile("hlt"), 13, 0, kernel);
+	TRAPS(__asm__ volatile("int3"), 3, 0, kernel);
+	TRAPS(__asm__ volatile("ud2"), 6, 0, kernel);
+	TRAPS(__asm__ volatile("divl %0" : : "r"(0), "a"(1), "d"(0)), 0, 0, kernel);
+	/* Signals from elsewhere show the last one too. */
+	TRAPS(*gone = 1, 14, USER | WRITE, gone);
+	memset(trap, 0, sizeof trap);
+	CHECK_OK(raise(SIGUSR1));
+	CHECK_EQ(trap[0], 14);
+	CHECK_EQ(trap[1], USER | WRITE);
+	CHECK(trap[2] == (greg_t)(uintptr_t)gone);
+}
+
 TEST(bus_error_behind_the_end_of_a_file)
 {
 	int fd = CHECK_OK(open("f", O_CREAT | O_RDWR, 0600));

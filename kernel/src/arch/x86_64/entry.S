@@ -82,7 +82,7 @@ enter_user_iret:
     movq $0x2b, SS(%rdi)
     movq $0x33, CS(%rdi)
     movl RFLAGS(%rdi), %edx
-    andl $0x250dd5, %edx                    // CF PF AF ZF SF TF DF OF RF AC ID
+    andl $0x254dd5, %edx                    // CF PF AF ZF SF TF DF OF NT RF AC ID
     orl $0x202, %edx
     pushq $0x2b
     pushq RSP(%rdi)
