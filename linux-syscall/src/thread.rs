@@ -126,6 +126,17 @@ fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
     true
 }
 
+/// In the middle of a long call, with nothing locked: pays for what was charged over `memory.high`, and lets others run.
+pub(crate) fn breathe(cx: &mut Cx<'_>) {
+    let flags = cx.task.thread_flags();
+    if flags.contains(ThreadFlags::MEMORY_HIGH) {
+        pay_for_memory(cx);
+    }
+    if flags.contains(ThreadFlags::NEED_RESCHED) {
+        cx.kernel.sched.schedule();
+    }
+}
+
 /// Over `memory.high`, or full and without a killer, the task sleeps for what it charged.
 #[cold]
 fn pay_for_memory(cx: &mut Cx<'_>) {

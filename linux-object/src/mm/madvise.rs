@@ -7,12 +7,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::addr_space::{Fault, Mm, MmState, Trash};
+use super::addr_space::{Mm, MmState, Trash};
 use super::gather::Gather;
 use super::mmap::{is_aligned, page_align};
+use super::populate::{Populate, Wanted};
 use super::{VmFile, VmFlags, Vma};
 use crate::error::Result;
-use crate::ids::{PAGE_SHIFT, PAGE_SIZE};
+use crate::ids::PAGE_SHIFT;
 use crate::{bail, ensure, err};
 
 /// `MADV_*`.
@@ -73,8 +74,8 @@ impl Advice {
 }
 
 impl Mm {
-    /// `madvise(2)`. `ENOMEM` if a part is not mapped; the rest is done nevertheless.
-    pub fn madvise(&self, addr: u64, len: u64, advice: i32) -> Result<()> {
+    /// `madvise(2)`, but for bringing pages in. `ENOMEM` if a part is not mapped; the rest is done nevertheless.
+    pub fn madvise(&self, addr: u64, len: u64, advice: i32) -> Result<Populate> {
         let Some(advice) = Advice::from_number(advice) else {
             bail!(EINVAL, "madvise: unknown advice")
         };
@@ -84,12 +85,11 @@ impl Mm {
             bail!(EINVAL, "madvise: beyond all addresses")
         };
         if end == addr {
-            return Ok(());
+            return Ok(Populate::nothing());
         }
-        match advice {
-            Advice::PopulateRead | Advice::PopulateWrite => {
-                self.madvise_populate(addr..end, advice == Advice::PopulateWrite)
-            }
+        let done = match advice {
+            Advice::PopulateRead => return Ok(Populate::new(addr..end, Wanted::Read)),
+            Advice::PopulateWrite => return Ok(Populate::new(addr..end, Wanted::Write)),
             Advice::Remove => self.madvise_remove(addr..end),
             _ => {
                 let mut trash = Trash::default();
@@ -104,10 +104,13 @@ impl Mm {
                     _ => state.change_flags(&self.core, addr..end, &mut trash, |vma| new_flags(vma, advice)),
                 };
                 drop(state);
-                ensure!(whole?, ENOMEM, "madvise: a part is not mapped");
-                Ok(())
+                whole.and_then(|whole| {
+                    ensure!(whole, ENOMEM, "madvise: a part is not mapped");
+                    Ok(())
+                })
             }
-        }
+        };
+        done.map(|()| Populate::nothing())
     }
 
     fn advise_pages(&self, state: &mut MmState, range: Range<u64>, advice: Advice) -> Result<bool> {
@@ -135,29 +138,6 @@ impl Mm {
             }
         }
         Ok(whole && at >= range.end)
-    }
-
-    fn madvise_populate(&self, range: Range<u64>, write: bool) -> Result<()> {
-        let mut state = self.core.lock();
-        let needed = if write { VmFlags::WRITE } else { VmFlags::READ };
-        let mut at = range.start;
-        while at < range.end {
-            let Some(pos) = state.vmas.find(at).filter(|&pos| state.vmas.get(pos).start <= at) else {
-                bail!(ENOMEM, "MADV_POPULATE: not mapped")
-            };
-            let vma = state.vmas.get(pos);
-            ensure!(
-                vma.flags.contains(needed) && !vma.flags.contains(VmFlags::PFNMAP),
-                EINVAL,
-                "MADV_POPULATE: the mapping does not allow it"
-            );
-            match state.fault_page(&self.core, pos, at, write) {
-                Ok(()) => at += PAGE_SIZE as u64,
-                Err(Fault::Oom) => bail!(ENOMEM, "MADV_POPULATE: no memory"),
-                Err(_) => bail!(EFAULT, "MADV_POPULATE: the page cannot be had"),
-            }
-        }
-        Ok(())
     }
 
     /// Punches holes into the files behind the range.

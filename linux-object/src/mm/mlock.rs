@@ -3,9 +3,10 @@
 //! There is no swap: a locked page is one that was brought in.
 
 use super::VmFlags;
-use super::addr_space::{Fault, Mm, Trash};
+use super::addr_space::{Mm, Trash};
 use super::memory::MmQuota;
 use super::mmap::page_align;
+use super::populate::{Populate, Wanted};
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::{PAGE_SHIFT, PAGE_SIZE, USER_END};
@@ -31,8 +32,8 @@ fn check_limit(who: &dyn MmQuota) -> Result<()> {
 }
 
 impl Mm {
-    /// `mlock(2)` and `mlock2(2)`.
-    pub fn mlock(&self, who: &dyn MmQuota, addr: u64, len: u64, flags: u32) -> Result<()> {
+    /// `mlock(2)` and `mlock2(2)`, but for bringing the pages in.
+    pub fn mlock(&self, who: &dyn MmQuota, addr: u64, len: u64, flags: u32) -> Result<Populate> {
         ensure!(flags & !MLOCK_ONFAULT == 0, EINVAL, "mlock2: unknown flags");
         check_limit(who)?;
         self.apply_lock(Some(who), addr, len, lock_flags(flags != 0))
@@ -40,10 +41,10 @@ impl Mm {
 
     /// `munlock(2)`.
     pub fn munlock(&self, addr: u64, len: u64) -> Result<()> {
-        self.apply_lock(None, addr, len, VmFlags::empty())
+        self.apply_lock(None, addr, len, VmFlags::empty()).map(drop)
     }
 
-    fn apply_lock(&self, who: Option<&dyn MmQuota>, addr: u64, len: u64, set: VmFlags) -> Result<()> {
+    fn apply_lock(&self, who: Option<&dyn MmQuota>, addr: u64, len: u64, set: VmFlags) -> Result<Populate> {
         let start = addr & !(PAGE_SIZE as u64 - 1);
         let len = len.checked_add(addr - start).and_then(page_align);
         let Some(end) = len.and_then(|len| start.checked_add(len)) else {
@@ -66,7 +67,7 @@ impl Mm {
             );
         }
         if start == end {
-            return Ok(());
+            return Ok(Populate::nothing());
         }
         ensure!(
             state.vmas.containing(start).is_some(),
@@ -91,22 +92,18 @@ impl Mm {
                 (vma.flags - LOCKED) | set
             })
         });
-        let result = match changed {
-            Err(error) => Err(error),
-            Ok(_) if reach < end => Err(crate::err!(ENOMEM, "mlock: a part is not mapped")),
-            Ok(_) if set.contains(VmFlags::LOCKED) => match state.populate(&self.core, start..end, false) {
-                Ok(()) => Ok(()),
-                Err(Fault::Oom) => Err(crate::err!(EAGAIN, "mlock: no memory for all pages")),
-                Err(_) => Err(crate::err!(ENOMEM, "mlock: a page cannot be had")),
-            },
-            Ok(_) => Ok(()),
-        };
         drop(state);
-        result
+        changed?;
+        ensure!(reach == end, ENOMEM, "mlock: a part is not mapped");
+        Ok(if set.contains(VmFlags::LOCKED) {
+            Populate::new(start..end, Wanted::Locked)
+        } else {
+            Populate::nothing()
+        })
     }
 
-    /// `mlockall(2)`.
-    pub fn mlockall(&self, who: &dyn MmQuota, flags: u32) -> Result<()> {
+    /// `mlockall(2)`, but for bringing the pages in.
+    pub fn mlockall(&self, who: &dyn MmQuota, flags: u32) -> Result<Populate> {
         let known = flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
         ensure!(
             known && flags != 0 && flags != MCL_ONFAULT,
@@ -128,6 +125,7 @@ impl Mm {
         if flags & MCL_FUTURE != 0 {
             state.def_flags |= set;
         }
+        let mut todo = Populate::nothing();
         if flags & MCL_CURRENT != 0 {
             let changed = state.change_flags(&self.core, 0..USER_END, &mut trash, |vma| {
                 let special = vma.flags.intersects(VmFlags::PFNMAP | VmFlags::DONTEXPAND);
@@ -138,11 +136,11 @@ impl Mm {
                 })
             });
             if changed.is_ok() {
-                let _ = state.populate(&self.core, 0..USER_END, true);
+                todo = Populate::new(0..USER_END, Wanted::Lenient);
             }
         }
         drop(state);
-        Ok(())
+        Ok(todo)
     }
 
     /// `munlockall(2)`.

@@ -9,6 +9,7 @@ use core::ops::Range;
 use super::addr_space::{Mm, MmCore, MmState, Trash};
 use super::gather::Gather;
 use super::memory::MmQuota;
+use super::populate::{Populate, Wanted};
 use super::{FrameSet, MapFlags, MapRequest, PageCache, Prot, Seals, VmFile, VmFlags, VmOps, VmSource, Vma};
 use crate::cred::Capability;
 use crate::error::Result;
@@ -46,6 +47,13 @@ struct Checked {
 impl Mm {
     /// `mmap(2)`: returns the address.
     pub fn mmap(&self, who: &dyn MmQuota, request: &MapRequest) -> Result<u64> {
+        let (addr, todo) = self.mmap_unpopulated(who, request)?;
+        let _ = self.populate(todo);
+        Ok(addr)
+    }
+
+    /// Likewise; leaves to the caller what `MAP_POPULATE` and `MAP_LOCKED` bring in.
+    pub fn mmap_unpopulated(&self, who: &dyn MmQuota, request: &MapRequest) -> Result<(u64, Populate)> {
         let mut request = request.clone();
         let checked = self.check(who, &mut request)?;
         let populate = checked.populate;
@@ -83,11 +91,13 @@ impl Mm {
             file,
         };
         let locked = state.add_area(&self.core, who, vma, &mut trash)?;
-        if locked || populate {
-            let _ = state.populate(&self.core, addr..addr + len, true);
-        }
         drop(state);
-        Ok(addr)
+        let todo = if locked || populate {
+            Populate::new(addr..addr + len, Wanted::Lenient)
+        } else {
+            Populate::nothing()
+        };
+        Ok((addr, todo))
     }
 
     /// Maps frames that are not counted, for the vDSO. The caller chose a free address with
@@ -666,39 +676,6 @@ impl MmState {
             }
         }
         self.layout.brk = brk;
-        Ok(())
-    }
-
-    /// Brings pages in (Linux's `populate_vma_page_range`): writable private ones as copies of their
-    /// own. With `lenient`, what can be.
-    pub fn populate(&mut self, core: &MmCore, range: Range<u64>, lenient: bool) -> Result<(), super::Fault> {
-        let mut at = range.start;
-        while at < range.end {
-            let Some(pos) = self.vmas.find(at) else { break };
-            let vma = self.vmas.get(pos);
-            let (flags, end) = (vma.flags, vma.end.min(range.end));
-            at = at.max(vma.start);
-            if at >= range.end {
-                break;
-            }
-            if flags.intersects(VmFlags::PFNMAP | VmFlags::LOCKONFAULT) {
-                at = end;
-                continue;
-            }
-            let result = if flags.accessible() {
-                let write = flags.contains(VmFlags::WRITE) && !flags.contains(VmFlags::SHARED);
-                self.fault_page(core, pos, at, write)
-            } else {
-                Err(super::Fault::Segv(crate::task::si_code::SEGV_ACCERR))
-            };
-            match result {
-                Ok(()) => at += PAGE,
-                Err(error) if !lenient => return Err(error),
-                // More would not come in either.
-                Err(super::Fault::Oom) => break,
-                Err(_) => at = end,
-            }
-        }
         Ok(())
     }
 }

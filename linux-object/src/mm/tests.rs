@@ -633,12 +633,14 @@ fn locking_brings_pages_in() {
     let (_, _, mm) = setup();
     let who = Limits::default();
     map(&mm, BASE, 4 * PAGE, rw(), anon() | MapFlags::FIXED).unwrap();
-    mm.mlock(&who, BASE + PAGE + 1, PAGE, 0).unwrap();
+    let todo = mm.mlock(&who, BASE + PAGE + 1, PAGE, 0).unwrap();
+    mm.populate(todo).unwrap();
     assert_eq!((mm.counts().locked, mm.rss()), (2, 2));
     assert_eq!(mm.madvise(BASE, 4 * PAGE, 4).unwrap_err(), Errno::EINVAL);
     mm.munlock(BASE, 4 * PAGE).unwrap();
     assert_eq!((mm.counts().locked, mm.vmas().len()), (0, 1));
-    mm.mlockall(&who, 3).unwrap();
+    let todo = mm.mlockall(&who, 3).unwrap();
+    mm.populate(todo).unwrap();
     assert_eq!((mm.counts().locked, mm.rss()), (4, 4));
     map(&mm, BASE + 8 * PAGE, PAGE, rw(), anon() | MapFlags::FIXED).unwrap();
     assert_eq!((mm.counts().locked, mm.rss()), (5, 5));

@@ -6,9 +6,10 @@ use linux_object::ensure;
 use linux_object::error::Result;
 use linux_object::fs::OpenFile;
 use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
-use linux_object::mm::{MapFlags, MapRequest, Prot};
+use linux_object::mm::{MapFlags, MapRequest, Mm, Populate, Prot};
 
 use crate::context::Cx;
+use crate::thread::breathe;
 use crate::user_ptr::UserOutPtr;
 
 fn opened(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
@@ -44,7 +45,24 @@ pub fn mmap(
         file,
         offset,
     };
-    Ok(cx.task.mm().mmap(&**cx.task, &request)? as usize)
+    let mm = cx.task.mm();
+    let (at, todo) = mm.mmap_unpopulated(&**cx.task, &request)?;
+    // What cannot be had now is had at the first access, or not.
+    let _ = populate(cx, &mm, todo);
+    Ok(at as usize)
+}
+
+/// Brings pages in, portion by portion; `EINTR` by a fatal signal.
+fn populate(cx: &mut Cx<'_>, mm: &Mm, mut todo: Populate) -> Result<()> {
+    while !mm.populate_some(&mut todo)? {
+        breathe(cx);
+        ensure!(
+            !cx.task.fatal_signal_pending(),
+            EINTR,
+            "killed while it brings pages in"
+        );
+    }
+    Ok(())
 }
 
 /// `mprotect(2)`.
@@ -114,14 +132,15 @@ pub fn mincore(cx: &mut Cx<'_>, addr: UserAddr, length: usize, vec: UserOutPtr<u
 
 /// `madvise(2)`.
 pub fn madvise(cx: &mut Cx<'_>, addr: UserAddr, length: usize, advice: i32) -> Result<usize> {
-    cx.task.mm().madvise(addr.0, length as u64, advice)?;
+    let mm = cx.task.mm();
+    let todo = mm.madvise(addr.0, length as u64, advice)?;
+    populate(cx, &mm, todo)?;
     Ok(0)
 }
 
 /// `mlock(2)`.
 pub fn mlock(cx: &mut Cx<'_>, addr: UserAddr, len: usize) -> Result<usize> {
-    cx.task.mm().mlock(&**cx.task, addr.0, len as u64, 0)?;
-    Ok(0)
+    mlock2(cx, addr, len, 0)
 }
 
 /// `munlock(2)`.
@@ -132,7 +151,9 @@ pub fn munlock(cx: &mut Cx<'_>, addr: UserAddr, len: usize) -> Result<usize> {
 
 /// `mlockall(2)`.
 pub fn mlockall(cx: &mut Cx<'_>, flags: u32) -> Result<usize> {
-    cx.task.mm().mlockall(&**cx.task, flags)?;
+    let mm = cx.task.mm();
+    let todo = mm.mlockall(&**cx.task, flags)?;
+    populate(cx, &mm, todo)?;
     Ok(0)
 }
 
@@ -144,6 +165,8 @@ pub fn munlockall(cx: &mut Cx<'_>) -> Result<usize> {
 
 /// `mlock2(2)`.
 pub fn mlock2(cx: &mut Cx<'_>, addr: UserAddr, len: usize, flags: u32) -> Result<usize> {
-    cx.task.mm().mlock(&**cx.task, addr.0, len as u64, flags)?;
+    let mm = cx.task.mm();
+    let todo = mm.mlock(&**cx.task, addr.0, len as u64, flags)?;
+    populate(cx, &mm, todo)?;
     Ok(0)
 }

@@ -184,7 +184,8 @@ pub fn process_madvise(
     );
     let mut done = 0;
     for range in ranges.iter().filter(|range| range.len != 0) {
-        if let Err(error) = mm.madvise(range.base, range.len, advice as i32) {
+        // None of these brings pages in at once.
+        if let Err(error) = mm.madvise(range.base, range.len, advice as i32).map(drop) {
             if done == 0 {
                 return Err(error);
             }

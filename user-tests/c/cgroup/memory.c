@@ -514,6 +514,35 @@ TEST(high_slows_the_allocator_down_and_kills_nobody)
 	mem_done();
 }
 
+/* A call that brings in many pages at once is slowed down in its middle, and can be killed there. */
+static void slowed_down(int advice)
+{
+	mem_init();
+	mem_new("a");
+	CHECK_OK(mem_set("a", "memory.high", "8M"));
+	pid_t child = SPAWN({
+		char *p = mmap(NULL, 64 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(p != MAP_FAILED);
+		mem_enter("a");
+		if (advice)
+			madvise(p, 64 * MB, advice);
+		else
+			mlock(p, 64 * MB);
+		pause();
+	});
+	WAIT_FOR(mem_event("a", "high") > 0);
+	kt_sleep_ms(200);
+	CHECK(mem_get("a", "memory.current") < 40 * MB);
+	CHECK(mem_get("a", "memory.current") > 7 * MB);
+	CHECK_EQ(mem_event("a", "max"), 0);
+	kill(child, SIGKILL);
+	kt_wait(child);
+	mem_done();
+}
+
+TEST(high_slows_one_long_mlock_down) { slowed_down(0); }
+TEST(high_slows_one_long_madvise_down) { slowed_down(23 /* MADV_POPULATE_WRITE */); }
+
 TEST(poll_and_inotify_tell_of_events)
 {
 	mem_init();
