@@ -1,5 +1,8 @@
 /* Less privileged mount namespaces: mount_namespaces(7), "Restrictions on mount namespaces". */
+#include <sys/fsuid.h>
+
 #include "mnt_ns.h"
+#include "ns.h"
 
 TEST(shared_mounts_become_slaves)
 {
@@ -251,4 +254,37 @@ TEST(a_superblock_of_another_user_namespace_gives_no_rights)
 	JOIN(user);
 	CHECK_EQ(write(go[1], "x", 1), 1);
 	JOIN(child);
+}
+
+TEST(a_new_tmpfs_belongs_to_whoever_mounts_it)
+{
+	own_mounts();
+	CHECK_OK(mkdir("a", 0755));
+	struct sync s = sync_new();
+	pid_t child = SPAWN({
+		CHECK_OK(unshare(CLONE_NEWUSER | CLONE_NEWNS));
+		ready_and_hold(&s);
+		CHECK_OK(setresgid(0, 0, 0));
+		CHECK_OK(setresuid(0, 0, 0));
+		CHECK_OK(mount("t", "a", "tmpfs", 0, "mode=755"));
+		struct stat st;
+		CHECK_OK(stat("a", &st));
+		CHECK_EQ(st.st_uid, 0);
+		CHECK_EQ(st.st_gid, 0);
+		CHECK_OK(mkdir("a/dir", 0755));
+		CHECK(strstr(proc_text(getpid(), "mounts"), "mode=755,uid=100000,gid=200000"));
+	});
+	until_ready(&s);
+	map_ids(child, "0 100000 65536", "0 200000 65536");
+	let_go(&s);
+	JOIN(child);
+	/* Not only there. */
+	setfsuid(1000);
+	CHECK_OK(mount("t", "a", "tmpfs", 0, NULL));
+	setfsuid(0);
+	struct stat st;
+	CHECK_OK(stat("a", &st));
+	CHECK_EQ(st.st_uid, 1000);
+	CHECK_EQ(st.st_gid, 0);
+	CHECK(strstr(proc_text(getpid(), "mounts"), ",uid=1000,inode64"));
 }

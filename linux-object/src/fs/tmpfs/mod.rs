@@ -276,10 +276,15 @@ impl FileSystemType for TmpFsType {
     fn userns_mount(&self) -> bool {
         true
     }
-    fn init_context(&self, _init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
+    fn init_context(&self, init: &ContextInit<'_>) -> Result<Box<dyn ContextOps>> {
         Ok(Box::new(TmpFsContext {
             name: self.0,
-            options: Options::default(),
+            // The root belongs to whoever mounts, who may be root only in a user namespace.
+            options: Options {
+                uid: Some(init.cred.fsuid),
+                gid: Some(init.cred.fsgid),
+                ..Options::default()
+            },
         }))
     }
 }
