@@ -1,5 +1,7 @@
 /* mkdir, rmdir, getdents64, chdir, getcwd. */
 #include <dirent.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 #include "proc.h"
 #include "sys.h"
@@ -230,4 +232,36 @@ TEST(a_deep_tree)
 		CHECK_OK(chdir(".."));
 		CHECK_OK(rmdir("directory"));
 	}
+}
+
+/* The names of ./t but for . and .. as they come, each followed by a space. */
+static const char *as_they_come(void)
+{
+	static char out[256];
+	out[0] = 0;
+	DIR *dir = opendir("t");
+	CHECK(dir != NULL);
+	for (struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			strcat(strcat(out, e->d_name), " ");
+	closedir(dir);
+	return out;
+}
+
+TEST(tmpfs_lists_the_newest_first)
+{
+	CHECK_OK(unshare(CLONE_NEWNS));
+	CHECK_OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	CHECK_OK(mkdir("t", 0755));
+	CHECK_OK(mount("t", "t", "tmpfs", 0, NULL));
+	const char *names[] = { "t/a", "t/c", "t/b", "t/d" };
+	for (int i = 0; i < 4; i++)
+		kt_make_file(names[i], "", 0644);
+	CHECK(!strcmp(as_they_come(), "d b c a "));
+	CHECK_OK(unlink("t/b"));
+	CHECK_OK(mkdir("t/b", 0755));
+	CHECK(!strcmp(as_they_come(), "b d c a "));
+	CHECK_OK(rename("t/a", "t/e"));
+	CHECK(!strcmp(as_they_come(), "e b d c "));
+	CHECK_OK(umount("t"));
 }

@@ -19,6 +19,9 @@ struct Entry {
     inode: Arc<TmpInode>,
 }
 
+/// The position behind all entries: that of the oldest is just before it.
+const END: u64 = i64::MAX as u64 - 1;
+
 /// The entries of a directory: by name, and in the order in which they were made.
 pub(super) struct Entries {
     by_name: HashTable<Entry>,
@@ -93,10 +96,12 @@ impl Entries {
         Some(core::mem::replace(&mut entry.inode, inode))
     }
 
-    pub fn visit(&self, offset: u64, sink: &mut DirSink<'_>) {
-        for (&at, name) in self.by_offset.range(offset..) {
+    /// The entries from a position on, the newest first, as Linux's `dcache_readdir` has them.
+    pub fn visit(&self, position: u64, sink: &mut DirSink<'_>) {
+        let newest = END.saturating_sub(position.max(2));
+        for (&at, name) in self.by_offset.range(..=newest).rev() {
             let Some(inode) = self.find(name) else { continue };
-            if !sink(name, inode.number(), inode.file_type(), at + 1) {
+            if !sink(name, inode.number(), inode.file_type(), END - at + 1) {
                 break;
             }
         }
