@@ -216,6 +216,34 @@ TEST(whiteouts_hide_what_was_removed)
 	text_is("t/l/a", "lower");
 }
 
+TEST(whiteouts_share_an_inode)
+{
+	trees();
+	kt_make_file("t/l/a", "", 0644);
+	kt_make_file("t/l/b", "", 0644);
+	CHECK_OK(mkdir("t/l/d", 0755));
+	overlay();
+	struct stat a, b, d;
+	CHECK_OK(unlink("o/a"));
+	CHECK_OK(lstat("t/u/a", &a));
+	/* One name stays in the work directory. */
+	CHECK_EQ(a.st_nlink, 2);
+	kt_make_file("o/b", "new", 0644);
+	CHECK_OK(unlink("o/b"));
+	CHECK_OK(rmdir("o/d"));
+	CHECK_OK(lstat("t/u/a", &a));
+	CHECK_OK(lstat("t/u/b", &b));
+	CHECK_OK(lstat("t/u/d", &d));
+	CHECK_EQ(a.st_nlink, 4);
+	CHECK(a.st_ino == b.st_ino && a.st_ino == d.st_ino);
+	/* A name that is used again takes nothing from the others. */
+	kt_make_file("o/a", "", 0644);
+	CHECK_OK(lstat("t/u/b", &b));
+	CHECK_EQ(b.st_nlink, 3);
+	CHECK(is_whiteout("t/u/b"));
+	CHECK_OK(umount("o"));
+}
+
 TEST(a_directory_made_anew_is_opaque)
 {
 	trees();

@@ -11,7 +11,7 @@ use super::inode::{OvlInode, Places};
 use super::real::{self, Entry};
 use super::{Ovl, is_whiteout, layers};
 use crate::error::Result;
-use crate::fs::{CreateSpec, DevT, FileType, INode, Path};
+use crate::fs::{CreateSpec, DevT, FileType, INode, Name, Path};
 use crate::{ensure, err};
 
 fn whiteout_spec(ovl: &Ovl) -> CreateSpec {
@@ -22,6 +22,28 @@ fn whiteout_spec(ovl: &Ovl) -> CreateSpec {
         gid: ovl.cred.fsgid,
         rdev: DevT::default(),
     }
+}
+
+/// A whiteout in the work directory, ready to be moved to its place: one more name of the inode that all share, of a new one
+/// where that is not possible (Linux's `ovl_whiteout`).
+fn whiteout(ovl: &Ovl, work: &Path) -> Result<Name> {
+    let name = ovl.temp_name();
+    let shared = ovl.whiteout.lock().clone();
+    if let Some(shared) = shared
+        && real::link(ovl, work, &name, &shared).is_ok()
+    {
+        return Ok(name);
+    }
+    let kept = ovl.temp_name();
+    let made = real::create(ovl, work, &kept, &whiteout_spec(ovl), None)?
+        .inode()?
+        .clone();
+    if real::link(ovl, work, &name, &made).is_err() {
+        return Ok(kept);
+    }
+    let old = ovl.whiteout.lock().replace(made);
+    drop(old);
+    Ok(name)
 }
 
 impl OvlInode {
@@ -118,22 +140,19 @@ impl OvlInode {
             self.empty(&places, name)?;
         }
         let covers = self.lower_has(name)?;
-        if places.upper.is_none() {
-            real::create(&self.ovl, &dir, name, &whiteout_spec(&self.ovl), None)?;
-            return Ok(());
-        }
-        if !covers {
+        let is_up = places.upper.is_some();
+        if is_up && !covers {
             return real::remove(&dir, name, is_dir);
         }
         // The whiteout takes the place in one step.
         let work = layers::work_dir(self.ovl.upper()?)?;
-        let temp = self.ovl.temp_name();
-        real::create(&self.ovl, &work, &temp, &whiteout_spec(&self.ovl), None)?;
-        if let Err(error) = real::rename(&work, &temp, &dir, name, is_dir) {
+        let temp = whiteout(&self.ovl, &work)?;
+        let exchange = is_up && is_dir;
+        if let Err(error) = real::rename(&work, &temp, &dir, name, exchange) {
             let _ = real::remove(&work, &temp, false);
             return Err(error);
         }
-        if is_dir {
+        if exchange {
             real::remove(&work, &temp, true)?;
         }
         Ok(())

@@ -70,6 +70,8 @@ struct Ovl {
     /// How deep file systems are stacked.
     depth: u32,
     next_temp: AtomicU64,
+    /// What whiteouts are names of; it keeps a name in the work directory.
+    whiteout: SpinLock<Option<Arc<dyn INode>>, class::Leaf>,
     /// Inodes that were found in lower trees only, by their first real dentry.
     found: SpinLock<HashMap<usize, Weak<OvlInode>>, class::Leaf>,
 }
@@ -196,6 +198,7 @@ impl ContextOps for OverlayContext {
             userxattr: options.userxattr,
             depth: found.depth,
             next_temp: AtomicU64::new(0),
+            whiteout: SpinLock::new(None),
             found: SpinLock::default(),
         });
         if let Some(upper) = &ovl.upper {
