@@ -20,7 +20,7 @@ use linux_object::time::Ktime;
 use crate::context::Cx;
 use crate::seccomp::{self, Filtered};
 use crate::wait_until::{WaitKind, wait_until};
-use crate::{calls, low_memory, signal_frame, strace, table};
+use crate::{calls, low_memory, release_agent, signal_frame, strace, table};
 
 /// What a new thread runs that goes to user mode with these registers (for
 /// `Scheduler::new_thread`).
@@ -38,6 +38,9 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
         if task.thread_flags().intersects(ThreadFlags::EXIT_WORK) {
             exit_to_user(&mut cx);
             if task.has_exited() {
+                if kernel.cgroups.has_released() {
+                    release_agent::run(kernel);
+                }
                 return;
             }
         }
@@ -189,6 +192,10 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         if flags.contains(ThreadFlags::MEMORY_EVENTS) {
             cx.task.clear_thread_flags(ThreadFlags::MEMORY_EVENTS);
             cx.kernel.memory.control.tell_thresholds();
+        }
+        if flags.contains(ThreadFlags::TASK_WORK) {
+            cx.task.clear_thread_flags(ThreadFlags::TASK_WORK);
+            release_agent::run(cx.kernel);
         }
         if flags.contains(ThreadFlags::MEMORY_HIGH) {
             pay_for_memory(cx);

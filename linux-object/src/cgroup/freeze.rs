@@ -67,6 +67,7 @@ impl Cgroup {
         }
         parent.state.nr_children.fetch_sub(1, Ordering::SeqCst);
         parent.update_frozen();
+        parent.check_for_release();
     }
 
     /// A task of cgroup2 came (or left); its set is locked.

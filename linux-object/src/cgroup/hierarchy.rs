@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use spin::Once;
 
 use super::css_set::SetTable;
+use super::release::Released;
 use super::{Cgroup, SubsysId, SubsysMask};
 use crate::fs::SuperBlock;
 use crate::kobject::KoidTable;
@@ -38,6 +39,8 @@ pub struct Shared {
     /// Populated and frozen states follow tasks under this lock.
     pub(super) state: SpinLock<(), class::CgroupState>,
     pub(super) sets: SpinLock<SetTable, class::CssSetTable>,
+    /// v1: cgroups that became empty.
+    pub(super) released: Released,
     /// A v1 hierarchy lost its last mount: it may be gone.
     pub(super) unmounted: AtomicBool,
     /// cgroup2 was mounted.

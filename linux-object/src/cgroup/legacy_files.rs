@@ -1,9 +1,11 @@
 //! The core's files in v1 hierarchies (`cgroup-v1/cgroups.rst`).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::core_files::find_task;
 use super::{CfCx, CfFlags, CfType, CgroupFlags, Show, Write};
+use crate::cred::Capability;
 use crate::ensure;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
@@ -24,6 +26,21 @@ pub static FILES: &[CfType] = &[
     CfType::new("cgroup.sane_behavior")
         .flags(CfFlags::ONLY_ON_ROOT)
         .show(Show::U64(|_| 0)),
+    CfType::new("notify_on_release")
+        .show(Show::U64(|cx| {
+            cx.cgroup.flags().contains(CgroupFlags::NOTIFY_ON_RELEASE).into()
+        }))
+        .write(Write::U64(|cx, value| {
+            set_flag(cx, CgroupFlags::NOTIFY_ON_RELEASE, value)
+        })),
+    CfType::new("release_agent")
+        .flags(CfFlags::ONLY_ON_ROOT)
+        .max_write(4095)
+        .show(Show::Text(|cx, out| {
+            out.bytes(&cx.cgroup.hierarchy().release_agent.lock())?;
+            out.byte(b'\n')
+        }))
+        .write(Write::Text(write_release_agent)),
     CfType::new("tasks")
         .show(Show::Text(|cx, out| show_pids(cx, out, false)))
         .write(Write::Text(|cx, data| write_pid(cx, data, false))),
@@ -60,6 +77,26 @@ fn write_pid(cx: &CfCx<'_>, data: &[u8], whole: bool) -> Result<()> {
         "tasks: the task is another user's"
     );
     membership.attach(cx.cgroup, &task, whole)
+}
+
+/// The agent runs with all capabilities, so it is named only by whoever opened the file with them, in the initial namespaces.
+fn write_release_agent(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
+    ensure!(
+        cx.cred.capable(Capability::SYS_ADMIN) && Arc::ptr_eq(cx.ns.user_ns(), &cx.kernel.init_user_ns),
+        EPERM,
+        "release_agent: no CAP_SYS_ADMIN"
+    );
+    let mut path = Vec::new();
+    let text = super::strip(data);
+    ensure!(
+        path.try_reserve_exact(text.len()).is_ok(),
+        ENOMEM,
+        "release_agent: no memory for the path"
+    );
+    path.extend_from_slice(text);
+    let old = core::mem::replace(&mut *cx.cgroup.hierarchy().release_agent.lock(), path);
+    drop(old);
+    Ok(())
 }
 
 fn set_flag(cx: &CfCx<'_>, flag: CgroupFlags, value: u64) -> Result<()> {

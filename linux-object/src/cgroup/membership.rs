@@ -70,6 +70,7 @@ impl Cgroups {
             koids: koids.clone(),
             state: SpinLock::new(()),
             sets: SpinLock::default(),
+            released: Default::default(),
             unmounted: AtomicBool::new(false),
             dfl_visible: AtomicBool::new(false),
         });

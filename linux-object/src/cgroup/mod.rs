@@ -40,6 +40,7 @@ mod migrate;
 pub mod pids;
 mod populated;
 pub mod proc;
+pub mod release;
 pub mod subsys;
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,9 @@ impl Cgroup {
                 break;
             }
             at.notify("cgroup.events");
+            if !populated {
+                at.check_for_release();
+            }
             let Some(parent) = at.parent() else { break };
             counter = if at.is_threaded() {
                 &parent.state.populated_threaded_children

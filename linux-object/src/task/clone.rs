@@ -511,25 +511,31 @@ impl PreparedClone {
     }
 }
 
-/// The first process: pid 1 of the initial namespaces, in a session and process group of its own
-/// (like a child of Linux's pid 0). It is linked, but does not run yet.
-pub fn spawn_init(
+/// A process that nobody forked, in the initial namespaces and at the roots of all cgroups. It is linked, but does not
+/// run yet. The first one is pid 1, in a session and process group of its own (like a child of Linux's pid 0). Later ones
+/// are helpers of the kernel: they are in the session of pid 1, and have no parent, so nobody waits for them.
+pub fn spawn(
     kernel: &Arc<crate::kernel::Kernel>,
     thread: Arc<dyn MachineThread>,
     parts: TaskParts,
 ) -> Result<Arc<Task>> {
     let ns = kernel.init_ns.pid_ns.clone();
     let pid = ns.reserve(&kernel.koids, &[], kernel.tasks.pid_max(), &parts.cred)?;
-    let sid = pid.pid().clone();
-    let session = super::Session::new(sid.clone());
+    let tgid = pid.pid().clone();
+    let is_init = tgid.is_child_reaper();
+    let first = if is_init { None } else { ns.child_reaper() };
+    let (pgrp, session) = match &first {
+        Some(first) => (first.pgrp(), first.session()),
+        None => (tgid.clone(), super::Session::new(tgid.clone())),
+    };
     let group = ThreadGroup::new(
         kernel.koids.allocate(),
         GroupInit {
-            tgid: sid.clone(),
+            tgid: tgid.clone(),
             sighand: super::signal::SigHand::new(),
             rlimits: super::Rlimits::initial(kernel.tasks.threads_max() as u64 / 2),
-            pgrp: sid.clone(),
-            session,
+            pgrp: pgrp.clone(),
+            session: session.clone(),
             exit_signal: super::Signal::CHLD.nr() as i32,
             start_time: kernel.hal.now(),
             oom_score_adj: (0, 0),
@@ -540,7 +546,7 @@ pub fn spawn_init(
     let task = Task::new(
         kernel,
         TaskInit {
-            pid: sid.clone(),
+            pid: tgid.clone(),
             group: group.clone(),
             css_set: kernel.cgroups.init_set().clone(),
             sched: SchedTask::new(kernel.sched.root_group().clone()),
@@ -556,13 +562,17 @@ pub fn spawn_init(
         let mut state = group.signal.lock();
         state.threads.push(task.clone());
         state.nr_live = 1;
-        state.flags |= SignalFlags::UNKILLABLE;
+        if is_init {
+            state.flags |= SignalFlags::UNKILLABLE;
+        }
     }
-    ns.set_child_reaper(&mut tree, &group);
-    sid.attach_task(&mut tree, task.clone());
-    sid.attach_group(&mut tree, group.clone());
-    sid.attach_pgrp(&mut tree, group.clone());
-    sid.attach_session(&mut tree, group);
+    if is_init {
+        ns.set_child_reaper(&mut tree, &group);
+    }
+    tgid.attach_task(&mut tree, task.clone());
+    tgid.attach_group(&mut tree, group.clone());
+    pgrp.attach_pgrp(&mut tree, group.clone());
+    session.sid().attach_session(&mut tree, group);
     pid.publish(&mut tree);
     kernel.tasks.count_task();
     drop(tree);

@@ -20,7 +20,7 @@ bitflags::bitflags! {
         const RESTORE_SIGMASK = 1 << 6;
         /// The kernel's strace follows this task.
         const STRACE = 1 << 7;
-        /// Deferred work is queued on the task.
+        /// Something that needs no lock held was left to be done: release agents of cgroups are to be started.
         const TASK_WORK = 1 << 8;
         /// A charge met a limit: somebody has to be killed before the task goes on.
         const MEMORY_OOM = 1 << 9;

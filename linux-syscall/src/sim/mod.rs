@@ -35,7 +35,7 @@ use linux_object::mm::Mm;
 use linux_object::sched::Scheduler;
 use linux_object::sim::{PROGRAM_RIP, SimThread, run};
 use linux_object::task::TaskParts;
-use linux_object::task::clone::spawn_init;
+use linux_object::task::clone::spawn;
 
 use crate::thread::run_user_thread;
 
@@ -90,6 +90,6 @@ fn start(kernel: &Arc<Kernel>, program: impl FnOnce(&Sys<'_>) + Send + 'static) 
         mm: Some(Mm::new(kernel).expect("an address space")),
         comm: *b"init\0\0\0\0\0\0\0\0\0\0\0\0",
     };
-    let task = spawn_init(kernel, thread, parts).expect("the first task");
+    let task = spawn(kernel, thread, parts).expect("the first task");
     kernel.sched.start(&task);
 }

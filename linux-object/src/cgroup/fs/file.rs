@@ -151,6 +151,7 @@ impl FileOps for CgroupHandle {
         }
         self.may_write()?;
         self.with(file, task, |cx| self.inode.line.take(cx, &data))?;
+        task.kernel().cgroups.ask_for_release(task.kernel());
         *offset += len as u64;
         Ok(len)
     }

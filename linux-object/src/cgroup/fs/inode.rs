@@ -184,7 +184,9 @@ impl INode for CgroupDir {
     fn rmdir(&self, name: &[u8]) -> Result<()> {
         let kernel = self.kernel()?;
         let child = self.cgroup.child(name).ok_or(err!(ENOENT))?;
-        kernel.cgroups.lock().destroy(&child)
+        kernel.cgroups.lock().destroy(&child)?;
+        kernel.cgroups.ask_for_release(&kernel);
+        Ok(())
     }
     fn rename(&self, name: &[u8], to_dir: &Arc<dyn INode>, to_name: &[u8], exchange: bool) -> Result<()> {
         ensure!(!self.cgroup.on_dfl(), EPERM, "cgroup2 has no rename");
