@@ -1,3 +1,10 @@
+# Controllers that this kernel does not have, and so other numbers of hierarchies.
+#: drop ^(\d+:)?(blkio|hugetlb|perf_event|net_cls|net_prio|net_cls,net_prio)(:.*)?$
+#: vary ^\d+:
+# What it does not count or do is not listed: buffers of TCP apart from other memory, the move of charges, faults by direction.
+#: drop ^memory\.(kmem\.tcp\..*|move_charge_at_immigrate)$
+#: drop ^(total_)?(mapped_file|pgpgin|pgpgout|unevictable) \d+$
+#: vary nr_periods \d
 #: vary ^\d{3}$
 #: vary (throttled_time|user|system) \d+
 #: vary ^\d{9}$

@@ -1,3 +1,5 @@
+# A job's end is told at this prompt or at the next.
+#: unordered
 cat > /tmp/in.txt <<'END'
 echo interactive $0
 tty

@@ -1,5 +1,5 @@
 #: only ^top|^Tasks|Cpu|MiB|PID|(init|bash|timeout|top)$|^===
 #: numbers
 #: unordered
-#: vary , [\d.]+ 
+#: vary [ ,]+[\d.]+ 
 top -bn1
