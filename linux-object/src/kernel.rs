@@ -117,7 +117,7 @@ impl Kernel {
             sysctl.randomize_va_space.set(0);
         }
         let vdso = Vdso::start(&hal, &time, &cmdline);
-        let sched = Scheduler::new(hal.clone(), events.clone());
+        let sched = Scheduler::new(hal.clone(), events.clone(), &sysctl.rt_bandwidth);
         memory.control.set_current(sched.current_finder());
         let cgroups = Cgroups::new(
             &koids,

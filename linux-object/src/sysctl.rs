@@ -5,11 +5,13 @@
 //! `fs/procfs/sysctl` gives the cells their names, ranges and permissions. Only settings that have
 //! an effect are here.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
+use crate::sched::RtBandwidth;
 use crate::sync::{SpinLock, class};
 
 /// One number. Signed settings keep their two's complement.
@@ -43,6 +45,8 @@ macro_rules! settings {
             $($(#[$doc])* pub $name: Setting,)*
             /// `kernel.core_pattern`. Core files are not written; programs read it.
             pub core_pattern: SpinLock<Vec<u8>, class::Leaf>,
+            /// `kernel.sched_rt_runtime_us` and `kernel.sched_rt_period_us`.
+            pub rt_bandwidth: Arc<RtBandwidth>,
             /// `kernel.random.boot_id`, once it was asked for.
             pub boot_id: Once<[u8; 16]>,
         }
@@ -51,6 +55,7 @@ macro_rules! settings {
                 Sysctls {
                     $($name: Setting::new($default),)*
                     core_pattern: SpinLock::new(b"core".to_vec()),
+                    rt_bandwidth: Arc::default(),
                     boot_id: Once::new(),
                 }
             }

@@ -26,6 +26,7 @@ mod loadavg;
 mod migration;
 mod policy;
 mod real_time;
+mod rt_bandwidth;
 mod run_queue;
 mod sched_group;
 mod sched_task;
@@ -43,6 +44,7 @@ pub use cpu_mask::{CpuMask, MAX_CPUS};
 pub use fair::{Enqueue, Tunables};
 pub use policy::Policy;
 pub use real_time::{MAX_RT_PRIO, RR_TIMESLICE};
+pub use rt_bandwidth::RtBandwidth;
 pub use run_queue::{RunQueue, RunTask};
 pub use sched_group::SchedGroup;
 pub use sched_task::{CpuTimes, SchedParams, SchedTask, StateMask};
@@ -135,13 +137,18 @@ impl RunTask for Task {
 
 impl Scheduler {
     /// A scheduler for the CPUs of this machine.
-    pub fn new(hal: Arc<dyn Hal>, events: Arc<ClockEvents>) -> Scheduler {
+    pub fn new(hal: Arc<dyn Hal>, events: Arc<ClockEvents>, rt_bandwidth: &Arc<RtBandwidth>) -> Scheduler {
         let nr_cpus = hal.nr_cpus().clamp(1, MAX_CPUS);
         let root = TaskGroup::root(nr_cpus);
         let tunables = Tunables::default();
         let cpus = (0..nr_cpus)
-            .map(|cpu| CpuState {
-                rq: SpinLock::new(RunQueue::new(CpuId(cpu as u32), &root, tunables)),
+            .map(|cpu| {
+                let mut rq = RunQueue::new(CpuId(cpu as u32), &root, tunables);
+                rq.set_rt_bandwidth(rt_bandwidth.clone());
+                rq
+            })
+            .map(|rq| CpuState {
+                rq: SpinLock::new(rq),
                 current: SpinLock::new(None),
                 leaving: SpinLock::new(None),
                 idle_thread: Once::new(),
@@ -451,7 +458,7 @@ impl Scheduler {
         }
         if id != self.hal.current_cpu() {
             // The other CPU has to look, to preempt or to start its tick.
-            if preempts || rq.nr_running() == 2 {
+            if preempts || rq.nr_running() == 2 || rq.is_first_kept_waiting() {
                 self.hal.kick(id);
             }
         } else {

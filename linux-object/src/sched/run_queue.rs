@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use super::account::Open;
 use super::fair::{Enqueue, Entity, FairQueue, Handle, Tunables, wakeup_preempts};
 use super::real_time::{RR_TIMESLICE, RtQueue};
+use super::rt_bandwidth::{RtBandwidth, RtThrottle};
 use super::task_group::GroupCpu;
 use super::throttle::Throttle;
 use super::weight::nice_to_weight;
@@ -92,9 +93,11 @@ pub struct RunQueue<T> {
     tunables: Tunables,
     groups: Vec<Option<GroupQueue<T>>>,
     pub(super) rt: RtQueue<Arc<T>>,
+    pub(super) rt_bandwidth: Arc<RtBandwidth>,
+    pub(super) rt_throttle: RtThrottle,
     pub(super) curr: Option<Arc<T>>,
-    curr_is_rt: bool,
-    nr_fair: usize,
+    pub(super) curr_is_rt: bool,
+    pub(super) nr_fair: usize,
     pub(super) charged_until: u64,
     /// Groups here that have a limit, and those of them that are throttled.
     pub(super) nr_limited: usize,
@@ -118,6 +121,8 @@ impl<T: RunTask> RunQueue<T> {
             tunables,
             groups: Vec::new(),
             rt: RtQueue::new(),
+            rt_bandwidth: Arc::default(),
+            rt_throttle: RtThrottle::default(),
             curr: None,
             curr_is_rt: false,
             nr_fair: 0,
@@ -132,6 +137,11 @@ impl<T: RunTask> RunQueue<T> {
         };
         rq.add_group(root);
         rq
+    }
+
+    /// The limit of real-time tasks, which all CPUs have together.
+    pub fn set_rt_bandwidth(&mut self, limit: Arc<RtBandwidth>) {
+        self.rt_bandwidth = limit;
     }
 
     /// The running task.
@@ -202,6 +212,9 @@ impl<T: RunTask> RunQueue<T> {
     pub fn update_curr(&mut self, now: u64) {
         let delta = now.saturating_sub(self.charged_until);
         self.charged_until = self.charged_until.max(now);
+        if self.rt.len() > 0 {
+            self.charge_rt(delta);
+        }
         let Some(curr) = &self.curr else { return };
         let task = curr.sched();
         let user = task.charge(delta, curr.user_time());
@@ -441,7 +454,9 @@ impl<T: RunTask> RunQueue<T> {
     /// parked on the way; others may run in the kernel.
     pub fn pick_next(&mut self) -> Option<Arc<T>> {
         debug_assert!(self.curr.is_none());
-        let next = if let Some(task) = self.rt.first() {
+        let next = if let Some(task) = self.rt.first()
+            && !self.rt_is_throttled()
+        {
             self.curr_is_rt = true;
             task.clone()
         } else {
@@ -527,8 +542,8 @@ impl<T: RunTask> RunQueue<T> {
         let (old, new) = (curr.sched(), task.sched());
         match (self.curr_is_rt, new.is_real_time()) {
             (true, true) => return new.rt_priority() > old.rt_priority(),
-            (true, false) => return false,
-            (false, true) => return true,
+            (true, false) => return self.rt_is_throttled(),
+            (false, true) => return !self.rt_is_throttled(),
             (false, false) => {}
         }
         match (old.policy(), new.policy()) {
@@ -567,6 +582,9 @@ impl<T: RunTask> RunQueue<T> {
             return self.nr_running() > 0;
         };
         let sched = curr.sched();
+        if self.rt.len() > 0 && self.curr_is_rt == self.rt_is_throttled() {
+            return true;
+        }
         if self.curr_is_rt {
             let prio = sched.rt_priority();
             if sched.policy() != Policy::Rr || sched.rr_used.load(Relaxed) < RR_TIMESLICE {
@@ -602,6 +620,7 @@ impl<T: RunTask> RunQueue<T> {
         };
         if let Some(curr) = &self.curr {
             let sched = curr.sched();
+            nearest = nearest.min(self.rt_change());
             if !self.curr_is_rt {
                 nearest = nearest.min(self.fair_tick(sched.group_slot()));
             } else if sched.policy() == Policy::Rr && self.rt.nr_at(sched.rt_priority()) > 1 {

@@ -257,7 +257,11 @@ fn real_time_goes_first_and_rotates() {
     assert!(rq.preempts(&fifo));
     rq.put_prev(false);
     assert!(Arc::ptr_eq(&rq.pick_next().unwrap(), &fifo));
-    assert_eq!(rq.next_tick(), None, "FIFO has no slice");
+    assert_eq!(
+        rq.next_tick(),
+        Some(850_000_000),
+        "FIFO has no slice, only what real-time tasks may use"
+    );
     rq.put_prev(true);
     assert!(
         Arc::ptr_eq(&rq.pick_next().unwrap(), &b),
@@ -283,4 +287,49 @@ fn real_time_goes_first_and_rotates() {
     assert!(rq.is_curr(&fair));
     rq.put_prev(true);
     assert_eq!(rq.nr_running(), 0);
+}
+
+#[test]
+fn real_time_leaves_something_to_the_others() {
+    const MS: u64 = 1_000_000;
+    let root = TaskGroup::root(1);
+    let mut rq = RunQueue::new(CpuId(0), &root, Tunables::default());
+    let limit = Arc::new(RtBandwidth::default());
+    rq.set_rt_bandwidth(limit.clone());
+    let greedy = SchedTask::new(root.clone());
+    greedy.install(&SchedParams {
+        policy: Policy::Fifo,
+        rt_priority: 50,
+        ..SchedParams::default()
+    });
+    let (greedy, fair) = (Arc::new(greedy), Arc::new(SchedTask::new(root.clone())));
+    let mut now = 1;
+    // Runs for a while as the machine would; returns what the fair task got of it.
+    let mut run = |rq: &mut RunQueue<SchedTask>, time: u64| {
+        let end = now + time;
+        let mut got = 0;
+        while now < end {
+            let curr = rq.pick_next().expect("somebody wants to run");
+            let step = rq.next_tick().unwrap_or(u64::MAX).clamp(MS, end - now + MS);
+            now += step;
+            rq.update_curr(now);
+            rq.tick();
+            rq.put_prev(false);
+            got += if Arc::ptr_eq(&curr, &fair) { step } else { 0 };
+        }
+        got
+    };
+    rq.enqueue(&greedy, Enqueue::Wakeup);
+    // Nobody waits: nothing counts.
+    assert_eq!(run(&mut rq, 5000 * MS), 0);
+    rq.enqueue(&fair, Enqueue::New);
+    let got = run(&mut rq, 10_000 * MS);
+    assert!((450 * MS..=560 * MS).contains(&got), "{got} ns of 10 s");
+    assert!(limit.set_runtime(1_000_001).is_err());
+    limit.set_runtime(200_000).unwrap();
+    let got = run(&mut rq, 10_000 * MS);
+    assert!((7800 * MS..=8900 * MS).contains(&got), "{got} ns of 10 s");
+    limit.set_runtime(-1).unwrap();
+    run(&mut rq, 1000 * MS);
+    assert_eq!(run(&mut rq, 5000 * MS), 0, "without a limit");
 }

@@ -237,6 +237,10 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     fixed("sys/kernel/random/poolsize", |_| 256),
     constant("sys/kernel/random/uuid", |cx, out| uuid(random(cx), out)),
     cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
+    number("sys/kernel/sched_rt_period_us", (0, INT), |cx| cx.kernel.sysctl.rt_bandwidth.period(),
+        |cx, us| cx.kernel.sysctl.rt_bandwidth.set_period(us)),
+    number("sys/kernel/sched_rt_runtime_us", (-INT - 1, INT), |cx| cx.kernel.sysctl.rt_bandwidth.runtime(),
+        |cx, us| cx.kernel.sysctl.rt_bandwidth.set_runtime(us)),
     constant("sys/kernel/seccomp/actions_avail", |_, out| seccomp_actions(-1, out)),
     Sysctl { path: "sys/kernel/seccomp/actions_logged", mode: 0o644, value: Value::Text {
         get: |cx, out| seccomp_actions(cx.kernel.sysctl.seccomp_actions_logged.get(), out),
