@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use linux_object::error::{Errno, Error, Result};
 use linux_object::fs::io::IoSrc;
 use linux_object::fs::notify::NotifyMask;
-use linux_object::fs::{FileOps, FileType, OpenFile, OpenFlags, PollEvents, attr, touch_atime};
+use linux_object::fs::{FileOps, FileType, OpenFile, OpenFlags, PollEvents, PositionUse, attr, touch_atime};
 use linux_object::hal::Frames;
 use linux_object::ids::Frame;
 use linux_object::task::signal::send_to_task;
@@ -80,16 +80,15 @@ fn with_position<T>(
     if let Some(mut offset) = at {
         return attempt(&mut offset);
     }
-    if !ops.seekable() {
-        return attempt(&mut 0);
-    }
-    if ops.takes_outer_locks() {
-        let mut offset = *file.position.lock();
-        let result = attempt(&mut offset);
-        *file.position.lock() = offset;
-        result
-    } else {
-        attempt(&mut file.position.lock())
+    match ops.position_use() {
+        PositionUse::None => attempt(&mut 0),
+        PositionUse::Locked => attempt(&mut file.position.lock()),
+        PositionUse::Copied => {
+            let mut offset = *file.position.lock();
+            let result = attempt(&mut offset);
+            *file.position.lock() = offset;
+            result
+        }
     }
 }
 

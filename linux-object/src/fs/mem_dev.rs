@@ -6,7 +6,7 @@ use core::any::Any;
 use super::device::{self, CharDevice};
 use super::io::{IoDst, IoSrc};
 use super::kmsg::Kmsg;
-use super::{DevT, FileOps, MapSource, OpenFile, OpenFlags};
+use super::{DevT, FileOps, MapSource, OpenFile, OpenFlags, PositionUse};
 use crate::error::Result;
 use crate::ids::{PAGE_SIZE, UserAddr};
 use crate::kernel::Kernel;
@@ -44,17 +44,15 @@ fn swallow(from: &mut dyn IoSrc) -> usize {
 }
 
 impl FileOps for MemDevice {
-    fn read(&self, _: &OpenFile, task: &Arc<Task>, offset: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
-        let read = match self {
-            MemDevice::Null => 0,
+    fn read(&self, _: &OpenFile, task: &Arc<Task>, _: &mut u64, to: &mut dyn IoDst) -> Result<usize> {
+        match self {
+            MemDevice::Null => Ok(0),
             MemDevice::Zero | MemDevice::Full => {
                 let len = to.remaining();
-                to.put_zeros(len)?
+                to.put_zeros(len)
             }
-            MemDevice::Random => read_random(task, to)?,
-        };
-        *offset = offset.wrapping_add(read as u64);
-        Ok(read)
+            MemDevice::Random => read_random(task, to),
+        }
     }
     fn write(&self, _: &OpenFile, task: &Arc<Task>, _: &mut u64, from: &mut dyn IoSrc) -> Result<usize> {
         match self {
@@ -80,6 +78,9 @@ impl FileOps for MemDevice {
     }
     fn seekable(&self) -> bool {
         true
+    }
+    fn position_use(&self) -> PositionUse {
+        PositionUse::None
     }
     fn seek(&self, file: &OpenFile, _offset: i64, _whence: u32) -> Option<Result<u64>> {
         match self {

@@ -69,5 +69,5 @@ pub use state::{FsTypes, Vfs, current_time, task_files, task_fs};
 pub use super_block::{SbFlags, SuperBlock};
 pub use vfs::{
     CreateSpec, DevT, DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode,
-    MapSource, Metadata, Owner, SetAttr,
+    MapSource, Metadata, Owner, PositionUse, SetAttr,
 };

@@ -363,6 +363,17 @@ pub enum MapSource {
     Frames(Vec<Frame>),
 }
 
+/// What reading and writing do with the position of the description.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PositionUse {
+    /// They have none, or do not care.
+    None,
+    /// It stays locked meanwhile.
+    Locked,
+    /// They get a copy, which is stored afterwards: see [`FileOps::takes_outer_locks`].
+    Copied,
+}
+
 /// The behaviour of an open file description (Linux's `struct file_operations`), where it is
 /// not just an inode with a position. `file` is the description, `task` the caller.
 ///
@@ -399,6 +410,16 @@ pub trait FileOps: Any + Send + Sync {
     /// Whether there is a position (`lseek`, `pread`); `ESPIPE` otherwise.
     fn seekable(&self) -> bool {
         false
+    }
+    /// What `read` and `write` do with the position of the description.
+    fn position_use(&self) -> PositionUse {
+        if !self.seekable() {
+            PositionUse::None
+        } else if self.takes_outer_locks() {
+            PositionUse::Copied
+        } else {
+            PositionUse::Locked
+        }
     }
     /// Whether `pwrite` may be used. Linux's `seq_file` takes it away from most files of procfs.
     fn pwritable(&self) -> bool {
