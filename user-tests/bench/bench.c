@@ -212,7 +212,7 @@ static void bench_futex(void)
 
 #define FAULT_PAGES 512
 
-static void bench_faults(void)
+static void bench_faults(const char *name)
 {
 	uint64_t best = UINT64_MAX;
 
@@ -233,7 +233,7 @@ static void bench_faults(void)
 			best = mean;
 		munmap((void *)area, FAULT_PAGES * 4096);
 	}
-	printf("bench page-fault %llu\n", (unsigned long long)best);
+	printf("bench %s %llu\n", name, (unsigned long long)best);
 }
 
 static void mmap_munmap(void)
@@ -427,15 +427,15 @@ static void cgroup_migrate(void)
 		die("cgroup.procs");
 }
 
-/* Goes to the end of a chain of cgroups of this depth, each with the controllers. */
-static void cgroup_deep(int depth, const char *enable)
+/* Goes to the end of a chain of cgroups of this name and depth, each with the controllers. */
+static void cgroup_deep(const char *name, int depth, const char *enable)
 {
 	char path[512] = "/tmp/cg", file[600];
 
 	for (int i = 0; i < depth; i++) {
 		snprintf(file, sizeof file, "%s/cgroup.subtree_control", path);
 		put(file, enable);
-		strcat(path, "/d");
+		strcat(path, name);
 		mkdir(path, 0755);
 	}
 	snprintf(file, sizeof file, "%s/cgroup.procs", path);
@@ -468,11 +468,20 @@ static void bench_cgroups(void)
 	procs[0] = open("/tmp/cg/a/cgroup.procs", O_WRONLY);
 	procs[1] = open("/tmp/cg/b/cgroup.procs", O_WRONLY);
 	measure("cgroup-migrate", 500, cgroup_migrate);
-	cgroup_deep(1, enable);
+	cgroup_deep("/d", 1, enable);
 	measure("fork-exit-wait-depth-1", 50, fork_exit_wait);
 	put("/tmp/cg/cgroup.procs", "0");
-	cgroup_deep(16, enable);
+	cgroup_deep("/d", 16, enable);
 	measure("fork-exit-wait-depth-16", 50, fork_exit_wait);
+	put("/tmp/cg/cgroup.procs", "0");
+	/* What is only charged, not scheduled, at each level. */
+	cgroup_deep("/c", 1, " +memory +pids");
+	bench_faults("page-fault-charged-depth-1");
+	measure("fork-exit-wait-charged-depth-1", 50, fork_exit_wait);
+	put("/tmp/cg/cgroup.procs", "0");
+	cgroup_deep("/c", 16, " +memory +pids");
+	bench_faults("page-fault-charged-depth-16");
+	measure("fork-exit-wait-charged-depth-16", 50, fork_exit_wait);
 	put("/tmp/cg/cgroup.procs", "0");
 	for (int i = 0; i < 2000; i++) {
 		snprintf(path, sizeof path, "/tmp/cg/many%d", i);
@@ -514,7 +523,7 @@ int main(int argc, char **argv)
 	measure("open-close", 2000, open_close);
 	measure("sched-yield", 5000, yield_call);
 	measure("mmap-touch-munmap", 500, mmap_munmap);
-	bench_faults();
+	bench_faults("page-fault");
 	bench_pipe();
 	bench_futex();
 	measure("fork-exit-wait", 50, fork_exit_wait);
