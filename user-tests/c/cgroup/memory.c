@@ -523,6 +523,8 @@ static void slowed_down(int advice)
 	pid_t child = SPAWN({
 		char *p = mmap(NULL, 64 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		CHECK(p != MAP_FAILED);
+		/* A huge page is charged without waiting. */
+		CHECK_OK(madvise(p, 64 * MB, MADV_NOHUGEPAGE));
 		mem_enter("a");
 		if (advice)
 			madvise(p, 64 * MB, advice);
