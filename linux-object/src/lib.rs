@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bpf;
+pub mod cbpf;
 pub mod cgroup;
 pub mod cmdline;
 pub mod cred;

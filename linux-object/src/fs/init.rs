@@ -20,6 +20,7 @@ fn init(kernel: &Arc<Kernel>) -> Result<()> {
         .fs_types
         .register(Arc::new(crate::ipc::mqueue::MqueueFsType))?;
     mem_dev::init(kernel)?;
+    crate::net::tun::init(kernel)?;
     crate::tty::init(kernel)
 }
 

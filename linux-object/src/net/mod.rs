@@ -4,13 +4,16 @@
 //! trait, so a family needs no change there: it adds a line to [`create`].
 
 mod file;
+mod filter;
 pub mod inet;
 mod message;
 pub mod netlink;
 mod options;
 pub mod packet;
+mod payer;
 mod socket;
 pub mod stack;
+pub mod tun;
 pub mod unix;
 
 pub use file::{SocketFile, socket_of};

@@ -4,10 +4,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use super::{Socket, SocketType};
+use super::filter::Filter;
+use super::{Socket, SocketType, af};
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::ids::Kuid;
+use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -42,6 +44,9 @@ pub enum SockOption {
     Protocol = 38,
     Domain = 39,
     Cookie = 57,
+    AttachFilter = 26,
+    DetachFilter = 27,
+    LockFilter = 44,
     PeerGroups = 59,
     RcvTimeoNew = 66,
     SndTimeoNew = 67,
@@ -77,6 +82,9 @@ impl SockOption {
             Protocol,
             Domain,
             Cookie,
+            AttachFilter,
+            DetachFilter,
+            LockFilter,
             PeerGroups,
             RcvTimeoNew,
             SndTimeoNew,
@@ -117,6 +125,9 @@ pub struct SockBase {
     /// The number of its inode, 0 while it has no file, and whose that is.
     ino: AtomicU64,
     owner: AtomicU32,
+    /// What it lets in, and whether there is such a program.
+    pub(super) filter: SpinLock<Filter, class::Leaf>,
+    filtered: AtomicBool,
     /// Its number among all sockets.
     cookie: u64,
 }
@@ -142,6 +153,8 @@ impl SockBase {
             bools: AtomicU32::new(0),
             ino: AtomicU64::new(0),
             owner: AtomicU32::new(0),
+            filter: SpinLock::new(Filter::default()),
+            filtered: AtomicBool::new(false),
             cookie: NEXT_COOKIE.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -215,6 +228,15 @@ impl SockBase {
         self.rcvbuf.store(from.rcvbuf.load(relaxed), relaxed);
         self.linger.store(from.linger.load(relaxed), relaxed);
         self.priority.store(from.priority.load(relaxed), relaxed);
+        let filter = from.filter.lock().clone();
+        *self.filter.lock() = filter;
+        self.set_filtered(from.is_filtered());
+    }
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filtered.load(Ordering::Acquire)
+    }
+    pub(super) fn set_filtered(&self, on: bool) {
+        self.filtered.store(on, Ordering::Release);
     }
     fn flag(&self, option: SockOption) -> bool {
         self.bools.load(Ordering::Relaxed) & 1 << option as u32 != 0
@@ -267,6 +289,11 @@ pub mod sol_socket {
             return socket.set_option(task, SOL_SOCKET, name, value);
         };
         match option {
+            AttachFilter | DetachFilter if socket.family() == af::UNIX => {
+                bail!(ENOPROTOOPT, "AF_UNIX sockets have no filters")
+            }
+            AttachFilter => return base.attach_filter(task, value),
+            DetachFilter => return base.detach_filter(),
             Linger => {
                 ensure!(value.len() >= 8, EINVAL, "the option is a struct linger");
                 let on = int(value)?;
@@ -305,6 +332,9 @@ pub mod sol_socket {
             }
             ReuseAddr | ReusePort | DontRoute | Broadcast | KeepAlive | OobInline | NoCheck => {
                 base.set_flag(option, number != 0);
+                if option == KeepAlive {
+                    socket.keep_alive(number != 0);
+                }
             }
             SndBuf => base.sndbuf.store(double(MEM_MAX, MIN_SNDBUF), Ordering::Relaxed),
             RcvBuf => base.rcvbuf.store(double(MEM_MAX, MIN_RCVBUF), Ordering::Relaxed),
@@ -321,6 +351,7 @@ pub mod sol_socket {
                 ensure!(plain || admin(), EPERM, "SO_PRIORITY: no CAP_NET_ADMIN");
                 base.priority.store(number as u32, Ordering::Relaxed);
             }
+            LockFilter => base.lock_filter(number != 0)?,
             PassCred => base.passcred.store(number != 0, Ordering::Relaxed),
             RcvLowat => {
                 let bytes = match number {
@@ -329,7 +360,7 @@ pub mod sol_socket {
                 };
                 base.rcvlowat.store(bytes, Ordering::Relaxed);
             }
-            Linger | RcvTimeoOld | RcvTimeoNew | SndTimeoOld | SndTimeoNew => {}
+            AttachFilter | DetachFilter | Linger | RcvTimeoOld | RcvTimeoNew | SndTimeoOld | SndTimeoNew => {}
         }
         Ok(())
     }
@@ -370,7 +401,10 @@ pub mod sol_socket {
                 return Ok(words.map(u64::to_ne_bytes).concat());
             }
             PeerCred | PeerGroups => return socket.get_option(task, SOL_SOCKET, name, len),
-            SndBufForce | RcvBufForce => bail!(ENOPROTOOPT, "the option cannot be read"),
+            LockFilter => base.filter.lock().locked as i32,
+            AttachFilter | DetachFilter | SndBufForce | RcvBufForce => {
+                bail!(ENOPROTOOPT, "the option cannot be read")
+            }
         };
         Ok(number.to_ne_bytes().to_vec())
     }

@@ -117,6 +117,12 @@ pub trait Socket: Any + Send + Sync {
     /// The kernel hands it a message of its own (`mq_notify(2)` with `SIGEV_THREAD`); only asked of
     /// AF_NETLINK.
     fn deliver(&self, message: &[u8]) {}
+    /// `SO_KEEPALIVE` was set or cleared.
+    fn keep_alive(&self, on: bool) {}
+    /// Whether a `close` with `SO_LINGER` still waits: what was sent is not acknowledged up to its end.
+    fn lingers(&self) -> bool {
+        false
+    }
     /// Whether it listens (`SO_ACCEPTCONN`).
     fn is_listening(&self) -> bool {
         false

@@ -1,7 +1,7 @@
 //! The checker and the interpreter against a naive model, with programs from a seed.
 
-use super::super::cbpf_const::*;
 use super::{Program, SockFilter};
+use crate::cbpf::consts::*;
 use crate::seccomp::{ARCH, Action, Answer, Data};
 use alloc::vec::Vec;
 

@@ -16,7 +16,6 @@
 //! a birth and a synchronisation of all threads see each other. A listener's requests are `class::Inode`.
 
 mod bpf;
-mod cbpf_const;
 mod filter;
 mod log;
 mod notify;

@@ -1,15 +1,17 @@
 //! File descriptors: `close dup fcntl close_range memfd_create`.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::fs::fasync;
 use linux_object::fs::pipe::pipe_of;
 use linux_object::fs::tmpfs::memfd;
-use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags};
+use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags, PollEvents};
 use linux_object::ids::{Fd, Kuid, PidNr};
 use linux_object::mm::Seals;
+use linux_object::net::socket_of;
 use linux_object::task::{Resource, Signal};
 use linux_object::{bail, ensure, err};
 
@@ -17,6 +19,7 @@ use crate::abi;
 use crate::calls::lock;
 use crate::context::Cx;
 use crate::user_ptr::{UserCStr, UserPtr};
+use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
 /// `RLIMIT_NOFILE`: no descriptor is made from here on.
 pub fn nofile(cx: &Cx<'_>) -> u64 {
@@ -33,8 +36,27 @@ pub fn install_file(cx: &Cx<'_>, file: Arc<OpenFile>, cloexec: bool) -> Result<u
 pub fn close(cx: &mut Cx<'_>, fd: Fd) -> Result<usize> {
     let files = cx.task.files();
     let file = files.close(fd)?;
-    file.close(cx.task, &files)?;
+    let done = file.close(cx.task, &files);
+    linger(cx, file);
+    done?;
     Ok(0)
+}
+
+/// Drops a descriptor's file. With `SO_LINGER` the last one of a socket waits until what was sent has arrived, at most
+/// so many seconds and until a signal comes; whatever happens, the descriptor is gone and no error is told.
+fn linger(cx: &Cx<'_>, file: Arc<OpenFile>) {
+    let socket = socket_of(&file).ok().cloned();
+    drop(file);
+    let Some(socket) = socket else { return };
+    let seconds = socket.base().linger().unwrap_or(0);
+    if seconds == 0 || socket.base().ino() != 0 || !socket.lingers() {
+        return;
+    }
+    let deadline = cx.task.kernel().time.now() + Duration::from_secs(seconds.into());
+    let on = [WaitOn::events(socket.wait_queue(), PollEvents::all())];
+    let _ = wait_until(cx.task, &on, deadline, WaitKind::Interruptible, || {
+        (!socket.lingers()).then_some(())
+    });
 }
 
 /// `dup(2)`.
@@ -53,6 +75,7 @@ fn dup_to(cx: &Cx<'_>, oldfd: Fd, newfd: Fd, cloexec: bool) -> Result<usize> {
     let file = files.get(oldfd)?;
     if let Some(old) = files.replace(newfd, file, cloexec, nofile(cx))? {
         let _ = old.close(cx.task, &files);
+        linger(cx, old);
     }
     Ok(newfd.0 as usize)
 }
@@ -108,6 +131,7 @@ fn close_all_in(cx: &Cx<'_>, files: &FileTable, first: u32, last: u32) {
     let mut from = first;
     while let Some((fd, file)) = files.close_next(from, last, |_| true) {
         let _ = file.close(cx.task, files);
+        linger(cx, file);
         from = fd.0 as u32 + 1;
     }
 }

@@ -112,12 +112,7 @@ fn read_program(cx: &Cx<'_>, at: UserAddr) -> Result<Program> {
         bail!(ENOMEM, "seccomp: no memory for a program");
     }
     for insn in raw.chunks_exact(8) {
-        code.push(SockFilter {
-            code: u16::from_le_bytes([insn[0], insn[1]]),
-            jt: insn[2],
-            jf: insn[3],
-            k: u32::from_le_bytes([insn[4], insn[5], insn[6], insn[7]]),
-        });
+        code.push(SockFilter::from_bytes(insn));
     }
     Program::check(&code)
 }

@@ -143,3 +143,46 @@ TEST(malformed_messages_do_no_harm)
 	}
 	CHECK_EQ(if_nametoindex("lo"), 1);
 }
+
+TEST(pktinfo_tells_the_group)
+{
+	CHECK_OK(unshare(CLONE_NEWNET));
+	int fd = nl_open(), one = 1;
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	CHECK_OK(bind(fd, (void *)&a, sizeof a));
+	CHECK_OK(setsockopt(fd, SOL_NETLINK, NETLINK_PKTINFO, &one, sizeof one));
+	CHECK_EQ(nl_link_up("lo", 1), 0);
+	char data[16384], control[256];
+	struct iovec v = { data, sizeof data };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	CHECK(recvmsg(fd, &m, 0) > 0);
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	CHECK(c != NULL);
+	CHECK_EQ(c->cmsg_level, SOL_NETLINK);
+	CHECK_EQ(c->cmsg_type, NETLINK_PKTINFO);
+	CHECK_EQ(c->cmsg_len, CMSG_LEN(sizeof(struct nl_pktinfo)));
+	CHECK_EQ(((struct nl_pktinfo *)CMSG_DATA(c))->group, RTNLGRP_LINK);
+}
+
+/* What `ip -6 addr` asks first: a device as IPv6 sees it, with few attributes. */
+TEST(a_dump_of_links_of_ipv6_is_short)
+{
+	CHECK_OK(unshare(CLONE_NEWNET));
+	CHECK_EQ(nl_link_up("lo", 1), 0);
+	struct ifinfomsg i = { .ifi_family = AF_INET6 };
+	struct nl_req r;
+	char buf[16384];
+	int fd = nl_open(), seen = 0;
+	nl_init(&r, RTM_GETLINK, NLM_F_DUMP, &i, sizeof i);
+	CHECK_EQ(send(fd, &r, r.h.nlmsg_len, 0), (ssize_t)r.h.nlmsg_len);
+	ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+	struct nlmsghdr *h = (void *)buf;
+	CHECK(NLMSG_OK(h, n));
+	CHECK_EQ(h->nlmsg_type, RTM_NEWLINK);
+	struct ifinfomsg *m = NLMSG_DATA(h);
+	CHECK_EQ(m->ifi_family, AF_INET6);
+	struct rtattr *a = IFLA_RTA(m);
+	for (int left = IFLA_PAYLOAD(h); RTA_OK(a, left); a = RTA_NEXT(a, left))
+		seen |= 1 << (a->rta_type & 31);
+	CHECK_EQ(seen, 1 << IFLA_IFNAME | 1 << IFLA_MTU | 1 << IFLA_ADDRESS | 1 << IFLA_OPERSTATE | 1 << IFLA_PROTINFO);
+}

@@ -1,69 +1,10 @@
 /*
  * AF_INET and AF_INET6 sockets over loopback and veth (ip(7), udp(7), tcp(7), raw(7)).
  */
-#include "nl.h"
-#include <netinet/in.h>
+#include "inet.h"
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-
-static struct sockaddr_in in4(const char *addr, int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	CHECK_EQ(inet_pton(AF_INET, addr, &a.sin_addr), 1);
-	return a;
-}
-
-static void loopback(void)
-{
-	CHECK_OK(unshare(CLONE_NEWNET));
-	CHECK_EQ(nl_link_up("lo", 1), 0);
-}
-
-static int listener(const char *addr, int port, int backlog)
-{
-	struct sockaddr_in a = in4(addr, port);
-	int one = 1, fd = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
-	CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
-	CHECK_OK(bind(fd, (void *)&a, sizeof a));
-	CHECK_OK(listen(fd, backlog));
-	return fd;
-}
-
-static int client(const char *addr, int port)
-{
-	struct sockaddr_in a = in4(addr, port);
-	int fd = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
-	CHECK_OK(connect(fd, (void *)&a, sizeof a));
-	return fd;
-}
-
-/* Two namespaces with a cable: the caller has 10.0.0.1, the child 10.0.0.2. */
-static pid_t cable(void)
-{
-	CHECK_OK(unshare(CLONE_NEWNET));
-	pid_t child = net_ns_child();
-	int here = net_ns_of(getpid()), there = net_ns_of(child);
-	CHECK_EQ(nl_veth_add("a", "b", there), 0);
-	CHECK_EQ(nl_addr_add("a", "10.0.0.1", 24), 0);
-	CHECK_EQ(nl_link_up("a", 1), 0);
-	CHECK_EQ(nl_link_up("lo", 1), 0);
-	net_ns_enter(there);
-	CHECK_EQ(nl_addr_add("b", "10.0.0.2", 24), 0);
-	CHECK_EQ(nl_link_up("b", 1), 0);
-	CHECK_EQ(nl_link_up("lo", 1), 0);
-	net_ns_enter(here);
-	close(here);
-	close(there);
-	return child;
-}
-
-static void in_ns_of(pid_t pid)
-{
-	int fd = net_ns_of(pid);
-	net_ns_enter(fd);
-	close(fd);
-}
 
 TEST(wrong_arguments)
 {

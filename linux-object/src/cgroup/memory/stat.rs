@@ -22,6 +22,7 @@ pub(super) struct Figures {
     pub kernel_stack: u64,
     pub page_tables: u64,
     pub slab: u64,
+    pub sock: u64,
     pub faults: u64,
 }
 
@@ -44,6 +45,7 @@ impl Figures {
                 kernel_stack: stacks,
                 page_tables: tables,
                 slab: heap,
+                sock: 0,
                 faults: 0,
             };
         }
@@ -62,6 +64,7 @@ impl Figures {
             kernel_stack: get(Item::KernelStack) * page,
             page_tables: get(Item::PageTables) * page,
             slab: get(Item::Slab),
+            sock: get(Item::Sock),
             faults: get(Item::Faults),
         }
     }
@@ -78,7 +81,7 @@ pub(super) fn show(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("pagetables", is.page_tables),
         ("sec_pagetables", 0),
         ("percpu", 0),
-        ("sock", 0),
+        ("sock", is.sock),
         ("vmalloc", 0),
         ("shmem", is.shmem),
         ("file_dirty", 0),

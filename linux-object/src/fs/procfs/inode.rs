@@ -8,6 +8,7 @@ use core::any::Any;
 
 use super::base::PidNode;
 use super::options::HidePid;
+use super::sysctl::conf::ConfNode;
 use super::sysctl::{self, SYSCTLS, Sysctl, Value};
 use super::system::{FILES, StaticFile, StaticKind};
 use super::{ProcCx, ProcFs};
@@ -32,6 +33,8 @@ pub(super) enum Node {
     Entry(Entry),
     SelfLink,
     ThreadSelfLink,
+    /// Settings of a network device.
+    NetConf(ConfNode),
     /// Something that belongs to a task.
     Pid(PidNode),
 }
@@ -88,6 +91,12 @@ impl ProcInode {
         ProcInode::new(&self.fs, node)
     }
 
+    fn found_conf(&self, children: Vec<(Vec<u8>, ConfNode)>, name: &[u8]) -> Result<Arc<dyn INode>> {
+        let found = children.into_iter().find(|(child, _)| child == name);
+        let (_, node) = found.ok_or(err!(ENOENT))?;
+        Ok(ProcInode::new(&self.fs, Node::NetConf(node)))
+    }
+
     fn attr(&self) -> PseudoAttr {
         let (number, file_type, mode) = match &self.node {
             Node::Root => (1, FileType::Directory, 0o555),
@@ -101,6 +110,7 @@ impl ProcInode {
             }
             Node::SelfLink => (2, FileType::Symlink, 0o777),
             Node::ThreadSelfLink => (3, FileType::Symlink, 0o777),
+            Node::NetConf(node) => (node.number(), node.file_type(), node.mode()),
             Node::Pid(node) => return node.attr(&self.fs),
         };
         let mut attr = PseudoAttr::new(number, file_type, mode, self.fs.time);
@@ -249,6 +259,7 @@ impl INode for ProcInode {
     fn permission(&self, task: &Arc<Task>, cred: &Cred, mask: u32) -> Option<Result<()>> {
         match &self.node {
             Node::Entry(Entry::Sysctl(sysctl)) => Some(sysctl.permission(task, cred, mask)),
+            Node::NetConf(node) => Some(node.permission(task, mask)),
             Node::Pid(node) => node.permission(&self.fs, task, cred, mask),
             _ => None,
         }
@@ -268,9 +279,13 @@ impl INode for ProcInode {
         match &self.node {
             Node::Root => self.lookup_root(name),
             Node::Dir(path) => {
+                if let Some(children) = sysctl::conf::dir(path, self.fs.current().as_ref()) {
+                    return self.found_conf(children, name);
+                }
                 let found = pseudo::find(entries(), path, name).ok_or(err!(ENOENT))?;
                 Ok(self.found(found))
             }
+            Node::NetConf(node) => self.found_conf(node.children(), name),
             Node::Pid(node) => Ok(ProcInode::new(&self.fs, Node::Pid(node.lookup(&self.fs, name)?))),
             _ => bail!(ENOTDIR),
         }
@@ -281,6 +296,8 @@ impl INode for ProcInode {
     fn revalidate(&self) -> bool {
         match &self.node {
             Node::Pid(node) => node.is_alive(),
+            // The same name may lead to another namespace's device.
+            Node::NetConf(_) => false,
             _ => true,
         }
     }
@@ -288,7 +305,16 @@ impl INode for ProcInode {
         match &self.node {
             Node::Root => self.readdir_root(offset, sink),
             Node::Dir(path) => {
-                self.readdir_table(path, offset, sink);
+                match sysctl::conf::dir(path, self.fs.current().as_ref()) {
+                    Some(children) => list_conf(&children, offset, sink),
+                    None => {
+                        self.readdir_table(path, offset, sink);
+                    }
+                }
+                Ok(())
+            }
+            Node::NetConf(node) if node.file_type() == FileType::Directory => {
+                list_conf(&node.children(), offset, sink);
                 Ok(())
             }
             Node::Pid(node) => node.readdir(&self.fs, offset, sink),
@@ -334,9 +360,46 @@ impl INode for ProcInode {
                     },
                 }))))
             }
+            Node::NetConf(node) if node.file_type() == FileType::Regular => {
+                let text = ConfText { node: *node };
+                Ok(Some(SeqFile::open(Box::new(text))))
+            }
             Node::Pid(node) => node.open(&self.fs, task, flags),
             _ => Ok(None),
         }
+    }
+}
+
+fn list_conf(children: &[(Vec<u8>, ConfNode)], offset: u64, sink: &mut DirSink<'_>) {
+    let skip = offset.saturating_sub(2) as usize;
+    for (next, (name, node)) in (3..).zip(children).skip(skip) {
+        if !sink(name, node.number(), node.file_type(), next) {
+            break;
+        }
+    }
+}
+
+/// The text of a setting of a network device.
+struct ConfText {
+    node: ConfNode,
+}
+
+impl ConfText {
+    fn with<R>(&self, cx: &SeqCx<'_>, f: impl FnOnce(&ProcCx<'_>) -> R) -> R {
+        f(&ProcCx {
+            kernel: cx.task.kernel(),
+            reader: cx.task,
+            ipc_ns: None,
+        })
+    }
+}
+
+impl SeqSource for ConfText {
+    fn show(&self, cx: &SeqCx<'_>, out: &mut SeqBuf) -> Result<()> {
+        self.with(cx, |cx| self.node.show(cx, out))
+    }
+    fn write(&self, cx: &SeqCx<'_>, offset: u64, data: &[u8]) -> Result<usize> {
+        self.with(cx, |cx| self.node.write(cx, offset, data))
     }
 }
 

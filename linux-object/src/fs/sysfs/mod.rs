@@ -2,18 +2,21 @@
 //!
 //! Model: a table of paths ([`FILES`]) with two kinds of directories that are filled as one looks:
 //! `devices/system/cpu/cpuN`, and `kernel/namespaces/KOID` with a directory for every living
-//! namespace (see [`namespaces`]). Only what is true is there. A superblock belongs to a network
+//! namespace (see [`namespaces`]); the network devices are those of one namespace (see [`net`]). Only what is true is there. A superblock belongs to a network
 //! namespace, as in Linux, and is shared by all mounts made in it.
 
 mod cpu;
 mod namespaces;
+mod net;
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
+use core::sync::atomic::Ordering;
 
+use self::net::NetNode;
 use super::fs_context::{ContextInit, ContextOps, MountRequest, Tree};
 use super::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
 use super::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
@@ -26,6 +29,7 @@ use crate::error::Result;
 use crate::ids::{CpuId, KoID};
 use crate::kernel::Kernel;
 use crate::namespace::{NetNamespace, UserNamespace};
+use crate::net::stack::NetStack;
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::{bail, ensure, err};
@@ -65,7 +69,7 @@ const NAMESPACE_DIR: &str = "kernel/namespaces";
 static FILES: &[SysFile] = &[
     dir("block/"),
     dir("bus/"),
-    dir("class/"),
+    dir("class/net/"),
     dir("dev/block/"),
     dir("dev/char/"),
     text("devices/system/cpu/kernel_max", cpu::kernel_max),
@@ -73,15 +77,22 @@ static FILES: &[SysFile] = &[
     text("devices/system/cpu/online", cpu::online),
     text("devices/system/cpu/possible", cpu::online),
     text("devices/system/cpu/present", cpu::online),
+    dir("devices/virtual/net/"),
     dir("firmware/"),
     dir("fs/cgroup/"),
     text("kernel/cgroup/delegate", crate::cgroup::proc::delegate),
     text("kernel/cgroup/features", crate::cgroup::proc::features),
     text("kernel/namespaces/list", namespaces::list),
     text("kernel/namespaces/tree", namespaces::tree),
+    text("kernel/uevent_seqnum", uevent_seqnum),
     dir("module/"),
     dir("power/"),
 ];
+
+fn uevent_seqnum(kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {
+    let stack = kernel.init_ns.net_ns.stack();
+    writeln!(out, "{}", stack.shared.uevent_seqnum.load(Ordering::Relaxed))
+}
 
 /// What an inode is.
 #[derive(Clone, Copy)]
@@ -91,11 +102,15 @@ enum Node {
     Cpu(CpuId),
     Namespace(KoID),
     NamespaceFile(KoID, &'static namespaces::NsFile),
+    Net(NetNode),
 }
 
 impl Node {
     fn is_dir(&self) -> bool {
-        matches!(self, Node::Dir(_) | Node::Cpu(_) | Node::Namespace(_))
+        match self {
+            Node::Net(node) => node.file_type() == FileType::Directory,
+            _ => matches!(self, Node::Dir(_) | Node::Cpu(_) | Node::Namespace(_)),
+        }
     }
     fn number(&self) -> u64 {
         match self {
@@ -105,10 +120,13 @@ impl Node {
             Node::Cpu(cpu) => inode_number(cpu.0 as u64, b"cpu"),
             Node::Namespace(koid) => inode_number(koid.0, b"ns"),
             Node::NamespaceFile(koid, file) => inode_number(koid.0, format!("ns/{}", file.name).as_bytes()),
+            Node::Net(node) => node.number(0),
         }
     }
     fn file_type(&self) -> FileType {
-        if self.is_dir() {
+        if let Node::Net(node) = self {
+            node.file_type()
+        } else if self.is_dir() {
             FileType::Directory
         } else {
             FileType::Regular
@@ -120,6 +138,7 @@ impl Node {
 struct SysFs {
     this: Weak<SysFs>,
     kernel: Weak<Kernel>,
+    net: Weak<NetStack>,
     time: FileTime,
 }
 
@@ -163,6 +182,10 @@ impl SysInode {
         let fs = self.fs.upgrade().ok_or(err!(ENOENT))?;
         fs.kernel.upgrade().ok_or(err!(ENOENT))
     }
+    /// The network namespace of the mount, while it is there.
+    fn net(&self) -> Option<Arc<NetStack>> {
+        self.fs.upgrade()?.net.upgrade()
+    }
     fn child(&self, node: Node) -> Arc<dyn INode> {
         SysInode::new(self.fs.clone(), node, self.time)
     }
@@ -177,6 +200,11 @@ impl SysInode {
         match path {
             CPU_DIR => cpu::find(&kernel, name).map(Node::Cpu),
             NAMESPACE_DIR => namespaces::find(&kernel, name).map(Node::Namespace),
+            net::CLASS_DIR | net::DEVICES_DIR => {
+                let devices = net::devices(&*self.net().ok_or(err!(ENOENT))?, path == net::CLASS_DIR);
+                let found = devices.into_iter().find(|(child, _)| child == name);
+                found.map(|(_, node)| Node::Net(node))
+            }
             _ => None,
         }
         .ok_or(err!(ENOENT))
@@ -207,8 +235,23 @@ impl SysInode {
                         let koid = ns.common().koid();
                         (format!("{koid}").into_bytes(), Node::Namespace(koid))
                     })),
+                    net::CLASS_DIR | net::DEVICES_DIR => {
+                        if let Some(stack) = self.net() {
+                            let devices = net::devices(&stack, path == net::CLASS_DIR);
+                            list.extend(devices.into_iter().map(|(name, node)| (name, Node::Net(node))));
+                        }
+                    }
                     _ => {}
                 }
+            }
+            Node::Net(node) => {
+                ensure!(
+                    node.file_type() == FileType::Directory,
+                    ENOTDIR,
+                    "not a directory"
+                );
+                let children = self.net().map(|stack| node.children(&stack)).unwrap_or_default();
+                list.extend(children.into_iter().map(|(name, node)| (name, Node::Net(node))));
             }
             Node::Cpu(_) => {}
             Node::Namespace(koid) => list.extend(
@@ -224,10 +267,19 @@ impl SysInode {
 
 impl INode for SysInode {
     fn metadata(&self) -> Metadata {
-        let mode = if self.node.is_dir() { 0o755 } else { 0o444 };
+        let mode = match &self.node {
+            Node::Net(node) => node.mode(),
+            node if node.is_dir() => 0o755,
+            _ => 0o444,
+        };
         let mut attr = PseudoAttr::new(self.node.number(), self.node.file_type(), mode, self.time);
         attr.block_size = 4096;
-        if !self.node.is_dir() {
+        if let (Node::Net(_), Some(stack)) = (&self.node, self.net()) {
+            (attr.uid, attr.gid) = NetNode::owner(&stack);
+        }
+        if attr.file_type == FileType::Symlink {
+            attr.size = 0;
+        } else if !self.node.is_dir() {
             attr.size = 4096;
         } else if let Ok(children) = self.children() {
             attr.nlink = 2 + children.iter().filter(|(_, node)| node.is_dir()).count() as u32;
@@ -257,7 +309,7 @@ impl INode for SysInode {
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn INode>> {
         let node = match self.node {
             Node::Dir(path) => self.lookup_in(path, name)?,
-            Node::Cpu(_) | Node::Namespace(_) => {
+            Node::Cpu(_) | Node::Namespace(_) | Node::Net(_) => {
                 let children = self.children()?;
                 let found = children.into_iter().find(|(child, _)| child == name);
                 found.ok_or(err!(ENOENT))?.1
@@ -266,7 +318,16 @@ impl INode for SysInode {
         };
         Ok(self.child(node))
     }
+    fn readlink(&self) -> Result<Vec<u8>> {
+        match &self.node {
+            Node::Net(node) => node.readlink(&*self.net().ok_or(err!(ENOENT))?),
+            _ => bail!(EINVAL, "not a symlink"),
+        }
+    }
     fn revalidate(&self) -> bool {
+        if let Node::Net(node) = &self.node {
+            return self.net().is_some_and(|stack| node.is_alive(&stack));
+        }
         let (Node::Namespace(koid) | Node::NamespaceFile(koid, _)) = self.node else {
             return true;
         };
@@ -282,26 +343,54 @@ impl INode for SysInode {
         }
         Ok(())
     }
-    fn open(&self, _task: &Arc<Task>, _flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+    fn open(&self, _task: &Arc<Task>, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
         if self.node.is_dir() {
             return Ok(None);
         }
-        Ok(Some(SeqFile::open(Box::new(SysText(self.node)))))
+        // Not even with every capability (`kernfs_fop_open`).
+        let mode = self.metadata().mode;
+        ensure!(
+            (!flags.readable() || mode & 0o444 != 0) && (!flags.writable() || mode & 0o222 != 0),
+            EACCES,
+            "sysfs: the file has no such side"
+        );
+        Ok(Some(SeqFile::open(Box::new(SysText {
+            node: self.node,
+            net: self.fs.upgrade().map(|fs| fs.net.clone()).unwrap_or_default(),
+        }))))
     }
 }
 
-struct SysText(Node);
+struct SysText {
+    node: Node,
+    net: Weak<NetStack>,
+}
+
+impl SysText {
+    fn net(&self) -> Result<Arc<NetStack>> {
+        self.net
+            .upgrade()
+            .ok_or(err!(ENODEV, "the network namespace is gone"))
+    }
+}
 
 impl SeqSource for SysText {
     fn show(&self, cx: &SeqCx<'_>, out: &mut SeqBuf) -> Result<()> {
         let kernel = cx.task.kernel();
-        match self.0 {
+        match self.node {
+            Node::Net(node) => node.show(&*self.net()?, out),
             Node::File(SysFile { show: Some(show), .. }) => show(kernel, out),
             Node::NamespaceFile(koid, file) => {
                 let ns = kernel.namespaces.find(koid).ok_or(err!(ENODEV))?;
                 (file.show)(kernel, &*ns, out)
             }
             _ => bail!(EIO),
+        }
+    }
+    fn write(&self, cx: &SeqCx<'_>, _: u64, data: &[u8]) -> Result<usize> {
+        match self.node {
+            Node::Net(node) => node.store(&self.net()?, cx, data),
+            _ => bail!(EIO, "the file takes no writes"),
         }
     }
 }
@@ -359,6 +448,7 @@ impl ContextOps for SysFsContext {
         let fs = Arc::new_cyclic(|this| SysFs {
             this: this.clone(),
             kernel: Arc::downgrade(kernel),
+            net: Arc::downgrade(self.net_ns.stack()),
             time: super::current_time(kernel),
         });
         let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC | SbFlags::I_USERNS_VISIBLE;

@@ -434,7 +434,7 @@ impl MemControl {
 /// Stacks and tables are counted in pages, small objects in bytes.
 fn amount(bytes: u32, item: Item) -> i32 {
     match item {
-        Item::Slab => bytes as i32,
+        Item::Slab | Item::Sock => bytes as i32,
         _ => (bytes / PAGE_SIZE as u32) as i32,
     }
 }

@@ -60,6 +60,7 @@ impl KmemCharge {
         match self.item {
             item if item == Item::KernelStack as u8 => Item::KernelStack,
             item if item == Item::PageTables as u8 => Item::PageTables,
+            item if item == Item::Sock as u8 => Item::Sock,
             _ => Item::Slab,
         }
     }

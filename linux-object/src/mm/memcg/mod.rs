@@ -65,11 +65,13 @@ pub enum Item {
     Slab = 6,
     /// Page faults.
     Faults = 7,
+    /// Bytes of sockets' buffers.
+    Sock = 8,
 }
 
 impl Item {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 }
 
 /// What happened (`memory.events`).

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
+use super::brioctl;
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::UserAddr;
@@ -21,6 +22,9 @@ const IFREQ: usize = 40;
 /// `ioctl(2)` with a number of `0x89..`. `ENOTTY`: not one of these.
 pub fn ioctl(task: &Arc<Task>, ns: &Arc<NetNamespace>, cmd: u32, arg: UserAddr) -> Result<usize> {
     let hal = &task.kernel().hal;
+    if brioctl::is_one(cmd) {
+        return brioctl::ioctl(task, ns, cmd, arg);
+    }
     let admin = || task.cred().ns_capable(ns.user_ns(), Capability::NET_ADMIN);
     match cmd {
         0x8912 => return conf(task, ns, arg),

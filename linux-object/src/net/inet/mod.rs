@@ -7,6 +7,7 @@
 //! no two sockets are locked at once.
 
 mod addr;
+mod brioctl;
 mod dgram;
 pub mod ifreq;
 mod options;
@@ -19,6 +20,7 @@ pub use tcp::TcpSocket;
 
 use alloc::sync::Arc;
 
+use super::payer::Payer;
 use super::{Socket, SocketType};
 use crate::bail;
 use crate::cred::Capability;
@@ -40,11 +42,17 @@ pub fn create(task: &Arc<Task>, v6: bool, kind: SocketType, protocol: i32) -> Re
     let ns = task.nsproxy().net_ns.clone();
     let ping = if v6 { proto::ICMPV6 } else { proto::ICMP };
     match (kind, protocol) {
-        (SocketType::Stream, 0 | 6) => Ok(TcpSocket::create(ns, v6)),
-        (SocketType::Datagram, 0 | 17) => Ok(DatagramSocket::create(ns, v6, kind, proto::UDP)),
+        (SocketType::Stream, 0 | 6) => Ok(TcpSocket::create(ns, v6, Payer::current(task))),
+        (SocketType::Datagram, 0 | 17) => Ok(DatagramSocket::create(
+            ns,
+            v6,
+            Payer::current(task),
+            kind,
+            proto::UDP,
+        )),
         (SocketType::Datagram, nr) if nr == ping as i32 => {
             check_ping(task, &ns)?;
-            Ok(DatagramSocket::create(ns, v6, kind, ping))
+            Ok(DatagramSocket::create(ns, v6, Payer::current(task), kind, ping))
         }
         (SocketType::Raw, proto::IP) => bail!(EPROTONOSUPPORT, "a raw socket has a protocol"),
         (SocketType::Raw, nr) => {
@@ -53,7 +61,13 @@ pub fn create(task: &Arc<Task>, v6: bool, kind: SocketType, protocol: i32) -> Re
                 EPERM,
                 "no CAP_NET_RAW"
             );
-            Ok(DatagramSocket::create(ns, v6, kind, nr as u8))
+            Ok(DatagramSocket::create(
+                ns,
+                v6,
+                Payer::current(task),
+                kind,
+                nr as u8,
+            ))
         }
         (SocketType::Stream | SocketType::Datagram, _) => bail!(EPROTONOSUPPORT, "not with this protocol"),
         _ => bail!(ESOCKTNOSUPPORT, "no such type of socket"),

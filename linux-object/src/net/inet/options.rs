@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::{bail, ensure};
+use crate::net::stack::PmtuDiscovery;
+use crate::{bail, ensure, err};
 
 pub const SOL_IP: i32 = 0;
 pub const SOL_IPV6: i32 = 41;
@@ -19,7 +20,7 @@ pub struct IpOptions {
     pub pktinfo: bool,
     pub recvttl: bool,
     pub recvtos: bool,
-    pub mtu_discover: i32,
+    pub mtu_discover: PmtuDiscovery,
     pub freebind: bool,
     pub hops: Option<u8>,
     pub multicast_hops: Option<u8>,
@@ -29,7 +30,6 @@ pub struct IpOptions {
     pub recvhops: bool,
     pub recvtclass: bool,
     pub recverr6: bool,
-    pub checksum: i32,
 }
 
 impl Default for IpOptions {
@@ -43,7 +43,7 @@ impl Default for IpOptions {
             pktinfo: false,
             recvttl: false,
             recvtos: false,
-            mtu_discover: 1,
+            mtu_discover: PmtuDiscovery::Want,
             freebind: false,
             hops: None,
             multicast_hops: None,
@@ -53,7 +53,6 @@ impl Default for IpOptions {
             recvhops: false,
             recvtclass: false,
             recverr6: false,
-            checksum: -1,
         }
     }
 }
@@ -84,9 +83,8 @@ impl IpOptions {
             (SOL_IP, 3) => self.hdrincl = int(value)? != 0,
             (SOL_IP, 8) => self.pktinfo = int(value)? != 0,
             (SOL_IP, 10) => {
-                let number = int(value)?;
-                ensure!((0..=5).contains(&number), EINVAL, "IP_MTU_DISCOVER");
-                self.mtu_discover = number;
+                let mode = PmtuDiscovery::from_number(int(value)?);
+                self.mtu_discover = mode.ok_or(err!(EINVAL, "IP_MTU_DISCOVER"))?;
             }
             (SOL_IP, 11) => self.recverr = int(value)? != 0,
             (SOL_IP, 12) => self.recvttl = int(value)? != 0,
@@ -94,7 +92,6 @@ impl IpOptions {
             (SOL_IP, 15) => self.freebind = int(value)? != 0,
             (SOL_IP, 33) => self.multicast_ttl = byte(int(value)?, 0)?.unwrap_or(1),
             (SOL_IPV6, _) if !v6 => return Ok(false),
-            (SOL_IPV6, 7) => self.checksum = int(value)?,
             (SOL_IPV6, 16) => self.hops = byte(int(value)?, 0)?,
             (SOL_IPV6, 18) => self.multicast_hops = byte(int(value)?, 0)?,
             (SOL_IPV6, 25) => self.recverr6 = int(value)? != 0,
@@ -116,14 +113,13 @@ impl IpOptions {
             (SOL_IP, 3) => self.hdrincl as i32,
             (SOL_IP, 4) => return Ok(Vec::new()),
             (SOL_IP, 8) => self.pktinfo as i32,
-            (SOL_IP, 10) => self.mtu_discover,
+            (SOL_IP, 10) => self.mtu_discover as i32,
             (SOL_IP, 11) => self.recverr as i32,
             (SOL_IP, 12) => self.recvttl as i32,
             (SOL_IP, 13) => self.recvtos as i32,
             (SOL_IP, 15) => self.freebind as i32,
             (SOL_IP, 33) => self.multicast_ttl as i32,
             (SOL_IPV6, _) if !v6 => bail!(ENOPROTOOPT),
-            (SOL_IPV6, 7) => self.checksum,
             (SOL_IPV6, 16) => self.hops.unwrap_or(64) as i32,
             (SOL_IPV6, 18) => self.multicast_hops.unwrap_or(1) as i32,
             (SOL_IPV6, 25) => self.recverr6 as i32,

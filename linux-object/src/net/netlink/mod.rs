@@ -12,6 +12,7 @@ pub mod genl;
 pub mod message;
 pub mod rtnl;
 mod socket;
+pub mod uevent;
 
 pub use socket::NetlinkSocket;
 
@@ -34,6 +35,8 @@ pub mod proto {
     pub const KOBJECT_UEVENT: i32 = 15;
     pub const GENERIC: i32 = 16;
     pub const MAX: i32 = 32;
+    /// Those that the kernel itself answers or tells of, in every namespace.
+    pub const OF_KERNEL: [i32; 4] = [ROUTE, SOCK_DIAG, KOBJECT_UEVENT, GENERIC];
 }
 
 /// The bound netlink sockets of a namespace.
@@ -80,10 +83,10 @@ impl NetlinkTable {
     }
 }
 
-/// Gives a message to everyone in an rtnetlink group.
-pub fn broadcast(stack: &Arc<NetStack>, group: u32, message: &[u8]) {
+/// Gives a message to everyone in a group of a protocol.
+pub fn broadcast(stack: &Arc<NetStack>, (protocol, group): (i32, u32), message: &[u8]) {
     for socket in stack.netlink.all() {
-        if socket.protocol() == proto::ROUTE && socket.in_group(group) {
+        if socket.protocol() == protocol && socket.in_group(group) {
             socket.push(message.into(), 0, group);
         }
     }

@@ -7,7 +7,8 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::message::{Header, NLMSG_HDRLEN, NlFlags, kind, u16_at, u32_at};
-use super::{NlResult, Reply, ack, diag, genl, proto, rtnl};
+use super::{NlResult, Reply, ack, diag, genl, proto, rtnl, uevent};
+use crate::cbpf::PacketInput;
 use crate::cred::{Capability, Cred};
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
@@ -23,6 +24,8 @@ const SOL_NETLINK: i32 = 270;
 const NETLINK_ADD_MEMBERSHIP: i32 = 1;
 const NETLINK_DROP_MEMBERSHIP: i32 = 2;
 const NETLINK_PKTINFO: i32 = 3;
+/// The one who broadcasts is told that a queue was full: only the kernel's own events have such a sender, and those
+/// of no protocol that is here ask, on Linux as here.
 const NETLINK_BROADCAST_ERROR: i32 = 4;
 const NETLINK_NO_ENOBUFS: i32 = 5;
 const NETLINK_LIST_MEMBERSHIPS: i32 = 9;
@@ -186,10 +189,23 @@ impl NetlinkSocket {
             let bits = (groups as u32) << 1;
             self.stack().listeners.fetch_or(bits, Ordering::Relaxed);
         }
+        if self.base.protocol == proto::KOBJECT_UEVENT && groups != 0 {
+            let bit = uevent::LISTENER_BIT;
+            self.stack().listeners.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
     /// Puts a message into the queue; it may be lost.
-    pub fn push(&self, data: Vec<u8>, from: u32, group: u32) {
+    pub fn push(&self, mut data: Vec<u8>, from: u32, group: u32) {
+        let seen = PacketInput {
+            data: &data,
+            protocol: self.base.protocol as u16,
+            ..PacketInput::default()
+        };
+        match self.base.passes(&seen) {
+            Some(keep) => data.truncate(keep),
+            None => return,
+        }
         {
             let mut state = self.state.lock();
             let size = data.len() + 256;
@@ -469,6 +485,10 @@ impl Socket for NetlinkSocket {
             msg.out_flags |= MsgFlags::TRUNC;
         }
         msg.addr = Some(sockaddr(datagram.from, group_mask(datagram.group)));
+        if self.option(NETLINK_PKTINFO) {
+            let group = datagram.group.to_ne_bytes().to_vec();
+            msg.control.push((SOL_NETLINK, NETLINK_PKTINFO, group));
+        }
         if self.base.passcred() {
             msg.creds = Some(ScmCreds {
                 pid: None,

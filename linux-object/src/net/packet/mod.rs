@@ -19,6 +19,7 @@ use super::stack::packet::{ETH_HLEN, Packet, be16};
 use super::stack::sockets::{Tap, TapInfo, TapSocket};
 use super::stack::{NetStack, pkttype};
 use super::{MsgFlags, RecvMsg, SendMsg, SockAddr, SockBase, Socket, SocketType, af};
+use crate::cbpf::PacketInput;
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
@@ -225,17 +226,29 @@ impl TapSocket for PacketSocket {
             return;
         }
         let data = frame.data();
+        let skip = if self.is_raw() { 0 } else { ETH_HLEN };
+        let seen = PacketInput {
+            data: &data[skip..],
+            network: Some(&data[ETH_HLEN..]),
+            link: Some(data),
+            protocol: be16(data, 12),
+            pkttype: kind,
+            ifindex,
+            hatype: if loopback { ARPHRD_LOOPBACK } else { ARPHRD_ETHER },
+        };
+        let Some(keep) = self.base.passes(&seen) else {
+            return;
+        };
         let at = self.stack().shared.time.realtime();
         let taken = {
             let mut inbox = self.inbox.lock();
             if inbox.closed || inbox.ignore_outgoing && kind == pkttype::OUTGOING {
                 return;
             }
-            let skip = if self.is_raw() { 0 } else { ETH_HLEN };
             let mut from = [0; 6];
             from.copy_from_slice(&data[6..12]);
             inbox.queue.push(self.base.rcvbuf(), data.len(), || Frame {
-                data: data[skip..].to_vec(),
+                data: data[skip..][..keep].to_vec(),
                 ifindex,
                 loopback,
                 protocol: be16(data, 12),

@@ -6,7 +6,10 @@
 
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 
+use super::conf::ConfKey;
+use super::device::Device;
 use super::route::{Route, RouteType, key, mask, protocol, scope, table};
 use super::{Event, Net};
 use crate::error::Result;
@@ -85,6 +88,12 @@ impl IfAddr {
             dad_until: None,
         }
     }
+    /// Sets its lifetimes in seconds from `stamp`.
+    pub fn live(&mut self, valid: u32, preferred: u32) {
+        (self.valid, self.preferred) = (valid, preferred);
+        self.flags.set(IfaFlags::PERMANENT, valid == FOREVER);
+        self.flags.set(IfaFlags::DEPRECATED, preferred == 0);
+    }
     /// Whether packets may come from it.
     pub fn usable(&self) -> bool {
         !self.flags.intersects(IfaFlags::TENTATIVE | IfaFlags::DADFAILED)
@@ -155,7 +164,68 @@ impl Net<'_> {
             self.start_dad(ifindex, new.addr);
         }
         self.event(Event::NewAddr(ifindex, new.addr));
+        if Self::ages(&new) {
+            self.lifetime_timer();
+        }
         Ok(())
+    }
+
+    /// Whether the address counts its lifetimes down. Permanent ones do not, but for IPv6 what they are preferred.
+    fn ages(addr: &IfAddr) -> bool {
+        let preferred = addr.addr.is_ipv6() && addr.preferred != FOREVER;
+        !addr.flags.contains(IfaFlags::PERMANENT) || preferred
+    }
+
+    /// Addresses that are preferred no more are deprecated, those that are not valid any more go.
+    pub(super) fn lifetime_timer(&mut self) {
+        let now = self.now();
+        let mut next: Option<Ktime> = None;
+        let mut old = alloc::vec::Vec::new();
+        let mut gone = alloc::vec::Vec::new();
+        for dev in self.state.devices.values_mut() {
+            let ifindex = dev.ifindex;
+            for addr in dev.addrs.iter_mut().filter(|addr| Self::ages(addr)) {
+                let at = |seconds: u32| addr.stamp + Duration::from_secs(seconds.into());
+                let mut due = |at: Ktime| next = Some(next.map_or(at, |have| have.min(at)));
+                if addr.valid != FOREVER {
+                    if at(addr.valid) <= now {
+                        gone.push((ifindex, addr.addr, addr.prefix));
+                        continue;
+                    }
+                    due(at(addr.valid));
+                }
+                if addr.preferred == FOREVER || addr.flags.contains(IfaFlags::DEPRECATED) {
+                    continue;
+                }
+                if at(addr.preferred) <= now {
+                    addr.flags |= IfaFlags::DEPRECATED;
+                    old.push((ifindex, addr.addr));
+                } else {
+                    due(at(addr.preferred));
+                }
+            }
+        }
+        for (ifindex, addr) in old {
+            self.event(Event::NewAddr(ifindex, addr));
+        }
+        for (ifindex, addr, prefix) in gone {
+            let _ = self.del_addr(ifindex, addr, prefix);
+        }
+        if let Some(next) = next {
+            self.stack.arm(self.state, next);
+        }
+    }
+
+    /// Sets how long an address of a device is valid and preferred, from now on.
+    pub fn set_lifetimes(&mut self, ifindex: u32, addr: IpAddr, valid: u32, preferred: u32) {
+        let now = self.now();
+        let Some(have) = self.addr_mut(ifindex, addr) else {
+            return;
+        };
+        have.stamp = now;
+        have.live(valid, preferred);
+        self.event(Event::NewAddr(ifindex, addr));
+        self.lifetime_timer();
     }
 
     /// The device's address, to change it.
@@ -164,8 +234,11 @@ impl Net<'_> {
         dev.addrs.iter_mut().find(|have| have.addr == addr)
     }
 
-    /// Removes an address. Secondary IPv4 addresses go with their primary one, unless the device promotes them.
+    /// Removes an address. Secondary IPv4 addresses go with their primary one; with `promote_secondaries` the
+    /// first of them takes its place.
     pub fn del_addr(&mut self, ifindex: u32, addr: IpAddr, prefix: u8) -> Result<()> {
+        let promote = self.conf_max(ifindex, ConfKey::PromoteSecondaries) > 0;
+        let mut promoted = None;
         let dev = self.state.devices.get_mut(&ifindex).ok_or(err!(ENODEV))?;
         let at = dev
             .addrs
@@ -175,7 +248,17 @@ impl Net<'_> {
         let gone = dev.addrs.remove(at);
         let primary = gone.addr.is_ipv4() && !gone.flags.contains(IfaFlags::SECONDARY);
         let mut all = alloc::vec![gone];
-        if primary {
+        if primary && promote {
+            let first = all[0].clone();
+            let next = dev
+                .addrs
+                .iter_mut()
+                .find(|have| have.addr.is_ipv4() && have.same_network(&first));
+            if let Some(next) = next {
+                next.flags -= IfaFlags::SECONDARY;
+                promoted = Some(next.clone());
+            }
+        } else if primary {
             let first = all[0].clone();
             let mut kept = smallvec::SmallVec::new();
             for have in core::mem::take(&mut dev.addrs) {
@@ -190,6 +273,11 @@ impl Net<'_> {
         for gone in all.into_iter().rev() {
             self.event_addr_gone(ifindex, &gone);
             self.del_addr_routes(ifindex, &gone);
+        }
+        if let Some(next) = promoted {
+            // Its network's route came with the one that is gone.
+            self.add_addr_routes(ifindex, &next);
+            self.event(Event::NewAddr(ifindex, next.addr));
         }
         Ok(())
     }
@@ -351,10 +439,15 @@ impl Net<'_> {
     /// The device has become usable for IPv6: it gets its link-local address and the multicast route.
     pub(super) fn addrs6_ready(&mut self, ifindex: u32, mac: [u8; 6]) {
         let now = self.now();
-        let Some(dev) = self.device(ifindex) else { return };
-        if !dev.is_running() || dev.is_loopback() || !self.ipv6_on(ifindex) || dev.port.is_some() {
+        let on = self.ipv6_on(ifindex);
+        let Some(dev) = self.device_mut(ifindex) else {
+            return;
+        };
+        if !dev.is_running() || dev.is_loopback() || !on || dev.port.is_some() || dev.ip6_ready {
             return;
         }
+        dev.ip6_ready = true;
+        let has_mac = dev.addr_len() != 0;
         let multicast = IfAddr::new(
             Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(),
             8,
@@ -363,15 +456,29 @@ impl Net<'_> {
         );
         let route = self.addr_route(ifindex, &multicast, multicast.addr, 8, RouteType::Multicast);
         let _ = self.state.fib6.add(route, false, false, true);
+        if !has_mac {
+            // Nothing to make one of; programs give such a device its addresses.
+            return;
+        }
         let addr = IfAddr::new(link_local(mac).into(), 64, scope::LINK, now);
         let _ = self.add_addr(ifindex, addr);
     }
 
     /// The device went down.
     pub(super) fn addrs_down(&mut self, ifindex: u32) {
+        self.addrs6_down(ifindex);
+        // Linux tells of no IPv4 route that goes with its device.
+        let goes = |route: &Route| route.oif == ifindex && route.kind != RouteType::Local;
+        self.state.fib4.remove(goes);
+        self.state.neigh.forget(|key, _| key.0 == ifindex);
+    }
+
+    /// A device loses its IPv6 addresses and routes.
+    fn addrs6_down(&mut self, ifindex: u32) {
         let Some(dev) = self.state.devices.get_mut(&ifindex) else {
             return;
         };
+        dev.ip6_ready = false;
         let mut gone = alloc::vec::Vec::new();
         dev.addrs.retain(|addr| {
             let keep = addr.addr.is_ipv4();
@@ -383,23 +490,28 @@ impl Net<'_> {
         for addr in &gone {
             self.event_addr_gone(ifindex, addr);
         }
-        for v6 in [false, true] {
-            // Linux tells of no IPv4 route that goes with its device.
-            let goes = |route: &Route| route.oif == ifindex && (v6 || route.kind != RouteType::Local);
-            let routes = self.state.fib(v6).remove(goes);
-            if v6 {
-                for route in routes {
-                    self.event(Event::DelRoute(true, route));
-                }
-            }
+        let routes = self.state.fib6.remove(|route| route.oif == ifindex);
+        for route in routes {
+            self.event(Event::DelRoute(true, route));
         }
-        self.state.neigh.forget(|key, _| key.0 == ifindex);
+    }
+
+    /// `disable_ipv6` of a device changed.
+    pub(super) fn ipv6_switched(&mut self, ifindex: u32, on: bool) {
+        if !on {
+            self.addrs6_down(ifindex);
+            self.state
+                .neigh
+                .forget(|key, _| key.0 == ifindex && key.1.is_ipv6());
+        } else if self.device(ifindex).is_some_and(|dev| dev.is_up()) {
+            self.addrs_up(ifindex);
+        }
     }
 
     /// Whether IPv6 is in use on a device.
     pub(super) fn ipv6_on(&self, ifindex: u32) -> bool {
-        let sysctl = &self.stack.sysctl;
-        sysctl.disable_ipv6.get() == 0 && self.device(ifindex).is_some_and(|dev| dev.mtu >= 1280)
+        let on = |dev: &Device| dev.mtu >= 1280 && dev.conf.get(ConfKey::DisableIpv6) == 0;
+        self.device(ifindex).is_some_and(on)
     }
 
     /// Adds a route, which must not be there.

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress};
 
 use super::Net;
+use super::conf::ConfKey;
 use super::device::{BROADCAST, IfFlags, Mac};
 use super::eth::ethertype;
 use super::packet::Packet;
@@ -65,7 +66,7 @@ impl Net<'_> {
         };
         match operation {
             ArpOperation::Request => {
-                if !local(self, target) {
+                if !local(self, target) && !self.answers_for(ifindex, target) {
                     // Announcements change what is known already.
                     self.neigh_update(ifindex, source.into(), mac, false, false, true);
                     return;
@@ -92,5 +93,15 @@ impl Net<'_> {
             }
             ArpOperation::Unknown(_) => {}
         }
+    }
+
+    /// `proxy_arp`: whether a question about an address that lies behind another device is answered here.
+    fn answers_for(&self, ifindex: u32, target: Ipv4Addr) -> bool {
+        let asked = self.conf_max(ifindex, ConfKey::ProxyArp) > 0;
+        asked
+            && self.conf_of(ifindex, ConfKey::Forwarding) != 0
+            && self
+                .route4(target, None, 0)
+                .is_ok_and(|route| route.kind == RouteType::Unicast && route.oif != ifindex)
     }
 }

@@ -11,15 +11,15 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::device::{Device, DeviceKind, Mac};
+use super::device::{BROADCAST, Device, DeviceKind, Mac};
 use super::packet::Packet;
 use super::{Event, Net};
 use crate::error::Result;
 use crate::time::Ktime;
 use crate::{bail, ensure, err};
 
-/// `ageing_time`.
-const AGEING: Duration = Duration::from_secs(300);
+/// `ageing_time` in hundredths of a second.
+const AGEING: u32 = 30_000;
 /// Addresses that a bridge remembers.
 const MAX_FDB: usize = 4096;
 
@@ -48,12 +48,21 @@ pub struct Bridge {
     /// Its ports in the order in which they came.
     pub ports: Vec<u32>,
     fdb: HashMap<Mac, (u32, Ktime)>,
+    /// `ageing_time` in hundredths of a second: what was learnt is forgotten after it. `None`: the default.
+    ageing: Option<u32>,
 }
 
 impl Bridge {
     /// A bridge without ports.
     pub fn new() -> Box<Bridge> {
         Box::default()
+    }
+    /// `ageing_time` in hundredths of a second.
+    pub fn ageing_time(&self) -> u32 {
+        self.ageing.unwrap_or(AGEING)
+    }
+    fn ageing(&self) -> Duration {
+        Duration::from_millis(self.ageing_time() as u64 * 10)
     }
     /// Every address that was learnt: its port and when it was last seen.
     pub fn fdb(&self) -> impl Iterator<Item = (&Mac, u32, Ktime)> {
@@ -64,7 +73,8 @@ impl Bridge {
             return;
         }
         if self.fdb.len() >= MAX_FDB && !self.fdb.contains_key(&mac) {
-            self.fdb.retain(|_, (_, seen)| *seen + AGEING > now);
+            let ageing = self.ageing();
+            self.fdb.retain(|_, (_, seen)| *seen + ageing > now);
             if self.fdb.len() >= MAX_FDB {
                 return;
             }
@@ -73,7 +83,7 @@ impl Bridge {
     }
     fn find(&self, mac: &Mac, now: Ktime) -> Option<u32> {
         let (port, seen) = self.fdb.get(mac)?;
-        (*seen + AGEING > now).then_some(*port)
+        (*seen + self.ageing() > now).then_some(*port)
     }
 }
 
@@ -88,6 +98,19 @@ impl Net<'_> {
             _ => None,
         }
     }
+    /// Sets a bridge's `ageing_time` in hundredths of a second. `EINVAL`: not a bridge.
+    pub fn set_ageing_time(&mut self, ifindex: u32, hundredths: u32) -> Result<()> {
+        let bridge = self.bridge(ifindex).ok_or(err!(EINVAL, "not a bridge"))?;
+        bridge.ageing = Some(hundredths);
+        self.event(Event::NewLink(ifindex));
+        Ok(())
+    }
+    /// A bridge forgets what it has learnt.
+    pub fn flush_fdb(&mut self, ifindex: u32) -> Result<()> {
+        let bridge = self.bridge(ifindex).ok_or(err!(EINVAL, "not a bridge"))?;
+        bridge.fdb.clear();
+        Ok(())
+    }
     /// The ports of a bridge; none of another device.
     pub fn bridge_ports(&self, ifindex: u32) -> Vec<u32> {
         match self.device(ifindex).map(|dev| &dev.kind) {
@@ -99,7 +122,11 @@ impl Net<'_> {
     /// Makes a device a port (`ip link set master`). `EINVAL`, `ELOOP`: it cannot be one; `EBUSY`: it is one.
     pub fn join_bridge(&mut self, ifindex: u32, bridge: u32) -> Result<()> {
         let port = self.device(ifindex).ok_or(err!(ENODEV))?;
-        ensure!(!port.is_loopback(), EINVAL, "lo is no port");
+        ensure!(
+            !port.is_loopback() && port.addr_len() != 0,
+            EINVAL,
+            "a port is an Ethernet"
+        );
         ensure!(
             !matches!(port.kind, DeviceKind::Bridge(_)),
             ELOOP,
@@ -235,6 +262,10 @@ impl Net<'_> {
         };
         dev.stats.rx_packets += 1;
         dev.stats.rx_bytes += frame.len() as u64;
+        // No other of our devices counts those, as on Linux.
+        if frame.data()[0] & 1 != 0 && frame.data()[..6] != BROADCAST {
+            dev.stats.multicast += 1;
+        }
         let mac = dev.mac;
         if frame.data()[0] & 1 == 0 {
             // It may have been for a port's address.

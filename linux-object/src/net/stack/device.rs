@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 use super::NetStack;
 use super::address::IfAddr;
 use super::bridge::{Bridge, BridgePort};
+use super::conf::Conf;
+use crate::net::tun::{self, Tun};
 
 bitflags::bitflags! {
     /// `IFF_*`.
@@ -80,6 +82,8 @@ pub enum DeviceKind {
     Bridge(Box<Bridge>),
     /// Swallows what it sends.
     Dummy,
+    /// A program's.
+    Tun(Box<Tun>),
 }
 
 impl DeviceKind {
@@ -90,6 +94,7 @@ impl DeviceKind {
             DeviceKind::Veth(_) => "veth",
             DeviceKind::Bridge(_) => "bridge",
             DeviceKind::Dummy => "dummy",
+            DeviceKind::Tun(_) => "tun",
         }
     }
 }
@@ -133,6 +138,10 @@ pub struct Device {
     pub port: Option<Box<BridgePort>>,
     /// Its addresses, in order.
     pub addrs: SmallVec<[IfAddr; 2]>,
+    /// It was up with a carrier and got its link-local address; until it goes down it gets no other.
+    pub ip6_ready: bool,
+    /// Its settings in its namespace.
+    pub conf: Conf,
     /// Counters.
     pub stats: Stats,
     /// How often the carrier came and went.
@@ -142,7 +151,8 @@ pub struct Device {
 impl Device {
     /// A device that is down.
     pub fn new(name: &str, kind: DeviceKind, mac: Mac) -> Device {
-        let (flags, mtu, carrier) = match kind {
+        let (flags, mtu, carrier) = match &kind {
+            DeviceKind::Tun(tun) => (tun::device_flags(tun), 1500, false),
             DeviceKind::Loopback => (IfFlags::LOOPBACK, 65536, true),
             DeviceKind::Veth(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
             // A bridge is without a carrier only once it has had ports.
@@ -157,13 +167,18 @@ impl Device {
             mtu,
             mac,
             mac_set: false,
-            txqlen: 1000,
+            txqlen: match kind {
+                DeviceKind::Tun(_) => tun::QUEUE_LEN,
+                _ => 1000,
+            },
             group: 0,
             alias: Vec::new(),
             promiscuity: 0,
             kind,
             port: None,
             addrs: SmallVec::new(),
+            ip6_ready: false,
+            conf: Conf::default(),
             stats: Stats::default(),
             carrier_changes: 0,
         }
@@ -194,6 +209,7 @@ impl Device {
         match self.kind {
             _ if !self.is_up() => oper::DOWN,
             DeviceKind::Loopback | DeviceKind::Dummy => oper::UNKNOWN,
+            DeviceKind::Tun(_) if self.carrier => oper::UNKNOWN,
             DeviceKind::Bridge(_) if self.carrier_changes == 0 => oper::UNKNOWN,
             _ if self.carrier => oper::UP,
             DeviceKind::Veth(_) => oper::LOWERLAYERDOWN,
@@ -203,6 +219,19 @@ impl Device {
     /// `qdisc`: nothing queues here.
     pub fn qdisc(&self) -> &'static str {
         if self.is_up() { "noqueue" } else { "noop" }
+    }
+    /// Its hardware (`ARPHRD_*`).
+    pub fn arphrd(&self) -> u16 {
+        match &self.kind {
+            DeviceKind::Loopback => 772,
+            // No hardware at all.
+            DeviceKind::Tun(tun) if !tun.tap => 65534,
+            _ => 1,
+        }
+    }
+    /// Bytes of its address.
+    pub fn addr_len(&self) -> u8 {
+        if self.arphrd() == 65534 { 0 } else { 6 }
     }
     /// Smallest and largest MTU.
     pub fn mtu_range(&self) -> (u32, u32) {

@@ -61,8 +61,8 @@ impl Net<'_> {
             dev.stats.tx_dropped += 1;
             return;
         }
-        let loopback = dev.is_loopback();
-        let len = frame.len() - if loopback { ETH_HLEN } else { 0 };
+        let bare = dev.is_loopback() || dev.addr_len() == 0;
+        let len = frame.len() - if bare { ETH_HLEN } else { 0 };
         let mut sent = true;
         match &dev.kind {
             DeviceKind::Loopback => {
@@ -70,11 +70,16 @@ impl Net<'_> {
                 self.run.push(Job::Receive(self.stack.clone(), ifindex, frame));
             }
             DeviceKind::Veth(_) => match dev.peer() {
-                Some((stack, peer)) if dev.carrier => self.run.push(Job::Receive(stack, peer, frame)),
+                Some((stack, peer)) if dev.carrier => {
+                    // At the other end it comes from somebody else.
+                    frame.local = false;
+                    self.run.push(Job::Receive(stack, peer, frame));
+                }
                 _ => sent = false,
             },
             DeviceKind::Bridge(_) => self.bridge_xmit(ifindex, frame),
             DeviceKind::Dummy => {}
+            DeviceKind::Tun(tun) => sent = dev.carrier && tun.send(frame, dev.txqlen),
         }
         if let Some(dev) = self.device_mut(ifindex) {
             if sent {
@@ -100,10 +105,8 @@ impl Net<'_> {
             return;
         }
         dev.stats.rx_packets += 1;
-        dev.stats.rx_bytes += (frame.len() - if loopback { ETH_HLEN } else { 0 }) as u64;
-        if frame.data()[0] & 1 != 0 && !loopback && frame.data()[..6] != BROADCAST {
-            dev.stats.multicast += 1;
-        }
+        let bare = loopback || dev.addr_len() == 0;
+        dev.stats.rx_bytes += (frame.len() - if bare { ETH_HLEN } else { 0 }) as u64;
         let port = dev.port.is_some();
         self.tap(ifindex, &frame, self.pkttype(ifindex, &frame));
         if port {

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use smoltcp::wire::Ipv4Packet;
 
 use super::ip4::{HLEN4, proto};
+use super::mib::Counter;
 use super::packet::{Packet, be16, checksum};
 use super::sockets::{Delivery, Ends, IcmpError};
 use super::{Flow, Job, Net};
@@ -35,8 +36,20 @@ impl Net<'_> {
     /// An ICMP message for us.
     pub(super) fn icmp4_input(&mut self, delivery: Delivery) {
         let message = delivery.transport();
+        self.count(Counter::IcmpInMsgs);
         if message.len() < 8 || checksum(message) != 0 {
+            self.count(Counter::IcmpInErrors);
+            if message.len() >= 8 {
+                self.count(Counter::IcmpInCsumErrors);
+            }
             return;
+        }
+        match message[0] {
+            ECHO => self.count(Counter::IcmpInEchos),
+            ECHO_REPLY => self.count(Counter::IcmpInEchoReps),
+            UNREACHABLE => self.count(Counter::IcmpInDestUnreachs),
+            TIME_EXCEEDED => self.count(Counter::IcmpInTimeExcds),
+            _ => {}
         }
         match message[0] {
             ECHO => self.icmp4_echo(&delivery),

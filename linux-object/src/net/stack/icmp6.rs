@@ -10,9 +10,11 @@ use smoltcp::wire::{
 };
 
 use super::address::IfaFlags;
+use super::conf::ConfKey;
 use super::device::{IfFlags, Mac};
 use super::ip4::{proto, transport_checksum};
 use super::ip6::{HLEN6, solicited_node};
+use super::mib::Counter;
 use super::packet::{Packet, be16, fold, sum};
 use super::sockets::{Delivery, IcmpError};
 use super::{Event, Flow, Job, Net};
@@ -72,7 +74,9 @@ impl Net<'_> {
             return;
         };
         let message = delivery.transport();
+        self.count(Counter::Icmp6InMsgs);
         if message.len() < 8 {
+            self.count(Counter::Icmp6InErrors);
             return;
         }
         let check = sum(&src.octets())
@@ -81,6 +85,8 @@ impl Net<'_> {
             + message.len() as u64
             + sum(message);
         if fold(check) != 0xffff {
+            self.count(Counter::Icmp6InErrors);
+            self.count(Counter::Icmp6InCsumErrors);
             return;
         }
         match message[0] {
@@ -168,7 +174,7 @@ impl Net<'_> {
                 flags.set(NdiscNeighborFlags::SOLICITED, !src.is_unspecified());
                 flags.set(
                     NdiscNeighborFlags::ROUTER,
-                    self.stack.sysctl.ipv6_forwarding.get() != 0,
+                    self.conf_of(ifindex, ConfKey::Forwarding6) != 0,
                 );
                 let repr = NdiscRepr::NeighborAdvert {
                     flags,
@@ -208,7 +214,8 @@ impl Net<'_> {
     pub(super) fn start_dad(&mut self, ifindex: u32, addr: IpAddr) {
         let now = self.now();
         let Some(dev) = self.device(ifindex) else { return };
-        let skip = dev.is_loopback() || dev.set_flags.contains(IfFlags::NOARP);
+        let unchecked = self.conf_max(ifindex, ConfKey::AcceptDad) < 1;
+        let skip = unchecked || dev.is_loopback() || dev.set_flags.contains(IfFlags::NOARP);
         let running = dev.is_running();
         let delay = Duration::from_millis(self.stack.shared.rng.next_u64() % DAD_DELAY_MS);
         let Some(have) = self.addr_mut(ifindex, addr) else {

@@ -4,6 +4,8 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use smoltcp::wire::{IpProtocol, Ipv4Packet};
 
+use super::conf::ConfKey;
+use super::mib::Counter;
 use super::packet::{Packet, be16, checksum, fold, sum};
 use super::route::{RouteType, key, mask, scope, table};
 use super::sockets::{Delivery, Ends};
@@ -24,6 +26,42 @@ pub mod proto {
 pub const LO: u32 = 1;
 pub(super) const HLEN4: usize = 20;
 
+/// `IP_MTU_DISCOVER` (`ip(7)`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum PmtuDiscovery {
+    /// Cut here and on the way.
+    Dont = 0,
+    /// Cut here if it is too long for the path; what fits is never cut on the way.
+    Want = 1,
+    /// Never cut; `EMSGSIZE` if it is too long for the path.
+    Do = 2,
+    /// Likewise, but only the device's MTU counts.
+    Probe = 3,
+    /// Cut on the way; `EMSGSIZE` if it is too long for the device.
+    Interface = 4,
+    /// Cut here if it is too long for the device, and on the way.
+    Omit = 5,
+}
+
+impl PmtuDiscovery {
+    /// From the option's number.
+    pub fn from_number(nr: i32) -> Option<PmtuDiscovery> {
+        use PmtuDiscovery::*;
+        [Dont, Want, Do, Probe, Interface, Omit]
+            .into_iter()
+            .find(|mode| *mode as i32 == nr)
+    }
+    /// Whether the path's MTU does not count.
+    fn of_device(self) -> bool {
+        matches!(self, Self::Probe | Self::Interface | Self::Omit)
+    }
+    /// Whether the sender cuts what is too long.
+    fn cuts(self) -> bool {
+        matches!(self, Self::Dont | Self::Want | Self::Omit)
+    }
+}
+
 /// What a socket says of a packet that it sends.
 #[derive(Clone, Debug)]
 pub struct Flow {
@@ -39,8 +77,8 @@ pub struct Flow {
     pub tos: u8,
     /// Only through this device, if not 0.
     pub oif: u32,
-    /// Never in fragments: `EMSGSIZE` instead.
-    pub dont_fragment: bool,
+    /// Whether it may be cut, and by whom.
+    pub pmtu: PmtuDiscovery,
     /// The packet begins with its own header (`IP_HDRINCL`).
     pub hdrincl: bool,
 }
@@ -55,7 +93,7 @@ impl Flow {
             ttl: None,
             tos: 0,
             oif: 0,
-            dont_fragment: false,
+            pmtu: PmtuDiscovery::Want,
             hdrincl: false,
         }
     }
@@ -218,19 +256,27 @@ impl Net<'_> {
         dst: Ipv4Addr,
         mut packet: Packet,
     ) -> Result<()> {
-        let route = self.route4(dst, src, flow.oif)?;
+        let route = self.route4(dst, src, flow.oif);
+        if route.is_err() {
+            self.count(Counter::IpOutNoRoutes);
+        }
+        let route = route?;
         let (IpAddr::V4(next), IpAddr::V4(src)) = (route.next, route.src) else {
             bail!(EINVAL)
         };
         packet.local = true;
         let size = packet.len() + if flow.hdrincl { 0 } else { HLEN4 };
         ensure!(size <= 65535, EMSGSIZE, "longer than an IPv4 packet");
+        let mtu = match self.device(route.oif) {
+            Some(dev) if flow.pmtu.of_device() => dev.mtu,
+            _ => route.mtu,
+        };
         if flow.hdrincl {
-            ensure!(size <= route.mtu as usize, EMSGSIZE, "longer than the MTU");
+            ensure!(size <= mtu as usize, EMSGSIZE, "longer than the MTU");
             self.complete_header(&mut packet, src)?;
         } else {
             ensure!(
-                size <= route.mtu as usize || !flow.dont_fragment,
+                size <= mtu as usize || flow.pmtu.cuts(),
                 EMSGSIZE,
                 "longer than the MTU"
             );
@@ -246,8 +292,11 @@ impl Net<'_> {
             header.clear_flags();
             header.set_more_frags(false);
             header.set_frag_offset(0);
-            // As with path MTU discovery: what fits is never to be cut.
-            header.set_dont_frag(size <= route.mtu as usize);
+            header.set_dont_frag(match flow.pmtu {
+                PmtuDiscovery::Do | PmtuDiscovery::Probe => true,
+                PmtuDiscovery::Want => size <= mtu as usize,
+                _ => false,
+            });
             let ttl = if dst.is_multicast() {
                 1
             } else {
@@ -259,13 +308,29 @@ impl Net<'_> {
             header.set_dst_addr(dst_of(dst, src));
             header.fill_checksum();
         }
+        self.count(Counter::IpOutRequests);
+        if flow.protocol == proto::ICMP && !flow.hdrincl {
+            self.count(Counter::IcmpOutMsgs);
+            match packet.data().get(HLEN4) {
+                Some(0) => self.count(Counter::IcmpOutEchoReps),
+                Some(3) => self.count(Counter::IcmpOutDestUnreachs),
+                Some(8) => self.count(Counter::IcmpOutEchos),
+                Some(11) => self.count(Counter::IcmpOutTimeExcds),
+                _ => {}
+            }
+        }
+        match route.kind {
+            RouteType::Broadcast => self.count(Counter::IpExtOutBcastPkts),
+            RouteType::Multicast => self.count(Counter::IpExtOutMcastPkts),
+            _ => {}
+        }
         if matches!(route.kind, RouteType::Broadcast) && route.oif != LO {
             // Everyone includes ourselves.
             let mut copy = packet.clone();
             copy.local = true;
             self.ip4_local(route.oif, copy, HLEN4);
         }
-        self.ip4_output(route.oif, next.into(), route.mtu, packet);
+        self.ip4_output(route.oif, next.into(), mtu, packet);
         Ok(())
     }
 
@@ -298,6 +363,9 @@ impl Net<'_> {
 
     /// Sends a complete packet, in fragments if it is too long.
     pub(super) fn ip4_output(&mut self, oif: u32, next: IpAddr, mtu: u32, packet: Packet) {
+        self.stack
+            .mib
+            .add_many(Counter::IpExtOutOctets, packet.len() as u64);
         if packet.len() <= mtu as usize {
             self.link_output(oif, next, packet);
             return;
@@ -311,6 +379,8 @@ impl Net<'_> {
         let more_after = Ipv4Packet::new_unchecked(packet.data()).more_frags();
         let payload = &packet.data()[header_len..];
         let count = payload.len().div_ceil(room);
+        self.count(Counter::IpFragOKs);
+        self.stack.mib.add_many(Counter::IpFragCreates, count as u64);
         for (n, part) in payload.chunks(room).enumerate() {
             let mut fragment = Packet::new(part);
             fragment.local = packet.local;
@@ -329,25 +399,35 @@ impl Net<'_> {
     /// A packet came in.
     pub(super) fn ip4_input(&mut self, ifindex: u32, mut packet: Packet, to_all: bool) {
         let data = packet.data();
+        self.count(Counter::IpInReceives);
+        self.stack.mib.add_many(Counter::IpExtInOctets, data.len() as u64);
         let Ok(header) = Ipv4Packet::new_checked(data) else {
+            self.count(Counter::IpInHdrErrors);
             return;
         };
         let header_len = header.header_len() as usize;
         if header.version() != 4 || header_len < HLEN4 || checksum(&data[..header_len]) != 0 {
+            self.count(Counter::IpInHdrErrors);
             return;
         }
         let (src, dst) = (header.src_addr(), header.dst_addr());
         let total = header.total_len() as usize;
         packet.trim(total);
         let loopback = ifindex == LO;
+        let on = |key: ConfKey| self.conf_max(ifindex, key) > 0;
         let martian = src.is_multicast()
             || src.is_broadcast()
-            || !loopback && (src.is_loopback() || dst.is_loopback())
-            || !loopback && !packet.local && self.is_local(src.into());
+            || !loopback && (src.is_loopback() || dst.is_loopback()) && !on(ConfKey::RouteLocalnet)
+            || !loopback && !packet.local && self.is_local(src.into()) && !on(ConfKey::AcceptLocal)
+            || !loopback && !packet.local && !self.reverse_path_fits(ifindex, src);
         if martian {
             return;
         }
         if dst.is_broadcast() || dst.is_multicast() {
+            self.count(match dst.is_multicast() {
+                true => Counter::IpExtInMcastPkts,
+                false => Counter::IpExtInBcastPkts,
+            });
             self.ip4_local(ifindex, packet, header_len);
             return;
         }
@@ -363,13 +443,30 @@ impl Net<'_> {
         }
     }
 
+    /// `rp_filter`: 1: the way back to `src` leads through the device that the packet came from; 2: there is one.
+    fn reverse_path_fits(&self, ifindex: u32, src: Ipv4Addr) -> bool {
+        let mode = self.conf_max(ifindex, ConfKey::RpFilter);
+        if mode <= 0 || src.is_unspecified() {
+            return true;
+        }
+        let back = self.state.fib4.lookup(key(src.into()), 0);
+        let back = back.filter(|route| matches!(route.kind, RouteType::Unicast | RouteType::Local));
+        let fits = back.is_some_and(|route| mode == 2 || route.oif == ifindex);
+        if !fits {
+            self.count(Counter::TcpExtIPReversePathFilter);
+        }
+        fits
+    }
+
     fn ip4_forward(&mut self, ifindex: u32, mut packet: Packet) {
-        if self.stack.sysctl.ip_forward.get() == 0 || ifindex == LO {
+        if self.conf_of(ifindex, ConfKey::Forwarding) == 0 || ifindex == LO {
+            self.count(Counter::IpInAddrErrors);
             return;
         }
         let header = Ipv4Packet::new_unchecked(packet.data());
         let (dst, ttl, dont_frag) = (header.dst_addr(), header.hop_limit(), header.dont_frag());
         if ttl <= 1 {
+            self.count(Counter::IpInHdrErrors);
             self.icmp4_error(&packet, 11, 0, 0);
             return;
         }
@@ -380,7 +477,10 @@ impl Net<'_> {
                 let code = match error.errno() {
                     crate::error::Errno::EHOSTUNREACH => 1,
                     crate::error::Errno::EACCES => 13,
-                    crate::error::Errno::ENETUNREACH => 0,
+                    crate::error::Errno::ENETUNREACH => {
+                        self.count(Counter::IpExtInNoRoutes);
+                        0
+                    }
                     _ => return,
                 };
                 self.icmp4_error(&packet, 3, code, 0);
@@ -388,6 +488,7 @@ impl Net<'_> {
             }
         };
         if packet.len() > route.mtu as usize && dont_frag {
+            self.count(Counter::IpFragFails);
             self.icmp4_error(&packet, 3, 4, route.mtu);
             return;
         }
@@ -395,6 +496,7 @@ impl Net<'_> {
         header.set_hop_limit(ttl - 1);
         header.fill_checksum();
         packet.local = false;
+        self.count(Counter::IpForwDatagrams);
         self.ip4_output(route.oif, route.next, route.mtu, packet);
     }
 
@@ -402,8 +504,12 @@ impl Net<'_> {
     pub(super) fn ip4_local(&mut self, ifindex: u32, packet: Packet, header_len: usize) {
         let header = Ipv4Packet::new_unchecked(packet.data());
         let whole = if header.more_frags() || header.frag_offset() != 0 {
+            self.count(Counter::IpReasmReqds);
             match self.reassemble4(packet, header_len) {
-                Some(whole) => whole,
+                Some(whole) => {
+                    self.count(Counter::IpReasmOKs);
+                    whole
+                }
                 None => return,
             }
         } else {
@@ -422,6 +528,11 @@ impl Net<'_> {
             packet: whole,
         };
         let raw = self.deliver_raw(&delivery);
+        let known = matches!(delivery.protocol, proto::ICMP | proto::UDP | proto::TCP);
+        self.count(match known || raw {
+            true => Counter::IpInDelivers,
+            false => Counter::IpInUnknownProtos,
+        });
         match delivery.protocol {
             proto::ICMP => self.icmp4_input(delivery),
             proto::UDP => self.udp_input(delivery),
@@ -451,12 +562,27 @@ impl Net<'_> {
     /// A UDP datagram.
     pub(super) fn udp_input(&mut self, mut delivery: Delivery) {
         let data = &delivery.packet.data()[delivery.transport..];
-        let len = be16(data, 4) as usize;
-        if data.len() < 8 || len < 8 || len > data.len() {
+        let [errors, bad_sums, no_ports] = match delivery.dst {
+            IpAddr::V4(_) => [
+                Counter::UdpInErrors,
+                Counter::UdpInCsumErrors,
+                Counter::UdpNoPorts,
+            ],
+            IpAddr::V6(_) => [
+                Counter::Udp6InErrors,
+                Counter::Udp6InCsumErrors,
+                Counter::Udp6NoPorts,
+            ],
+        };
+        if data.len() < 8 || (be16(data, 4) as usize) < 8 || be16(data, 4) as usize > data.len() {
+            self.count(errors);
             return;
         }
+        let len = be16(data, 4) as usize;
         let (src_port, dst_port) = (be16(data, 0), be16(data, 2));
         if be16(data, 6) != 0 && !verify(&delivery, &data[..len]) {
+            self.count(errors);
+            self.count(bad_sums);
             return;
         }
         delivery.packet.trim(delivery.transport + len);
@@ -474,15 +600,25 @@ impl Net<'_> {
         }
         match table.find(delivery.dst, dst_port, delivery.src, src_port, delivery.ifindex) {
             Some(socket) => self.run.push(Job::Deliver(socket, delivery)),
-            None if delivery.dst.is_ipv4() => self.icmp4_error(&delivery.packet, 3, 3, 0),
-            None => self.icmp6_error(&delivery.packet, 1, 4, 0),
+            None => {
+                self.count(no_ports);
+                match delivery.dst {
+                    IpAddr::V4(_) => self.icmp4_error(&delivery.packet, 3, 3, 0),
+                    IpAddr::V6(_) => self.icmp6_error(&delivery.packet, 1, 4, 0),
+                }
+            }
         }
     }
 
     /// A TCP segment.
     pub(super) fn tcp_input(&mut self, delivery: Delivery) {
         let data = &delivery.packet.data()[delivery.transport..];
+        self.count(Counter::TcpInSegs);
         if data.len() < 20 || !verify(&delivery, data) {
+            self.count(Counter::TcpInErrs);
+            if data.len() >= 20 {
+                self.count(Counter::TcpInCsumErrors);
+            }
             return;
         }
         let ends = Ends {
@@ -527,6 +663,8 @@ impl Net<'_> {
         } else {
             (0, word(4).wrapping_add(len), 0x14)
         };
+        self.count(Counter::TcpOutSegs);
+        self.count(Counter::TcpOutRsts);
         let mut reply = Packet::zeroed(20);
         let bytes = reply.data_mut();
         bytes[..2].copy_from_slice(&data[2..4]);

@@ -4,32 +4,36 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::wire::{IpProtocol, Ipv6Packet};
 
+use super::conf::ConfKey;
 use super::ip4::{Dst, LO, proto};
+use super::mib::Counter;
 use super::packet::Packet;
 use super::route::{RouteType, key, mask, scope, table};
 use super::sockets::Delivery;
 use super::{Flow, Net};
 use crate::error::Result;
-use crate::net::stack::address::scope6;
+use crate::net::stack::address::{IfaFlags, scope6};
 use crate::{bail, ensure, err};
 
 pub(super) const HLEN6: usize = 40;
 
 impl Net<'_> {
-    /// The address that a packet to `dst` through a device comes from (RFC 6724: the scope, then the longest
-    /// common prefix).
+    /// The address that a packet to `dst` through a device comes from (RFC 6724: the scope, then one that
+    /// is not deprecated, then the longest common prefix).
     pub(super) fn source6(&self, ifindex: u32, dst: Ipv6Addr) -> Option<Ipv6Addr> {
         let wanted = scope6(dst);
         let dst_key = u128::from(dst);
         let usable = |ifindex: u32| {
             let addrs = self.device(ifindex).map_or(&[][..], |dev| &dev.addrs[..]);
             addrs.iter().filter_map(|addr| match addr.addr {
-                IpAddr::V6(own) if addr.usable() => Some((own, addr.scope)),
+                IpAddr::V6(own) if addr.usable() => {
+                    Some((own, addr.scope, addr.flags.contains(IfaFlags::DEPRECATED)))
+                }
                 _ => None,
             })
         };
         let best = |ifindex: u32| {
-            usable(ifindex).max_by_key(|(own, have)| {
+            let best = usable(ifindex).max_by_key(|(own, have, old)| {
                 let near = (u128::from(*own) ^ dst_key).leading_zeros();
                 // The same scope is best, then a wider one.
                 let fit = match *have {
@@ -37,8 +41,9 @@ impl Net<'_> {
                     have if have < wanted => 1,
                     _ => 0,
                 };
-                (*own == dst, fit, near)
-            })
+                (*own == dst, fit, !old, near)
+            });
+            best.map(|(own, have, _)| (own, have))
         };
         let here = best(ifindex);
         if let Some((own, have)) = here
@@ -119,7 +124,11 @@ impl Net<'_> {
         dst: Ipv6Addr,
         packet: Packet,
     ) -> Result<()> {
-        let route = self.route6(dst, src, flow.oif)?;
+        let route = self.route6(dst, src, flow.oif);
+        if route.is_err() {
+            self.count(Counter::Ip6OutNoRoutes);
+        }
+        let route = route?;
         let IpAddr::V6(src) = route.src else { bail!(EINVAL) };
         let dst = if dst.is_unspecified() {
             Ipv6Addr::LOCALHOST
@@ -131,7 +140,10 @@ impl Net<'_> {
             EMSGSIZE,
             "longer than the MTU"
         );
-        let ttl = if dst.is_multicast() { 1 } else { 64 };
+        let ttl = match dst.is_multicast() {
+            true => 1,
+            false => self.conf_of(route.oif, ConfKey::HopLimit) as u8,
+        };
         let packet = self.header6(packet, flow.protocol, src, dst, flow.ttl.unwrap_or(ttl), flow.tos);
         self.link_output(route.oif, route.next, packet);
         Ok(())
@@ -148,6 +160,16 @@ impl Net<'_> {
         tos: u8,
     ) -> Packet {
         let len = packet.len();
+        self.count(Counter::Ip6OutRequests);
+        self.stack
+            .mib
+            .add_many(Counter::Ip6OutOctets, (len + HLEN6) as u64);
+        if dst.is_multicast() {
+            self.count(Counter::Ip6OutMcastPkts);
+        }
+        if protocol == proto::ICMPV6 {
+            self.count(Counter::Icmp6OutMsgs);
+        }
         packet.push(HLEN6);
         packet.local = true;
         let mut header = Ipv6Packet::new_unchecked(packet.data_mut());
@@ -164,13 +186,16 @@ impl Net<'_> {
 
     /// A packet came in.
     pub(super) fn ip6_input(&mut self, ifindex: u32, mut packet: Packet) {
+        self.count(Counter::Ip6InReceives);
+        self.stack.mib.add_many(Counter::Ip6InOctets, packet.len() as u64);
         let Ok(header) = Ipv6Packet::new_checked(packet.data()) else {
+            self.count(Counter::Ip6InHdrErrors);
             return;
         };
         let (src, dst) = (header.src_addr(), header.dst_addr());
         let total = header.total_len();
         let loopback = ifindex == LO;
-        let on = self.device(ifindex).is_some() && self.stack.sysctl.disable_ipv6.get() == 0;
+        let on = self.device(ifindex).is_some() && self.conf_of(ifindex, ConfKey::DisableIpv6) == 0;
         if header.version() != 6
             || !on
             || src.is_multicast()
@@ -181,6 +206,7 @@ impl Net<'_> {
         }
         packet.trim(total);
         if dst.is_multicast() {
+            self.count(Counter::Ip6InMcastPkts);
             if self.joined6(ifindex, dst) {
                 self.ip6_local(ifindex, packet);
             }
@@ -210,7 +236,7 @@ impl Net<'_> {
     }
 
     fn ip6_forward(&mut self, ifindex: u32, mut packet: Packet) {
-        if self.stack.sysctl.ipv6_forwarding.get() == 0 || ifindex == LO {
+        if self.state.conf_all.get(ConfKey::Forwarding6) == 0 || ifindex == LO {
             return;
         }
         let header = Ipv6Packet::new_unchecked(packet.data());
@@ -236,6 +262,7 @@ impl Net<'_> {
         }
         Ipv6Packet::new_unchecked(packet.data_mut()).set_hop_limit(ttl - 1);
         packet.local = false;
+        self.count(Counter::Ip6OutForwDatagrams);
         self.link_output(route.oif, route.next, packet);
     }
 
@@ -267,6 +294,7 @@ impl Net<'_> {
             packet,
         };
         let raw = self.deliver_raw(&delivery);
+        self.count(Counter::Ip6InDelivers);
         match protocol {
             proto::ICMPV6 => self.icmp6_input(delivery),
             proto::UDP => self.udp_input(delivery),

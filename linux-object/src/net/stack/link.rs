@@ -23,6 +23,7 @@ impl NetState {
             self.next_ifindex = (self.next_ifindex + 1) & i32::MAX as u32;
         }
         let ifindex = dev.ifindex;
+        dev.conf = self.conf_default.fresh();
         self.names.insert(dev.name.clone(), ifindex);
         self.devices.insert(ifindex, dev);
         ifindex
@@ -59,6 +60,7 @@ impl Net<'_> {
     /// Adds a device, whose name has been chosen.
     pub fn register(&mut self, dev: Device) -> u32 {
         let ifindex = self.state.insert(Box::new(dev));
+        self.uevent(ifindex, "add", &[]);
         self.event(Event::NewLink(ifindex));
         ifindex
     }
@@ -67,8 +69,12 @@ impl Net<'_> {
     pub fn unregister(&mut self, ifindex: u32) -> Option<(Arc<NetStack>, u32)> {
         self.detach(ifindex);
         crate::net::netlink::rtnl::queue_link_gone(self, ifindex);
+        self.uevent(ifindex, "remove", &[]);
         let dev = self.state.take(ifindex)?;
         self.stack_forget(ifindex);
+        if let DeviceKind::Tun(tun) = &dev.kind {
+            tun.moved(None);
+        }
         dev.peer()
     }
 
@@ -143,6 +149,11 @@ impl Net<'_> {
         }
     }
 
+    /// A device's program came or went.
+    pub fn carrier(&mut self, ifindex: u32, on: bool) {
+        self.set_carrier(ifindex, on);
+    }
+
     /// The carrier came or went.
     pub(super) fn set_carrier(&mut self, ifindex: u32, on: bool) {
         let Some(dev) = self.device_mut(ifindex) else {
@@ -180,6 +191,8 @@ impl Net<'_> {
         }
         self.state.names.remove(&old);
         self.state.names.insert(name, ifindex);
+        let from = format!("DEVPATH_OLD=/devices/virtual/net/{old}");
+        self.uevent(ifindex, "move", &[from]);
         self.event(Event::NewLink(ifindex));
         Ok(())
     }
@@ -198,10 +211,27 @@ impl Net<'_> {
         Ok(())
     }
 
+    /// Sets how many packets wait at most (`ip link set txqueuelen`). `ERANGE`: not so many.
+    pub fn set_txqlen(&mut self, ifindex: u32, len: u32) -> Result<()> {
+        let dev = self.device_mut(ifindex).ok_or(err!(ENODEV))?;
+        ensure!(len <= i32::MAX as u32, ERANGE, "the queue is too long");
+        dev.txqlen = len;
+        self.event(Event::NewLink(ifindex));
+        Ok(())
+    }
+    /// Something that is told of the device has changed.
+    pub fn link_changed(&mut self, ifindex: u32) {
+        self.event(Event::NewLink(ifindex));
+    }
+
     /// Sets the address. `EADDRNOTAVAIL`: not one of a single device.
     pub fn set_mac(&mut self, ifindex: u32, mac: [u8; 6]) -> Result<()> {
         let dev = self.device_mut(ifindex).ok_or(err!(ENODEV))?;
-        ensure!(!dev.is_loopback(), EOPNOTSUPP, "lo has no address");
+        ensure!(
+            !dev.is_loopback() && dev.addr_len() != 0,
+            EOPNOTSUPP,
+            "the device has no address"
+        );
         ensure!(
             mac[0] & 1 == 0 && mac != [0; 6],
             EADDRNOTAVAIL,
@@ -282,6 +312,7 @@ pub fn change_netns(
     let moved = stack.enter(&mut run, |net| {
         net.detach(ifindex);
         crate::net::netlink::rtnl::queue_link_gone(net, ifindex);
+        net.uevent(ifindex, "remove", &[]);
         let dev = net.state.take(ifindex);
         net.stack_forget(ifindex);
         dev
@@ -291,6 +322,11 @@ pub fn change_netns(
     let peer = dev.peer();
     let new = to.enter(&mut run, |net| {
         let ifindex = net.state.insert(dev);
+        if let Some(DeviceKind::Tun(tun)) = net.device(ifindex).map(|dev| &dev.kind) {
+            let stack = Arc::downgrade(to);
+            tun.moved(Some(DevRef { stack, ifindex }));
+        }
+        net.uevent(ifindex, "add", &[]);
         net.event(Event::NewLink(ifindex));
         ifindex
     });
@@ -303,5 +339,9 @@ pub fn change_netns(
 
 /// The broadcast address of every device that is not `lo`.
 pub fn broadcast_mac(dev: &Device) -> [u8; 6] {
-    if dev.is_loopback() { [0; 6] } else { BROADCAST }
+    if dev.is_loopback() || dev.addr_len() == 0 {
+        [0; 6]
+    } else {
+        BROADCAST
+    }
 }

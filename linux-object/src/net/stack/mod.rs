@@ -17,6 +17,7 @@
 pub mod address;
 mod arp;
 mod bridge;
+pub mod conf;
 pub mod device;
 mod eth;
 pub mod frag;
@@ -25,6 +26,7 @@ mod icmp6;
 mod ip4;
 mod ip6;
 pub mod link;
+pub mod mib;
 pub mod neigh;
 pub mod packet;
 pub mod route;
@@ -34,7 +36,7 @@ mod sysctl;
 
 pub use bridge::{Bridge, BridgePort, PortState};
 pub use eth::pkttype;
-pub use ip4::{Dst, Flow, proto, transport_checksum};
+pub use ip4::{Dst, Flow, PmtuDiscovery, proto, transport_checksum};
 pub use run::{Event, Job, Run};
 pub use sysctl::NetSysctls;
 
@@ -43,12 +45,13 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use spin::Once;
 
 use self::device::Device;
+use self::mib::{Counter, Mib};
 use self::neigh::NeighTable;
 use self::route::Fib;
 use self::sockets::SocketTable;
@@ -67,6 +70,10 @@ pub struct NetShared {
     pub timers: Arc<Timers>,
     /// Random numbers for ports, sequence numbers and MAC addresses.
     pub rng: Rng,
+    /// The number of the last uevent (`SEQNUM`).
+    pub uevent_seqnum: AtomicU64,
+    /// The initial namespace's.
+    init: Once<Weak<NetStack>>,
     rtnl: SpinLock<(), class::Rtnl>,
 }
 
@@ -77,6 +84,8 @@ impl NetShared {
             time,
             timers,
             rng,
+            uevent_seqnum: AtomicU64::new(0),
+            init: Once::new(),
             rtnl: SpinLock::new(()),
         })
     }
@@ -113,6 +122,9 @@ pub struct NetState {
     /// The namespace is gone.
     dead: bool,
     ip_id: u16,
+    /// Settings that count for all devices, and those of new ones.
+    conf_all: conf::Conf,
+    conf_default: conf::Conf,
     /// IPv4 datagrams that arrive in pieces.
     pub fragments: frag::Fragments,
 }
@@ -140,6 +152,8 @@ pub struct NetStack {
     pub ns: Once<Weak<NetNamespace>>,
     /// Settings below `/proc/sys/net`.
     pub sysctl: NetSysctls,
+    /// Counters.
+    pub mib: Mib,
     /// Netlink sockets by port.
     pub netlink: NetlinkTable,
     /// Which rtnetlink groups somebody listens to.
@@ -151,7 +165,14 @@ pub struct NetStack {
 impl NetStack {
     /// A stack with nothing but `lo`, which is down.
     pub fn new(shared: Arc<NetShared>, koid: KoID, user_ns: Arc<UserNamespace>) -> Arc<NetStack> {
+        let (mut conf_all, mut conf_default) = <(conf::Conf, conf::Conf)>::default();
+        if let Some(init) = shared.init.get().and_then(|init| init.upgrade()) {
+            let init = init.lock();
+            conf_all.inherit(&init.conf_all);
+            conf_default.inherit(&init.conf_default);
+        }
         Arc::new_cyclic(|this| {
+            shared.init.call_once(|| this.clone());
             let mut state = NetState {
                 devices: BTreeMap::new(),
                 names: HashMap::new(),
@@ -164,6 +185,8 @@ impl NetStack {
                 generation: 0,
                 timer: None,
                 dead: false,
+                conf_all,
+                conf_default,
                 ip_id: shared.rng.next_u64() as u16,
                 fragments: frag::Fragments::default(),
             };
@@ -175,6 +198,7 @@ impl NetStack {
                 user_ns,
                 ns: Once::new(),
                 sysctl: NetSysctls::default(),
+                mib: Mib::default(),
                 netlink: NetlinkTable::default(),
                 listeners: AtomicU32::new(0),
                 state: SpinLock::new(state),
@@ -274,6 +298,10 @@ pub struct Net<'a> {
 }
 
 impl Net<'_> {
+    /// Counts something.
+    pub(super) fn count(&self, counter: Counter) {
+        self.stack.mib.add(counter);
+    }
     /// The time.
     pub fn now(&self) -> Ktime {
         self.stack.shared.time.now()
@@ -299,5 +327,6 @@ impl Net<'_> {
     fn timers(&mut self) {
         self.neigh_timer();
         self.dad_timer();
+        self.lifetime_timer();
     }
 }

@@ -27,8 +27,8 @@ pub enum Job {
     PeerUp(Arc<NetStack>, u32, (Arc<NetStack>, u32)),
     /// A device's carrier came or went.
     Carrier(Arc<NetStack>, u32, bool),
-    /// A message for the listeners of an rtnetlink group.
-    Notify(Arc<NetStack>, u32, Vec<u8>),
+    /// A message for the listeners of a netlink protocol's group.
+    Notify(Arc<NetStack>, (i32, u32), Vec<u8>),
 }
 
 /// What changed in a namespace, for those who listen.

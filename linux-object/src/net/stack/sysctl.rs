@@ -1,4 +1,5 @@
-//! Settings of a namespace below `/proc/sys/net`. Each is read where it takes effect.
+//! Settings of a namespace below `/proc/sys/net`. Each is read where it takes effect; those of
+//! single devices are in [`conf`](super::conf).
 
 use crate::sysctl::Setting;
 
@@ -17,8 +18,6 @@ macro_rules! net_settings {
 }
 
 net_settings! {
-    /// `net.ipv4.ip_forward`.
-    ip_forward = 0,
     /// `net.ipv4.ip_default_ttl`.
     ip_default_ttl = 64,
     /// `net.ipv4.ip_unprivileged_port_start`.
@@ -35,12 +34,14 @@ net_settings! {
     icmp_echo_ignore_all = 0,
     /// `net.ipv4.icmp_echo_ignore_broadcasts`.
     icmp_echo_ignore_broadcasts = 1,
-    /// `net.ipv6.conf.all.forwarding`.
-    ipv6_forwarding = 0,
-    /// `net.ipv6.conf.all.disable_ipv6`.
-    disable_ipv6 = 0,
     /// `net.ipv6.bindv6only`.
     bindv6only = 0,
+    /// `net.ipv4.tcp_keepalive_time`, in seconds.
+    tcp_keepalive_time = 7200,
+    /// `net.ipv4.tcp_keepalive_intvl`, in seconds.
+    tcp_keepalive_intvl = 75,
+    /// `net.ipv4.tcp_keepalive_probes`.
+    tcp_keepalive_probes = 9,
     /// `net.core.somaxconn`.
     somaxconn = 4096,
 }

@@ -2,6 +2,7 @@
 
 mod inet;
 mod other;
+mod snmp;
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
@@ -57,10 +58,14 @@ pub(super) static FILES: &[NetFile] = &[
     state("if_inet6", if_inet6),
     state("ipv6_route", route6),
     sockets("netlink", other::netlink),
+    sockets("netstat", snmp::netstat),
     sockets("packet", other::packet),
+    sockets("ptype", snmp::ptype),
     sockets("raw", inet::raw),
     sockets("raw6", inet::raw6),
     state("route", route),
+    sockets("snmp", snmp::snmp),
+    sockets("snmp6", snmp::snmp6),
     sockets("sockstat", inet::sockstat),
     sockets("sockstat6", inet::sockstat6),
     sockets("tcp", inet::tcp),

@@ -6,6 +6,7 @@ use super::NetCx;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::net::Socket;
+use crate::net::netlink::proto;
 use crate::net::stack::sockets::{Tap, tcp_state};
 
 /// `SO_ACCEPTCON`.
@@ -44,7 +45,19 @@ pub(super) fn unix(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
 
 pub(super) fn netlink(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
     out.bytes(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")?;
-    for socket in cx.stack.netlink.all() {
+    let sockets = cx.stack.netlink.all();
+    let mut kernels = proto::OF_KERNEL.into_iter().peekable();
+    let of_kernel = |out: &mut SeqBuf, protocol: i32| {
+        writeln!(
+            out,
+            "0000000000000000 {protocol:<3} {:<10} {:08x} {:<8} {:<8} {:<5} {:<8} {:<8} {:<8}",
+            0, 0, 0, 0, 0, 2, 0, 0
+        )
+    };
+    for socket in sockets {
+        while let Some(protocol) = kernels.next_if(|protocol| *protocol <= socket.protocol()) {
+            of_kernel(out, protocol)?;
+        }
         let (groups, bytes) = socket.facts();
         writeln!(
             out,
@@ -59,7 +72,7 @@ pub(super) fn netlink(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
             socket.base().ino()
         )?;
     }
-    Ok(())
+    kernels.try_for_each(|protocol| of_kernel(out, protocol))
 }
 
 pub(super) fn packet(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {

@@ -5,6 +5,7 @@
 //! as Linux does: numbers in C notation, blanks around them, out of range is `EINVAL` and changes
 //! nothing.
 
+pub(super) mod conf;
 pub(super) mod ipc;
 mod number;
 mod table;

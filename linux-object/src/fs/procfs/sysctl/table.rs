@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::ipc::IpcValue;
-use super::{MAX_NUMBERS, Sysctl, Value};
+use super::{MAX_NUMBERS, Sysctl, Value, conf};
 use crate::cred::{Capability, UCount};
 use crate::error::Result;
 use crate::fs::NR_OPEN;
@@ -16,6 +16,7 @@ use crate::ipc::mqueue::{HARD_MSGMAX, HARD_MSGSIZEMAX};
 use crate::ipc::{IPCMNI, IpcLimits};
 use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
 use crate::net::stack::NetSysctls;
+use crate::net::stack::conf::{ConfKey, ConfOf};
 use crate::seccomp::Action;
 use crate::sync::WaitQueue;
 use crate::sysctl::{Setting, Sysctls};
@@ -258,17 +259,24 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
     net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
+    // Filled by `conf`.
+    constant("sys/net/ipv4/conf/", |_, _| Ok(())),
     net("sys/net/ipv4/icmp_echo_ignore_all", 0, 1, |s| &s.icmp_echo_ignore_all),
     net("sys/net/ipv4/icmp_echo_ignore_broadcasts", 0, 1, |s| &s.icmp_echo_ignore_broadcasts),
     net("sys/net/ipv4/ip_default_ttl", 1, 255, |s| &s.ip_default_ttl),
-    net("sys/net/ipv4/ip_forward", -INT - 1, INT, |s| &s.ip_forward),
+    number("sys/net/ipv4/ip_forward", (-INT - 1, INT),
+        |cx| cx.reader.nsproxy().net_ns.stack().lock().conf(ConfOf::All).map_or(0, |conf| conf.get(ConfKey::Forwarding)) as i64,
+        |cx, on| conf::set(cx.reader.nsproxy().net_ns.stack(), ConfOf::All, ConfKey::Forwarding, on as i32)),
     Sysctl { path: "sys/net/ipv4/ip_local_port_range", mode: 0o644, value: Value::Numbers {
         get: get_port_range, set: set_port_range } },
     net("sys/net/ipv4/ip_unprivileged_port_start", 0, 65535, |s| &s.ip_unprivileged_port_start),
     Sysctl { path: "sys/net/ipv4/ping_group_range", mode: 0o644, value: Value::Numbers {
         get: get_ping_range, set: set_ping_range } },
+    net("sys/net/ipv4/tcp_keepalive_intvl", 1, 32767, |s| &s.tcp_keepalive_intvl),
+    net("sys/net/ipv4/tcp_keepalive_probes", 1, 127, |s| &s.tcp_keepalive_probes),
+    net("sys/net/ipv4/tcp_keepalive_time", 1, 32767, |s| &s.tcp_keepalive_time),
     net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
-    net("sys/net/ipv6/conf/all/forwarding", -INT - 1, INT, |s| &s.ipv6_forwarding),
+    constant("sys/net/ipv6/conf/", |_, _| Ok(())),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
     user("sys/user/max_inotify_instances", UCount::InotifyInstances),
     user("sys/user/max_inotify_watches", UCount::InotifyWatches),

@@ -12,11 +12,14 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use super::stats::Stats;
+use crate::mm::memcg::KmemCharge;
 use crate::net::stack::packet::Packet;
 use crate::time::Ktime;
 
-/// The largest buffers of a connection in bytes, either way.
-const BUFFER_MAX: usize = 1 << 20;
+/// Bytes that a connection's buffers have, each way.
+const BUFFER: usize = 65536;
+/// Bytes of both.
+pub const BUFFERS: usize = 2 * BUFFER;
 /// Unanswered segments are given up after (`tcp_retries2`, about).
 const TIMEOUT: Duration = Duration::from_secs(924);
 /// An attempt to connect is given up after (`tcp_syn_retries`).
@@ -74,6 +77,8 @@ pub struct Engine {
     queue: Queue,
     /// What it measures.
     pub stats: Stats,
+    /// What its buffers cost.
+    _memory: KmemCharge,
 }
 
 fn instant(now: Ktime) -> Instant {
@@ -82,7 +87,8 @@ fn instant(now: Ktime) -> Instant {
 
 impl Engine {
     /// A closed connection with a local address.
-    pub fn new(local: IpAddr, mtu: usize, rcvbuf: usize, sndbuf: usize, seed: u64, now: Ktime) -> Engine {
+    /// `memory` pays for [`BUFFERS`] bytes.
+    pub fn new(local: IpAddr, mtu: usize, seed: u64, now: Ktime, memory: KmemCharge) -> Engine {
         let mut queue = Queue {
             incoming: VecDeque::new(),
             outgoing: Vec::new(),
@@ -96,8 +102,8 @@ impl Engine {
             // Everything is directly reachable: routing is the network layer's.
             let _ = addrs.push(IpCidr::new(IpAddress::from(local), 0));
         });
-        let buffer = |len: usize| SocketBuffer::new(vec![0; len.clamp(4096, BUFFER_MAX)]);
-        let mut socket = Socket::new(buffer(rcvbuf), buffer(sndbuf));
+        let buffer = || SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = Socket::new(buffer(), buffer());
         socket.set_timeout(Some(CONNECT_TIMEOUT));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
@@ -107,6 +113,7 @@ impl Engine {
             handle,
             queue,
             stats,
+            _memory: memory,
         }
     }
     /// The state machine.

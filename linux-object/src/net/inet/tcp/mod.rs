@@ -9,9 +9,15 @@
 //! The table holds connections strongly: what is closed by its program lives on until the other side knows.
 //! The namespace is held as long as something is still to be sent.
 
+mod connect;
+mod drive;
 mod engine;
 mod info;
+mod keepalive;
+mod listen;
+mod options;
 mod socket;
 mod stats;
+mod stream;
 
 pub use socket::TcpSocket;

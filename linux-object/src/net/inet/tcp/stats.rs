@@ -45,7 +45,11 @@ pub struct Stats {
     srtt: u32,
     rttvar: u32,
     min_rtt: u32,
+    /// The last acknowledgement and window that were told the peer.
+    told: (u32, u16),
     last_sent: Ktime,
+    /// When the last segment of any kind came in.
+    heard: Ktime,
     last_received: Ktime,
     last_ack: Ktime,
 }
@@ -118,10 +122,27 @@ impl Stats {
     pub fn mss(&self) -> u32 {
         self.mss[0].min(self.mss[1])
     }
+    /// The next number to send, the acknowledgement and the window that were told last.
+    pub fn position(&self) -> (u32, u32, u16) {
+        (self.next.unwrap_or(self.una), self.told.0, self.told.1)
+    }
+    /// Segments that were sent again.
+    pub fn retrans(&self) -> u32 {
+        self.retrans
+    }
+    /// When something was last heard from the peer.
+    pub fn heard(&self) -> Ktime {
+        self.heard
+    }
+    /// Whether something that was sent is not acknowledged.
+    pub fn is_waiting(&self) -> bool {
+        self.next.is_some_and(|next| next != self.una)
+    }
     /// A packet leaves.
     pub fn sent(&mut self, packet: &[u8], now: Ktime) {
         let Some(segment) = segment(packet) else { return };
         self.segs_out = self.segs_out.wrapping_add(1);
+        self.told = (segment.ack, segment.window as u16);
         if segment.flags & SYN != 0 {
             let (mss, scale) = offers(segment.options);
             self.mss[1] = mss;
@@ -151,6 +172,7 @@ impl Stats {
     pub fn received(&mut self, packet: &[u8], now: Ktime) {
         let Some(segment) = segment(packet) else { return };
         self.segs_in = self.segs_in.wrapping_add(1);
+        self.heard = now;
         if segment.flags & SYN != 0 {
             let (mss, scale) = offers(segment.options);
             self.mss[0] = mss;

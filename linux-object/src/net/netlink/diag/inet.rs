@@ -19,6 +19,7 @@ const REQUEST: usize = 56;
 const ID: usize = 8;
 const COOKIE: usize = ID + 40;
 const REQ_BYTECODE: u16 = 1;
+const REQ_PROTOCOL: u16 = 3;
 const IPPROTO_RAW: u8 = 255;
 
 /// Attributes of an answer; an extension's bit is its number less one.
@@ -132,6 +133,10 @@ pub(super) fn request(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     let v6 = payload[0] as u16 == af::INET6;
     let (protocol, extensions, states) = (payload[1], payload[2], u32_at(payload, 4));
     let attrs = Attrs::after(payload, REQUEST)?;
+    // A protocol that does not fit into the byte (MPTCP).
+    if attrs.u32(REQ_PROTOCOL)?.is_some_and(|whole| whole > 255) {
+        return Err(err!(ENOENT, "inet_diag: no such protocol").into());
+    }
     let port = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
     let (own, other) = (port(ID), port(ID + 2));
     let all = list(cx, protocol)?;

@@ -3,8 +3,8 @@
 use super::{Cx, skmeminfo};
 use crate::err;
 use crate::net::netlink::message::u32_at;
-use crate::net::netlink::{NlResult, Reply};
-use crate::net::{Socket, af};
+use crate::net::netlink::{NlResult, Reply, proto};
+use crate::net::{Socket, SocketType, af};
 
 /// `sizeof(struct netlink_diag_req)`.
 const REQUEST: usize = 20;
@@ -28,6 +28,19 @@ pub(super) fn request(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     }
     let (protocol, show) = (payload[1], u32_at(payload, 8));
     let mut messages = alloc::vec::Vec::new();
+    // The kernel's own ends, whose port is 0.
+    for kernel in proto::OF_KERNEL {
+        if protocol != EVERY && protocol as i32 != kernel {
+            continue;
+        }
+        let mut head = alloc::vec![af::NETLINK as u8, SocketType::Datagram as u8, kernel as u8, 0];
+        head.resize(28, 0);
+        let mut message = cx.answer(&head);
+        if show & SHOW_MEMINFO != 0 {
+            message.attr(MEMINFO, &skmeminfo([0; 4], 0));
+        }
+        messages.push(message.finish());
+    }
     for socket in cx.socket.stack().netlink.all() {
         if protocol != EVERY && protocol as i32 != socket.protocol() {
             continue;

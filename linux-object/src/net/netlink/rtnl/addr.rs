@@ -65,8 +65,9 @@ pub fn fill(net: &Net<'_>, ifindex: u32, addr: &IfAddr, kind: u16, seq: u32, pid
         message.u32(IFA_RT_PRIORITY, addr.metric);
     }
     let age = now.since(addr.stamp).as_secs() as u32;
+    let permanent = addr.flags.contains(IfaFlags::PERMANENT);
     let left = |time: u32| {
-        if time == FOREVER {
+        if time == FOREVER || permanent && !v6 {
             FOREVER
         } else {
             time.saturating_sub(age)
@@ -183,11 +184,7 @@ fn parse(net: &Net<'_>, payload: &[u8]) -> NlResult<Request> {
         if valid == 0 || preferred > valid {
             return Err(err!(EINVAL, "rtnetlink: lifetimes").into());
         }
-        addr.preferred = preferred;
-        addr.valid = valid;
-        if valid != FOREVER {
-            addr.flags -= IfaFlags::PERMANENT;
-        }
+        addr.live(valid, preferred);
     }
     Ok(Request { ifindex, addr })
 }
@@ -216,15 +213,8 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
             if cx.flag(NlFlags::EXCL) || !cx.flag(NlFlags::REPLACE) {
                 return Err(err!(EEXIST, "rtnetlink: the device has the address").into());
             }
-            let now = net.now();
-            let address = request.addr.addr;
-            let dev = net.device_mut(request.ifindex);
-            let found = dev.and_then(|dev| dev.addrs.iter_mut().find(|have| have.addr == address));
-            if let Some(have) = found {
-                have.preferred = request.addr.preferred;
-                have.valid = request.addr.valid;
-                have.stamp = now;
-            }
+            let new = request.addr;
+            net.set_lifetimes(request.ifindex, new.addr, new.valid, new.preferred);
             return Ok(Reply::Done);
         }
         net.add_addr(request.ifindex, request.addr)?;

@@ -11,6 +11,7 @@ use crate::namespace::NetNamespace;
 use crate::net::stack::device::{DevRef, Device, DeviceKind, IFNAMSIZ, IfFlags};
 use crate::net::stack::link::{broadcast_mac, change_netns, create_veth, delete};
 use crate::net::stack::{Bridge, Net, NetStack};
+use crate::net::tun::Tun;
 use crate::{err, nl_err};
 
 const HEAD: usize = 16;
@@ -50,15 +51,8 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
 
-const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_LOOPBACK: u16 = 772;
-
 fn head(family: u8, dev: &Device) -> Vec<u8> {
-    let kind = if dev.is_loopback() {
-        ARPHRD_LOOPBACK
-    } else {
-        ARPHRD_ETHER
-    };
+    let kind = dev.arphrd();
     let mut head = alloc::vec![family, 0];
     head.extend_from_slice(&kind.to_ne_bytes());
     head.extend_from_slice(&dev.ifindex.to_ne_bytes());
@@ -107,8 +101,10 @@ pub fn fill(
         message.attr(IFLA_IFALIAS, &dev.alias);
     }
     message.u32(IFLA_CARRIER_CHANGES, dev.carrier_changes);
-    message.attr(IFLA_ADDRESS, &dev.mac);
-    message.attr(IFLA_BROADCAST, &broadcast_mac(dev));
+    if dev.addr_len() != 0 {
+        message.attr(IFLA_ADDRESS, &dev.mac);
+        message.attr(IFLA_BROADCAST, &broadcast_mac(dev));
+    }
     let s = &dev.stats;
     let stats = [
         s.rx_packets,
@@ -137,8 +133,11 @@ pub fn fill(
             if !dev.kind.name().is_empty() {
                 info.string(IFLA_INFO_KIND, dev.kind.name());
             }
-            if let DeviceKind::Bridge(_) = &dev.kind {
-                info.nest(IFLA_INFO_DATA, |data| bridge_info(data, dev));
+            if let DeviceKind::Bridge(bridge) = &dev.kind {
+                info.nest(IFLA_INFO_DATA, |data| bridge_info(data, dev, bridge));
+            }
+            if let DeviceKind::Tun(tun) = &dev.kind {
+                info.nest(IFLA_INFO_DATA, |data| tun_info(data, tun));
             }
             if let Some(port) = &dev.port {
                 info.string(IFLA_INFO_SLAVE_KIND, "bridge");
@@ -151,14 +150,32 @@ pub fn fill(
     Some(message.finish())
 }
 
+/// `IFLA_TUN_*`.
+fn tun_info(data: &mut Builder, tun: &Tun) {
+    if let Some(owner) = tun.owner {
+        data.u32(1, owner.0);
+    }
+    if let Some(group) = tun.group {
+        data.u32(2, group.0);
+    }
+    data.u8(3, if tun.tap { 2 } else { 1 }).u8(4, !tun.no_pi as u8);
+    data.u8(5, 0).u8(6, tun.persist as u8).u8(7, 0);
+}
+
 /// `IFLA_BR_*`: a bridge without the spanning tree protocol.
-fn bridge_info(data: &mut Builder, dev: &Device) {
+fn bridge_info(data: &mut Builder, dev: &Device, bridge: &Bridge) {
     let mut id = alloc::vec![0x80, 0];
     id.extend_from_slice(&dev.mac);
-    data.u32(1, 1500).u32(2, 200).u32(3, 2000).u32(4, 30000);
+    data.u32(1, 1500).u32(2, 200).u32(3, 2000);
+    data.u32(4, bridge.ageing_time());
     data.u32(5, 0).u16(6, 0x8000).u8(7, 0).u16(9, 0);
     data.attr(11, &id).attr(10, &id).u16(12, 0).u32(13, 0);
-    data.u8(14, 0).u8(15, 0).u16(39, 1);
+    // No timers run without the spanning tree protocol; what was learnt ages by itself.
+    data.u8(14, 0).u8(15, 0);
+    for timer in 16..=19 {
+        data.attr(timer, &[0; 8]);
+    }
+    data.attr(20, &[1, 0x80, 0xc2, 0, 0, 0]).u16(39, 1);
     data.attr(8, &0x8100u16.to_be_bytes());
 }
 
@@ -173,6 +190,31 @@ fn port_info(data: &mut Builder, state: u8, number: u16) {
         .u8(7, 0);
     data.u8(8, 1).u8(9, 1).u8(10, 0);
     data.u16(18, 0x8000 | number).u16(19, number);
+}
+
+/// A device as IPv6 sees it (`ip -6 addr` asks for it): what concerns the link is told elsewhere.
+fn fill6(dev: &Device, seq: u32, pid: u32) -> Vec<u8> {
+    const IFLA_INET6_FLAGS: u16 = 1;
+    const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+    /// `IF_READY`.
+    const READY: u32 = 0x8000_0000;
+    let mut message = Builder::new(rtm::NEWLINK, NlFlags::MULTI, seq, pid, &head(family::INET6, dev));
+    message.string(IFLA_IFNAME, &dev.name);
+    if dev.addr_len() != 0 {
+        message.attr(IFLA_ADDRESS, &dev.mac);
+    }
+    message.u32(IFLA_MTU, dev.mtu);
+    if let Some((_, other)) = dev.peer() {
+        message.u32(IFLA_LINK, other);
+    }
+    message.u8(IFLA_OPERSTATE, dev.operstate());
+    let ready = dev.ip6_ready || dev.is_loopback() && dev.is_up();
+    message.nest(IFLA_PROTINFO, |data| {
+        data.u32(IFLA_INET6_FLAGS, if ready { READY } else { 0 });
+        // Addresses are made of the MAC address.
+        data.u8(IFLA_INET6_ADDR_GEN_MODE, 0);
+    });
+    message.finish()
 }
 
 /// A port of a bridge, as `bridge link` sees it.
@@ -238,6 +280,13 @@ pub fn get(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
                 let Some(dev) = net.device(ifindex) else { continue };
                 if bridge {
                     messages.extend(fill_port(net, dev, seq, pid));
+                    continue;
+                }
+                if payload[0] == family::INET6 {
+                    // IPv6 knows only devices that can carry it.
+                    if dev.mtu >= 1280 {
+                        messages.push(fill6(dev, seq, pid));
+                    }
                     continue;
                 }
                 let of_master = master == 0 || dev.port.as_ref().is_some_and(|port| port.bridge == master);
@@ -326,6 +375,10 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     match kind {
         b"veth" => new_veth(cx, payload, attrs, data, name, there),
         b"bridge" => new_device(cx, payload, attrs, name, DeviceKind::Bridge(Bridge::new()), there),
+        b"tun" => Err(nl_err!(
+            EOPNOTSUPP,
+            "tun/tap creation via rtnetlink is not supported."
+        )),
         b"dummy" => new_device(cx, payload, attrs, name, DeviceKind::Dummy, there),
         _ => Err(nl_err!(EOPNOTSUPP, "Unknown device type")),
     }
@@ -505,8 +558,10 @@ fn change(cx: &Cx<'_>, ifindex: u32, payload: &[u8], attrs: Attrs<'_>) -> NlResu
         if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
             net.rename(ifindex, name)?;
         }
+        if let Some(len) = txqlen {
+            net.set_txqlen(ifindex, len)?;
+        }
         if let Some(dev) = net.device_mut(ifindex) {
-            dev.txqlen = txqlen.unwrap_or(dev.txqlen);
             dev.group = group.unwrap_or(dev.group);
             if let Some(alias) = alias {
                 if alias.len() > 255 {

@@ -13,7 +13,7 @@ mod rule;
 use alloc::sync::Arc;
 
 use super::message::{Header, NlFlags};
-use super::{NetlinkSocket, NlResult, Reply};
+use super::{NetlinkSocket, NlResult, Reply, proto};
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::fs::nsfs::namespace_of;
@@ -178,7 +178,7 @@ pub(in crate::net) fn queue_event(net: &mut Net<'_>, event: Event) {
         _ => return,
     };
     if let Some(message) = message {
-        net.run.push(Job::Notify(stack, group, message));
+        net.run.push(Job::Notify(stack, (proto::ROUTE, group), message));
     }
 }
 
@@ -196,7 +196,7 @@ pub(in crate::net) fn queue_addr_gone(net: &mut Net<'_>, ifindex: u32, gone: &If
     let stack = net.stack.clone();
     if stack.has_listeners(group) {
         let message = addr::fill(net, ifindex, gone, rtm::DELADDR, 0, 0);
-        net.run.push(Job::Notify(stack, group, message));
+        net.run.push(Job::Notify(stack, (proto::ROUTE, group), message));
     }
 }
 
@@ -207,6 +207,7 @@ pub(in crate::net) fn queue_link_gone(net: &mut Net<'_>, ifindex: u32) {
     if stack.has_listeners(group::LINK)
         && let Some(message) = link::fill(net, ifindex, rtm::DELLINK, NlFlags::empty(), 0, 0)
     {
-        net.run.push(Job::Notify(stack, group::LINK, message));
+        net.run
+            .push(Job::Notify(stack, (proto::ROUTE, group::LINK), message));
     }
 }

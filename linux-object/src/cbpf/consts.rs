@@ -11,10 +11,14 @@ pub const RET: u16 = 0x06;
 pub const MISC: u16 = 0x07;
 
 pub const W: u16 = 0x00;
+pub const H: u16 = 0x08;
+pub const B: u16 = 0x10;
 pub const IMM: u16 = 0x00;
 pub const ABS: u16 = 0x20;
+pub const IND: u16 = 0x40;
 pub const MEM: u16 = 0x60;
 pub const LEN: u16 = 0x80;
+pub const MSH: u16 = 0xa0;
 
 pub const ADD: u16 = 0x00;
 pub const SUB: u16 = 0x10;
@@ -25,6 +29,7 @@ pub const AND: u16 = 0x50;
 pub const LSH: u16 = 0x60;
 pub const RSH: u16 = 0x70;
 pub const NEG: u16 = 0x80;
+pub const MOD: u16 = 0x90;
 pub const XOR: u16 = 0xa0;
 
 pub const JA: u16 = 0x00;

@@ -1,0 +1,160 @@
+//! What a datagram socket sends.
+
+use core::net::IpAddr;
+
+use super::{DatagramSocket, State};
+use crate::error::Result;
+use crate::net::inet::addr::SockAddrIn;
+use crate::net::inet::proto;
+use crate::net::stack::mib::Counter;
+use crate::net::stack::packet::{Packet, checksum};
+use crate::net::stack::{Flow, transport_checksum};
+use crate::net::{MsgFlags, SendMsg, Shutdown, SockOption};
+use crate::{bail, ensure};
+
+impl DatagramSocket {
+    /// `send(2)`.
+    pub(super) fn transmit(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
+        self.base.take_error()?;
+        ensure!(!msg.flags.contains(MsgFlags::OOB), EOPNOTSUPP, "no urgent data");
+        let len = msg.data.remaining();
+        ensure!(len <= 65535, EMSGSIZE, "longer than a packet");
+        let to = match msg.addr {
+            Some(raw) if !raw.is_empty() => Some(SockAddrIn::parse(raw, self.v6)?),
+            _ => None,
+        };
+        if let Some(to) = to {
+            ensure!(!self.is_udp() || to.port != 0, EINVAL, "port 0");
+        }
+        self.autobind()?;
+        let (mut flow, ports, place) = {
+            let state = self.state.lock();
+            ensure!(!state.shutdown.contains(Shutdown::SEND), EPIPE, "shut down");
+            let ping = !self.is_raw() && self.proto == proto::ICMPV6;
+            let place = if ping { Some(2) } else { state.checksum };
+            let (dst, dst_port, scope) = match (to, state.remote) {
+                (Some(to), _) => (to.addr, to.port, to.scope),
+                (None, Some((addr, port))) => (addr, port, state.scope),
+                (None, None) => bail!(EDESTADDRREQ, "where to?"),
+            };
+            let ports = (state.port, dst_port);
+            (self.flow(&state, dst, scope), ports, place)
+        };
+        ensure!(len <= 65507 || !self.is_udp(), EMSGSIZE, "longer than a packet");
+        let mut data = alloc::vec![0; len];
+        msg.data.take_all(&mut data)?;
+        let to_v6 = flow.dst.is_ipv6();
+        let allow_broadcast = self.base.is_set(SockOption::Broadcast);
+        self.ns.stack().with(|net| {
+            let src = match flow.src {
+                Some(IpAddr::V4(src)) => Some(src),
+                _ => None,
+            };
+            let src6 = match flow.src {
+                Some(IpAddr::V6(src)) => Some(src),
+                _ => None,
+            };
+            let route = match flow.dst {
+                IpAddr::V4(dst) => net.route4(dst, src, flow.oif)?,
+                IpAddr::V6(dst) => net.route6(dst, src6, flow.oif)?,
+            };
+            let broadcast = route.kind == crate::net::stack::route::RouteType::Broadcast;
+            ensure!(!broadcast || allow_broadcast, EACCES, "SO_BROADCAST is off");
+            if flow.dst.is_unspecified() {
+                flow.dst = route.next;
+            }
+            let packet = self.packet(&data, &flow, route.src, ports, place)?;
+            if !flow.hdrincl {
+                flow.src = Some(route.src);
+            }
+            net.ip_send(&flow, packet)
+        })?;
+        if self.is_udp() {
+            self.ns.stack().mib.add(match to_v6 {
+                false => Counter::UdpOutDatagrams,
+                true => Counter::Udp6OutDatagrams,
+            });
+        }
+        Ok(len)
+    }
+
+    fn flow(&self, state: &State, dst: IpAddr, scope: u32) -> Flow {
+        let mut flow = Flow::new(self.proto, dst);
+        flow.src = (!state.local.is_unspecified()).then_some(state.local);
+        flow.oif = if scope != 0 { scope } else { state.ifindex };
+        let options = &state.options;
+        let many = dst.is_multicast();
+        match dst {
+            IpAddr::V4(_) => {
+                flow.ttl = if many {
+                    Some(options.multicast_ttl)
+                } else {
+                    options.ttl
+                };
+                flow.tos = options.tos;
+            }
+            IpAddr::V6(_) => {
+                flow.ttl = if many {
+                    options.multicast_hops
+                } else {
+                    options.hops
+                };
+                flow.tos = options.tclass;
+            }
+        }
+        flow.pmtu = options.mtu_discover;
+        flow.hdrincl = options.hdrincl && self.is_raw() && !self.v6;
+        flow
+    }
+
+    /// Puts the transport header in front of the data; with `place` the checksum of IPv6 goes there.
+    fn packet(
+        &self,
+        data: &[u8],
+        flow: &Flow,
+        src: IpAddr,
+        (port, dst_port): (u16, u16),
+        place: Option<u16>,
+    ) -> Result<Packet> {
+        let mut packet = Packet::new(data);
+        if self.is_udp() {
+            let len = data.len() + 8;
+            let header = packet.push(8);
+            header[..2].copy_from_slice(&port.to_be_bytes());
+            header[2..4].copy_from_slice(&dst_port.to_be_bytes());
+            header[4..6].copy_from_slice(&(len as u16).to_be_bytes());
+            header[6..8].fill(0);
+            let check = match transport_checksum(src, flow.dst, proto::UDP, packet.data()) {
+                0 => 0xffff,
+                check => check,
+            };
+            packet.data_mut()[6..8].copy_from_slice(&check.to_be_bytes());
+            return Ok(packet);
+        }
+        let bytes = packet.data_mut();
+        if !self.is_raw() {
+            let echo = if self.v6 { 128 } else { 8 };
+            ensure!(
+                bytes.len() >= 8 && bytes[0] == echo && bytes[1] == 0,
+                EINVAL,
+                "an echo socket sends echo requests"
+            );
+            bytes[2..4].fill(0);
+            bytes[4..6].copy_from_slice(&port.to_be_bytes());
+        }
+        if let Some(at) = place {
+            let at = at as usize;
+            ensure!(bytes.len() >= at + 2, EINVAL, "too short for its checksum");
+            bytes[at..at + 2].fill(0);
+            let check = match transport_checksum(src, flow.dst, self.proto, bytes) {
+                0 if self.proto == proto::UDP => 0xffff,
+                check => check,
+            };
+            bytes[at..at + 2].copy_from_slice(&check.to_be_bytes());
+        } else if !self.is_raw() {
+            let check = checksum(bytes);
+            bytes[2..4].copy_from_slice(&check.to_be_bytes());
+        }
+        Ok(packet)
+    }
+}

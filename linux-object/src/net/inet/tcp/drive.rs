@@ -1,0 +1,226 @@
+//! What follows when a connection has something to do: packets leave, the timer is set, waiters are told.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use smoltcp::socket::tcp::State as TcpState;
+
+use super::keepalive::Verdict;
+use super::socket::{Phase, State, TcpSocket};
+use crate::error::{Errno, Result};
+use crate::fs::PollEvents;
+use crate::net::Shutdown;
+use crate::net::inet::proto;
+use crate::net::stack::mib::Counter;
+use crate::net::stack::sockets::Ends;
+use crate::net::stack::{Flow, Job, Run, transport_checksum};
+use crate::time::{Ktime, TimerCallback};
+
+impl TcpSocket {
+    /// Polls the engine and does what follows: sends packets, sets the timer, tells who waits.
+    pub(super) fn drive(&self, run: &mut Run, timed_out: bool) {
+        let now = self.now();
+        let mut out = Vec::new();
+        let mut gone = None;
+        let mut released = None;
+        let mut parent_of = None;
+        let mut events = PollEvents::empty();
+        {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let Some((remote, remote_port)) = state.remote else {
+                return;
+            };
+            let Phase::Connected(engine) = &mut state.phase else {
+                return;
+            };
+            let (could_read, could_write) = {
+                let socket = engine.socket();
+                (socket.can_recv(), socket.can_send())
+            };
+            let mib = &self.stack.mib;
+            let retrans = engine.stats.retrans();
+            let mut dead = false;
+            let mut look_at = None;
+            if !matches!(engine.socket().state(), TcpState::SynSent | TcpState::Closed) {
+                let (heard, waiting) = (engine.stats.heard(), engine.stats.is_waiting());
+                match state.keepalive.look(now, heard, waiting) {
+                    Verdict::Wait(at) => look_at = at,
+                    Verdict::Probe(at) => {
+                        look_at = Some(at);
+                        mib.add(Counter::TcpExtTCPKeepAlive);
+                        let mut probe = engine.probe(state.port, remote_port);
+                        let data = probe.data_mut();
+                        let check = transport_checksum(state.local, remote, proto::TCP, data);
+                        data[16..18].copy_from_slice(&check.to_be_bytes());
+                        out.push(probe);
+                    }
+                    Verdict::Dead => {
+                        dead = true;
+                        engine.socket().abort();
+                    }
+                }
+            }
+            let mut sent = engine.poll(now);
+            if state.closed && engine.socket().can_recv() {
+                // Nobody will ever read it: the peer is told, and stops (Linux's `TCPAbortOnData`).
+                engine.socket().abort();
+                sent.append(&mut engine.poll(now));
+            }
+            for mut packet in sent {
+                packet.pull(if remote.is_ipv6() { 40 } else { 20 });
+                out.push(packet);
+            }
+            mib.add_many(Counter::TcpOutSegs, out.len() as u64);
+            let again = engine.stats.retrans().wrapping_sub(retrans);
+            mib.add_many(Counter::TcpRetransSegs, again.into());
+            for packet in out {
+                if packet.data().get(13).is_some_and(|flags| flags & 4 != 0) {
+                    mib.add(Counter::TcpOutRsts);
+                }
+                let mut flow = Flow::new(proto::TCP, remote);
+                flow.src = Some(state.local);
+                flow.oif = if state.scope != 0 {
+                    state.scope
+                } else {
+                    state.ifindex
+                };
+                flow.ttl = if remote.is_ipv6() {
+                    state.options.hops
+                } else {
+                    state.options.ttl
+                };
+                flow.tos = state.options.tos;
+                run.push(Job::Send(self.stack.clone(), flow, packet));
+            }
+            let socket = engine.socket();
+            let new = socket.state();
+            let old = core::mem::replace(&mut state.last, new);
+            let open = |state: TcpState| matches!(state, TcpState::Established | TcpState::CloseWait);
+            match (open(old), open(new)) {
+                (false, true) => mib.add(Counter::TcpCurrEstab),
+                (true, false) => mib.sub(Counter::TcpCurrEstab),
+                _ => {}
+            }
+            if socket.can_recv() && !could_read || !socket.may_recv() && new != old {
+                events |= PollEvents::READABLE;
+            }
+            if socket.can_send() && (!could_write || new != old) {
+                events |= PollEvents::WRITABLE;
+            }
+            if new != old {
+                events |= PollEvents::READABLE | PollEvents::WRITABLE;
+                if matches!(new, TcpState::CloseWait | TcpState::TimeWait | TcpState::Closing) {
+                    events |= PollEvents::RDHUP;
+                }
+            }
+            if new == TcpState::Established && !state.was_up {
+                state.was_up = true;
+                if state.parent.strong_count() > 0 {
+                    mib.add(Counter::TcpPassiveOpens);
+                }
+                engine.established();
+                parent_of = Some(state.parent.clone());
+            }
+            if new == TcpState::Closed && old != TcpState::Closed {
+                let error = match old {
+                    _ if dead => Some(Errno::ETIMEDOUT),
+                    TcpState::SynSent if timed_out => Some(Errno::ETIMEDOUT),
+                    TcpState::SynSent => Some(Errno::ECONNREFUSED),
+                    TcpState::TimeWait | TcpState::LastAck => None,
+                    _ if timed_out => Some(Errno::ETIMEDOUT),
+                    TcpState::CloseWait => Some(Errno::EPIPE),
+                    _ => Some(Errno::ECONNRESET),
+                };
+                match old {
+                    TcpState::SynSent | TcpState::SynReceived | TcpState::Listen => {
+                        mib.add(Counter::TcpAttemptFails);
+                    }
+                    TcpState::Established | TcpState::CloseWait => mib.add(Counter::TcpEstabResets),
+                    _ => {}
+                }
+                if error == Some(Errno::ETIMEDOUT) {
+                    mib.add(Counter::TcpExtTCPAbortOnTimeout);
+                }
+                if let Some(errno) = error {
+                    self.base.set_error(errno);
+                    events |= PollEvents::ERR;
+                }
+                state.shutdown = Shutdown::all();
+                events |= PollEvents::HUP | PollEvents::READABLE | PollEvents::WRITABLE;
+                parent_of = Some(state.parent.clone());
+            }
+            // What a closed program left needs its namespace only to send.
+            if state.closed && matches!(new, TcpState::TimeWait | TcpState::FinWait2 | TcpState::Closed) {
+                released = state.ns.take();
+            }
+            if new == TcpState::Closed {
+                if let Some((_, id)) = state.timer.take() {
+                    self.stack.shared.timers.cancel(id);
+                }
+                gone = state.remote.map(|(remote, remote_port)| Ends {
+                    local: state.local,
+                    port: state.port,
+                    remote,
+                    remote_port,
+                });
+            } else if let Some(at) = engine.poll_at(now).into_iter().chain(look_at).min()
+                && state.timer.is_none_or(|(armed, _)| at < armed)
+            {
+                if let Some((_, id)) = state.timer.take() {
+                    self.stack.shared.timers.cancel(id);
+                }
+                if let Some(this) = self.this.upgrade() {
+                    let id = self.stack.shared.timers.add(at, this);
+                    state.timer = Some((at, id));
+                }
+            }
+        }
+        let mut dropped = None;
+        if let Some(ends) = gone {
+            let mut stack = self.stack.lock();
+            let ours = stack.sockets.connections.get(&ends);
+            if ours.is_some_and(|have| core::ptr::addr_eq(Arc::as_ptr(have), self)) {
+                dropped = stack.sockets.connections.remove(&ends);
+            }
+        }
+        if let Some(parent) = parent_of.and_then(|parent| parent.upgrade()) {
+            parent.child_changed(self, gone.is_none());
+        }
+        if !events.is_empty() {
+            self.queue.wake_all(events);
+        }
+        drop(released);
+        drop(dropped);
+    }
+
+    /// Looks whether something is to be done.
+    pub(super) fn drive_now(&self) {
+        let mut run = Run::new();
+        self.drive(&mut run, false);
+        run.finish();
+    }
+
+    /// Sends, receives or closes with the engine, then does what follows.
+    pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        let result = work(&mut self.state.lock());
+        let mut run = Run::new();
+        self.drive(&mut run, false);
+        run.finish();
+        result
+    }
+}
+
+impl TimerCallback for TcpSocket {
+    fn fire(self: Arc<Self>, now: Ktime) {
+        {
+            let mut state = self.state.lock();
+            if state.timer.is_some_and(|(at, _)| at <= now) {
+                state.timer = None;
+            }
+        }
+        let mut run = Run::new();
+        self.drive(&mut run, true);
+        run.finish();
+    }
+}

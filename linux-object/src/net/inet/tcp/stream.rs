@@ -1,0 +1,174 @@
+//! The bytes of a connection, and its end.
+
+use alloc::vec::Vec;
+
+use smoltcp::socket::tcp::State as TcpState;
+
+use super::socket::{Phase, TcpSocket};
+use crate::error::Result;
+use crate::fs::PollEvents;
+use crate::net::stack::Run;
+use crate::net::{MsgFlags, RecvMsg, SendMsg, Shutdown, Socket};
+use crate::{bail, ensure};
+
+impl TcpSocket {
+    /// `send(2)`.
+    pub(super) fn write(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
+        ensure!(!msg.flags.contains(MsgFlags::OOB), EOPNOTSUPP, "no urgent data");
+        self.base.take_error()?;
+        let len = msg.data.remaining();
+        self.with_engine(|state| {
+            let sending = !state.shutdown.contains(Shutdown::SEND);
+            let Phase::Connected(engine) = &mut state.phase else {
+                bail!(EPIPE, "not connected");
+            };
+            let socket = engine.socket();
+            if sending && matches!(socket.state(), TcpState::SynSent | TcpState::SynReceived) {
+                bail!(EAGAIN, "the handshake goes on");
+            }
+            ensure!(sending && socket.may_send(), EPIPE, "nothing more can be sent");
+            let mut sent = 0;
+            // The free part of the ring may be in two pieces.
+            while msg.data.remaining() > 0 && socket.can_send() {
+                let put = socket.send(|buf| match msg.data.take(buf) {
+                    Ok(n) => (n, Ok(n)),
+                    Err(error) => (0, Err(error)),
+                });
+                match put {
+                    Ok(Ok(0)) | Err(_) => break,
+                    Ok(Ok(n)) => sent += n,
+                    Ok(Err(error)) if sent == 0 => return Err(error),
+                    Ok(Err(_)) => break,
+                }
+            }
+            ensure!(sent > 0 || len == 0, EAGAIN, "the buffer is full");
+            Ok(sent)
+        })
+    }
+
+    /// `recv(2)`.
+    pub(super) fn read(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        ensure!(!msg.flags.contains(MsgFlags::OOB), EINVAL, "no urgent data");
+        ensure!(!msg.flags.contains(MsgFlags::ERRQUEUE), EAGAIN, "no errors");
+        let peek = msg.flags.contains(MsgFlags::PEEK);
+        let discard = msg.flags.contains(MsgFlags::TRUNC);
+        let base = &self.base;
+        self.with_engine(|state| {
+            let shut = state.shutdown.contains(Shutdown::RECV) && !state.closed;
+            let was_up = state.was_up;
+            let Phase::Connected(engine) = &mut state.phase else {
+                bail!(ENOTCONN, "not connected");
+            };
+            let socket = engine.socket();
+            if !socket.can_recv() {
+                base.take_error()?;
+                if matches!(socket.state(), TcpState::SynSent | TcpState::SynReceived) {
+                    bail!(EAGAIN, "the handshake goes on");
+                }
+                if shut || !socket.may_recv() {
+                    ensure!(was_up || shut, ENOTCONN, "not connected");
+                    return Ok(0);
+                }
+                bail!(EAGAIN, "nothing was received");
+            }
+            if peek {
+                let mut copy = alloc::vec![0; msg.data.remaining().min(socket.recv_queue())];
+                let n = socket.peek_slice(&mut copy).unwrap_or(0);
+                return msg.data.put(&copy[..n]);
+            }
+            let mut got = 0;
+            while msg.data.remaining() > 0 && socket.can_recv() {
+                let taken = socket.recv(|buf| {
+                    if discard {
+                        let n = buf.len().min(msg.data.remaining());
+                        return (n, msg.data.put_zeros(n));
+                    }
+                    match msg.data.put(buf) {
+                        Ok(n) => (n, Ok(n)),
+                        Err(error) => (0, Err(error)),
+                    }
+                });
+                match taken {
+                    Ok(Ok(0)) | Err(_) => break,
+                    Ok(Ok(n)) => got += n,
+                    Ok(Err(error)) if got == 0 => return Err(error),
+                    Ok(Err(_)) => break,
+                }
+            }
+            Ok(got)
+        })
+    }
+
+    /// `shutdown(2)`.
+    pub(super) fn shut_down(&self, how: Shutdown) -> Result<()> {
+        let listening = self.is_listening();
+        self.with_engine(|state| {
+            let Phase::Connected(engine) = &mut state.phase else {
+                ensure!(listening, ENOTCONN, "not connected");
+                return Ok(());
+            };
+            let socket = engine.socket();
+            ensure!(
+                !matches!(socket.state(), TcpState::Closed),
+                ENOTCONN,
+                "not connected"
+            );
+            if how.contains(Shutdown::SEND) {
+                socket.close();
+            }
+            state.shutdown |= how;
+            Ok(())
+        })?;
+        self.queue.wake_all(PollEvents::all());
+        Ok(())
+    }
+
+    /// The last descriptor is gone.
+    pub(super) fn close(&self) {
+        let linger_zero = self.base.linger() == Some(0);
+        let mut children = Vec::new();
+        let (port, idle_ns) = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            state.closed = true;
+            state.shutdown = Shutdown::all();
+            let mut ns = None;
+            match &mut state.phase {
+                Phase::Listening { embryos, ready, .. } => {
+                    children.append(embryos);
+                    children.extend(ready.drain(..));
+                    state.phase = Phase::Idle;
+                    ns = state.ns.take();
+                }
+                Phase::Connected(engine) => {
+                    let socket = engine.socket();
+                    if linger_zero || socket.can_recv() {
+                        socket.abort();
+                    } else {
+                        socket.close();
+                    }
+                }
+                Phase::Idle => ns = state.ns.take(),
+            }
+            (state.port, ns)
+        };
+        if port != 0 {
+            let mut stack = self.stack.lock();
+            stack.sockets.tcp.remove(port, &self.weak());
+            stack.sockets.listeners.remove(port, &self.weak());
+        }
+        for child in children {
+            if let Phase::Connected(engine) = &mut child.state.lock().phase {
+                engine.socket().abort();
+            }
+            child.state.lock().closed = true;
+            let mut run = Run::new();
+            child.drive(&mut run, false);
+            run.finish();
+        }
+        let mut run = Run::new();
+        self.drive(&mut run, false);
+        run.finish();
+        drop(idle_ns);
+    }
+}
