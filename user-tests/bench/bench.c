@@ -493,6 +493,8 @@ static void bench_cgroups(void)
 	put("/tmp/cg/cgroup.procs", "0");
 }
 
+#include "net.h"
+
 int main(int argc, char **argv)
 {
 	int fd;
@@ -530,6 +532,7 @@ int main(int argc, char **argv)
 	measure("vfork-exec-wait", 50, vfork_exec_wait);
 	bench_cgroups();
 	bench_namespaces();
+	bench_net();
 	printf("bench-done\n");
 	fflush(stdout);
 	reboot(RB_POWER_OFF);

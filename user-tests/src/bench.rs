@@ -33,6 +33,13 @@ pub fn run(only_linux: bool) -> Result<()> {
         let ratio = *cost as f64 / (*theirs).max(1) as f64;
         println!("| {name} | {theirs} | {cost} | {ratio:.2} |");
     }
+    // What lean Linux has only with a module.
+    for (name, cost) in ours
+        .iter()
+        .filter(|(name, _)| linux.iter().all(|(n, _)| n != name))
+    {
+        println!("| {name} | - | {cost} | - |");
+    }
     Ok(())
 }
 
