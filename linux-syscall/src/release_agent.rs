@@ -16,7 +16,7 @@ use linux_object::fs::FileTable;
 use linux_object::hal::UserRegs;
 use linux_object::kernel::Kernel;
 use linux_object::sched::Scheduler;
-use linux_object::task::clone::spawn;
+use linux_object::task::clone::spawn_process;
 use linux_object::task::{Task, TaskParts};
 
 use crate::calls;
@@ -49,7 +49,7 @@ fn start(kernel: &Arc<Kernel>, agent: Agent) -> Result<()> {
         mm: None,
         comm: *b"kworker/u\0\0\0\0\0\0\0",
     };
-    let task = spawn(kernel, thread, parts)?;
+    let task = spawn_process(kernel, thread, parts)?;
     kernel.sched.start(&task);
     Ok(())
 }

@@ -16,7 +16,7 @@ use linux_object::fs::{self, FileTable, FsStruct, OpenFlags, OpenHow};
 use linux_object::hal::UserRegs;
 use linux_object::kernel::Kernel;
 use linux_object::sched::Scheduler;
-use linux_object::task::clone::spawn;
+use linux_object::task::clone::spawn_process;
 use linux_object::task::{Task, TaskParts};
 
 use crate::calls;
@@ -39,7 +39,7 @@ pub fn start(kernel: &Arc<Kernel>, initrd: Option<&[u8]>) -> Result<()> {
         mm: None,
         comm: *b"swapper\0\0\0\0\0\0\0\0\0",
     };
-    let task = spawn(kernel, thread, parts)?;
+    let task = spawn_process(kernel, thread, parts)?;
     kernel.sched.start(&task);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::cred::Cred;
 use crate::error::Errno;
 use crate::sched::Scheduler;
 use crate::sim::run;
-use crate::task::clone::spawn;
+use crate::task::clone::spawn_process;
 use crate::task::{Task, TaskParts};
 
 /// Runs `body` as the first task of a kernel.
@@ -28,7 +28,7 @@ fn boot(body: impl FnOnce(&Arc<Task>, &Cgroups) + Send + 'static) {
             comm: [0; 16],
         };
         let thread = Scheduler::new_thread(kernel, body).unwrap();
-        let task = spawn(kernel, thread, parts).unwrap();
+        let task = spawn_process(kernel, thread, parts).unwrap();
         kernel.sched.start(&task);
     });
 }

@@ -11,7 +11,7 @@ use crate::cred::Cred;
 use crate::error::Result;
 use crate::sched::Scheduler;
 use crate::sim;
-use crate::task::clone::spawn;
+use crate::task::clone::spawn_process;
 use crate::task::{Task, TaskParts};
 
 /// Runs `body` as the first task of a kernel whose root is an empty tmpfs (but for `initrd`).
@@ -32,7 +32,7 @@ pub(crate) fn with_initrd(initrd: Option<&'static [u8]>, body: impl FnOnce(&Arc<
             mm: None,
             comm: *b"test\0\0\0\0\0\0\0\0\0\0\0\0",
         };
-        let task = spawn(kernel, thread, parts).unwrap();
+        let task = spawn_process(kernel, thread, parts).unwrap();
         kernel.sched.start(&task);
     });
 }

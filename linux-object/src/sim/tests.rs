@@ -13,7 +13,7 @@ use crate::ids::CpuId;
 use crate::kernel::Kernel;
 use crate::sched::{CpuMask, SchedParams, SchedTask, Scheduler};
 use crate::sync::{SpinLock, WaitEntry, WaitQueue, class};
-use crate::task::clone::spawn;
+use crate::task::clone::spawn_process;
 use crate::task::signal::{AltStack, TaskSignals};
 use crate::task::{SignalSet, Task, TaskInit, TaskParts, TaskState};
 use crate::time::Ktime;
@@ -66,7 +66,7 @@ fn boot(seed: u64, nr_cpus: usize, body: impl FnOnce(&Arc<Task>) + Send + 'stati
             task.kernel().hal.power_off();
         });
         let thread = Scheduler::new_thread(kernel, body).unwrap();
-        let task = spawn(kernel, thread, parts(kernel)).unwrap();
+        let task = spawn_process(kernel, thread, parts(kernel)).unwrap();
         kernel.sched.start(&task);
     });
 }

@@ -37,7 +37,7 @@ use linux_object::mm::Mm;
 use linux_object::sched::Scheduler;
 use linux_object::sim::{PROGRAM_RIP, SimThread, run};
 use linux_object::task::TaskParts;
-use linux_object::task::clone::spawn;
+use linux_object::task::clone::spawn_process;
 
 use crate::thread::run_user_thread;
 
@@ -92,6 +92,6 @@ fn start(kernel: &Arc<Kernel>, program: impl FnOnce(&Sys<'_>) + Send + 'static) 
         mm: Some(Mm::new(kernel).expect("an address space")),
         comm: *b"init\0\0\0\0\0\0\0\0\0\0\0\0",
     };
-    let task = spawn(kernel, thread, parts).expect("the first task");
+    let task = spawn_process(kernel, thread, parts).expect("the first task");
     kernel.sched.start(&task);
 }
