@@ -4,7 +4,7 @@
 # What it does not count or do is not listed: buffers of TCP apart from other memory, the move of charges, faults by direction.
 #: drop ^memory\.(kmem\.tcp\..*|move_charge_at_immigrate)$
 #: drop ^(total_)?(mapped_file|pgpgin|pgpgout|unevictable) \d+$
-#: vary nr_periods \d
+#: vary nr_(periods|throttled) \d+
 #: vary ^\d{3}$
 #: vary (throttled_time|user|system) \d+
 #: vary ^\d{9}$
