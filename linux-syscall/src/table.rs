@@ -275,9 +275,9 @@ syscalls! {
     309 getcpu(cpu: UserOutPtr<u32>, node: UserOutPtr<u32>, cache: UserAddr) => sched;
     310 process_vm_readv(pid: i32, local_iov: UserInPtr<abi::IoVec>, liovcnt: usize, remote_iov: UserInPtr<abi::IoVec>, riovcnt: usize, flags: u64) => process_vm;
     311 process_vm_writev(pid: i32, local_iov: UserInPtr<abi::IoVec>, liovcnt: usize, remote_iov: UserInPtr<abi::IoVec>, riovcnt: usize, flags: u64) => process_vm;
+    312 kcmp(pid1: i32, pid2: i32, kind: i32, idx1: u64, idx2: u64) => kcmp;
     314 sched_setattr(pid: i32, attr: UserPtr<abi::SchedAttr>, flags: u32) => sched;
     315 sched_getattr(pid: i32, attr: UserOutPtr<abi::SchedAttr>, size: u32, flags: u32) => sched;
-    312 kcmp(pid1: i32, pid2: i32, kind: i32, idx1: u64, idx2: u64) => kcmp;
     316 renameat2(olddirfd: Fd, oldpath: UserCStr, newdirfd: Fd, newpath: UserCStr, flags: u32) => path;
     317 seccomp(op: u32, flags: u32, args: UserAddr) => seccomp;
     318 getrandom(buf: UserOutPtr<u8>, buflen: usize, flags: u32) => system;
