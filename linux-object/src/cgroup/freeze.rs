@@ -97,13 +97,17 @@ impl Cgroup {
 impl CgroupMembership {
     /// A write to `cgroup.freeze`.
     pub fn freeze(&mut self, cgroup: &Arc<Cgroup>, freeze: bool) {
-        cgroup.freeze_self.store(freeze, Ordering::Relaxed);
+        if cgroup.freeze_self.swap(freeze, Ordering::Relaxed) == freeze {
+            return;
+        }
+        let mut changed = false;
         for below in cgroup.subtree() {
             let from_above = below
                 .parent()
                 .is_some_and(|parent| parent.flags().contains(CgroupFlags::FREEZE));
             let freeze = from_above || below.is_freezing_self();
             if freeze != below.flags().contains(CgroupFlags::FREEZE) {
+                changed = true;
                 below.set_flags(CgroupFlags::FREEZE, freeze);
                 for set in below.sets() {
                     let tasks = set.tasks.lock();
@@ -112,6 +116,11 @@ impl CgroupMembership {
                     }
                 }
             }
+        }
+        if !changed {
+            // An ancestor freezes it: whoever waits for the change has nothing to wait for.
+            cgroup.notify("cgroup.events");
+            return;
         }
         // Children first, so that each cgroup changes its state at most once.
         let all: alloc::vec::Vec<_> = cgroup.subtree().collect();

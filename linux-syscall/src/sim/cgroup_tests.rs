@@ -320,3 +320,40 @@ fn a_frozen_task_with_a_pending_signal_is_killed() {
         all_gone(sys, &["/cg/a"]);
     });
 }
+
+#[test]
+fn tasks_that_an_ancestor_freezes_are_killed() {
+    each_seed(60, |sys| {
+        mount(sys);
+        let dirs = ["/cg/a", "/cg/a/b", "/cg/a/b/c"];
+        for dir in dirs {
+            mkdir(sys, dir);
+        }
+        put(sys, "/cg/a/cgroup.subtree_control", "+pids");
+        put(sys, "/cg/a/b/cgroup.subtree_control", "+pids");
+        let worker = sys.fork(move |sys| {
+            put(sys, "/cg/a/b/c/cgroup.procs", "0");
+            sys.fork(|sys| {
+                loop {
+                    sys.sleep(1000);
+                }
+            });
+            loop {
+                sys.user().compute(1000);
+            }
+        });
+        while pids(sys, "/cg/a/b/c").len() < 2 {
+            sys.sleep(1000);
+        }
+        put(sys, "/cg/a/b/cgroup.freeze", "1");
+        put(sys, "/cg/a/cgroup.freeze", "1");
+        put(sys, "/cg/a/b/cgroup.freeze", "0");
+        while read(sys, "/cg/a/b/c/cgroup.events") != "populated 1\nfrozen 1\n" {
+            sys.sleep(1000);
+        }
+        put(sys, "/cg/a/b/c/cgroup.kill", "1");
+        assert_eq!(sys.waitpid(worker), (worker, SIGKILL as u32));
+        while sys.waitpid(-1).0 > 0 {}
+        all_gone(sys, &dirs);
+    });
+}

@@ -1,4 +1,6 @@
 /* cgroup.freeze of cgroup2 (cgroup-v2.rst), and the v1 freezer (cgroup-v1/freezer-subsystem.rst). */
+#include <poll.h>
+
 #include "cgroup.h"
 
 struct shared {
@@ -163,6 +165,32 @@ TEST(a_subtree_freezes)
 	CHECK(moves(s));
 	cg_end(pid);
 	cg_drop(c);
+	cg_drop(b);
+	cg_drop(a);
+}
+
+TEST(waiters_are_told_although_an_ancestor_decides)
+{
+	cg2();
+	const char *a = cg_new(""), *b = cg_new(a);
+	CHECK_OK(cg_write(a, "cgroup.freeze", "1"));
+	WAIT_FOR(frozen(b));
+	int fd = CHECK_OK(open(cg_path("%s/cgroup.events", b), O_RDONLY));
+	char text[64];
+	for (int freeze = 1; freeze >= 0; freeze--) {
+		struct pollfd p = { .fd = fd, .events = POLLPRI };
+		CHECK(pread(fd, text, sizeof text, 0) > 0);
+		CHECK_EQ(poll(&p, 1, 0), 0);
+		CHECK_OK(cg_put(b, "cgroup.freeze", freeze));
+		CHECK_EQ(poll(&p, 1, 10000), 1);
+		CHECK(p.revents & POLLPRI);
+		CHECK(pread(fd, text, sizeof text, 0) > 0);
+		/* Nothing is written that was not there before. */
+		CHECK_OK(cg_put(b, "cgroup.freeze", freeze));
+		CHECK_EQ(poll(&p, 1, 50), 0);
+	}
+	CHECK_OK(close(fd));
+	CHECK_OK(cg_write(a, "cgroup.freeze", "0"));
 	cg_drop(b);
 	cg_drop(a);
 }
