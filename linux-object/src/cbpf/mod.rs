@@ -67,7 +67,7 @@ pub trait Input {
         None
     }
     /// The length of a packet.
-    fn len(&self) -> u32 {
+    fn packet_len(&self) -> u32 {
         0
     }
 }
@@ -354,8 +354,8 @@ impl Program {
                     Some(value) => x = (value & 15) * 4,
                     None => return 0,
                 },
-                Insn::Len => a = input.len(),
-                Insn::LenX => x = input.len(),
+                Insn::Len => a = input.packet_len(),
+                Insn::LenX => x = input.packet_len(),
                 Insn::LoadImm(k) => a = k,
                 Insn::LoadxImm(k) => x = k,
                 Insn::LoadMem(word) => a = memory[word as usize & 15],

@@ -57,7 +57,7 @@ impl Input for PacketInput<'_> {
         let bytes = data.get(at..at.checked_add(size.into())?)?;
         Some(bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
     }
-    fn len(&self) -> u32 {
+    fn packet_len(&self) -> u32 {
         self.data.len() as u32
     }
 }
