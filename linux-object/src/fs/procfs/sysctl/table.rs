@@ -259,7 +259,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
     net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
-    // Filled by `conf`.
+    // A directory that `conf` fills.
     constant("sys/net/ipv4/conf/", |_, _| Ok(())),
     net("sys/net/ipv4/icmp_echo_ignore_all", 0, 1, |s| &s.icmp_echo_ignore_all),
     net("sys/net/ipv4/icmp_echo_ignore_broadcasts", 0, 1, |s| &s.icmp_echo_ignore_broadcasts),
@@ -434,6 +434,12 @@ mod tests {
     fn every_setting_is_found_where_it_is_listed() {
         let table = || SYSCTLS.iter().map(Entry::Sysctl);
         for sysctl in SYSCTLS {
+            if let Some(dir) = sysctl.path.strip_suffix('/') {
+                let (above, name) = dir.rsplit_once('/').unwrap();
+                let found = pseudo::find(table(), above, name.as_bytes());
+                assert!(matches!(found, Some(Found::Dir(_))), "{dir}");
+                continue;
+            }
             let (dir, name) = sysctl.path.rsplit_once('/').unwrap();
             let found = pseudo::find(table(), dir, name.as_bytes());
             assert!(matches!(found, Some(Found::Leaf(_))), "{}", sysctl.path);
