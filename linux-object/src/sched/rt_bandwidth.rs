@@ -87,7 +87,8 @@ impl<T: RunTask> RunQueue<T> {
             };
         }
         if self.curr_is_rt && self.nr_fair > 0 {
-            self.rt_throttle.used += delta;
+            // What was used before the period began is not of this one.
+            self.rt_throttle.used += delta.min(now - self.rt_throttle.period_start);
         }
     }
     /// Whether fair tasks go first.
