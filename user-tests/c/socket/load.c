@@ -2,7 +2,6 @@
  * Many namespaces, many connections, many bytes: nothing is lost, mixed up or leaked.
  */
 #include "inet.h"
-#include "cgroup.h"
 #include <errno.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
@@ -312,56 +311,4 @@ TEST_FOR(devices_deleted_under_traffic_leak_nothing, 120)
 	for (int i = 0; i < 30 && before - meminfo("MemFree") >= ROUNDS * 200; i++)
 		sleep(1);
 	CHECK(before - meminfo("MemFree") < ROUNDS * 200);
-}
-
-/* The bytes that wait for a slow reader are its cgroup's. */
-TEST(waiting_bytes_are_charged)
-{
-	static char data[65536];
-	char path[64];
-	cg2();
-	CHECK_OK(unshare(CLONE_NEWNET));
-	CHECK_EQ(nl_link_up("lo", 1), 0);
-	int control = open("cg/cgroup.subtree_control", O_WRONLY);
-	CHECK(control >= 0);
-	CHECK_EQ(write(control, "+memory", 7), 7);
-	close(control);
-	snprintf(path, sizeof path, "cg/net-%d", getpid());
-	CHECK_OK(mkdir(path, 0755));
-	pid_t worker = SPAWN({
-		char name[96], text[4096];
-		snprintf(name, sizeof name, "%s/cgroup.procs", path);
-		int fd = open(name, O_WRONLY);
-		CHECK_EQ(write(fd, "0", 1), 1);
-		close(fd);
-		int end, s = connection(83, &end);
-		CHECK_OK(fcntl(s, F_SETFL, O_NONBLOCK));
-		long sent = 0;
-		for (int idle = 0; idle < 5;) {
-			ssize_t n = write(s, data, sizeof data);
-			if (n > 0)
-				sent += n, idle = 0;
-			else
-				idle++, usleep(20000);
-		}
-		/* The reader stops the sender … */
-		CHECK(sent > 0 && sent < 64 << 20);
-		snprintf(name, sizeof name, "%s/memory.stat", path);
-		/* … and what was sent is counted. */
-		long sock = -1;
-		for (int i = 0; i < 100 && sock < sent / 4; i++) {
-			fd = open(name, O_RDONLY);
-			ssize_t n = read(fd, text, sizeof text - 1);
-			close(fd);
-			CHECK(n > 0);
-			text[n] = 0;
-			char *line = strstr(text, "\nsock ");
-			CHECK(line != NULL);
-			sock = atol(line + 6);
-			usleep(50000);
-		}
-		CHECK(sock >= sent / 4);
-	});
-	JOIN(worker);
-	WAIT_FOR(rmdir(path) == 0);
 }
