@@ -6,6 +6,9 @@
 //! may then be some microseconds over, because kernel code is not interrupted: this debt stays with the
 //! CPU and is paid first, so that over several periods nothing is gained by it.
 //!
+//! When a period begins, the CPUs that wait for it have equal parts of the pool, debt included. So
+//! none waits for ever, whoever asks first.
+//!
 //! There is no timer: periods end when somebody asks for time after their end, and each throttled
 //! CPU looks again then by its own tick. A period in which nobody ran ends the counting, and the
 //! next begins when somebody runs (Linux stops its timer).
@@ -78,6 +81,8 @@ struct Pool {
     /// Somebody asked in this period.
     used: bool,
     throttled: CpuMask,
+    /// Those of them that were so when the period began and have not asked yet.
+    waiting: CpuMask,
     stat: BandwidthStat,
 }
 
@@ -114,6 +119,7 @@ impl Pool {
             .saturating_add(quota.saturating_mul(elapsed))
             .min(quota.saturating_add(self.limit.burst));
         self.snap = self.runtime;
+        self.waiting = self.throttled;
         self.used = false;
         self.period_end = (throttled || elapsed <= busy).then(|| end + elapsed * self.limit.period);
     }
@@ -147,14 +153,17 @@ impl Bandwidth {
         pool.stat
     }
 
-    /// Hands out a slice and what is needed on top to pay `debt`: less if there is not as much.
-    pub(super) fn take(&self, debt: u64, now: u64) -> u64 {
+    /// Hands out a slice and what is needed on top to pay `debt`: less if there is not as much, or if
+    /// other CPUs wait for their parts.
+    pub(super) fn take(&self, cpu: CpuId, debt: u64, now: u64) -> u64 {
         let mut pool = self.pool.lock();
         pool.refill(now);
         let period = pool.limit.period;
         pool.period_end.get_or_insert(now + period);
         pool.used = true;
-        let taken = debt.saturating_add(SLICE.min(period)).min(pool.runtime);
+        pool.waiting = pool.waiting.without(cpu);
+        let part = pool.runtime.div_ceil(pool.waiting.count() as u64 + 1);
+        let taken = debt.saturating_add(SLICE.min(period)).min(part);
         pool.runtime -= taken;
         taken
     }
@@ -184,7 +193,8 @@ impl Bandwidth {
     /// Notes that a CPU has not been throttled since `since` any more.
     pub(super) fn unthrottle(&self, cpu: CpuId, since: u64, now: u64) {
         let mut pool = self.pool.lock();
-        pool.throttled = CpuMask(pool.throttled.0 & !CpuMask::of(cpu).0);
+        pool.throttled = pool.throttled.without(cpu);
+        pool.waiting = pool.waiting.without(cpu);
         pool.stat.throttled_time += now.saturating_sub(since);
     }
 }
@@ -209,12 +219,12 @@ mod tests {
     #[test]
     fn a_period_hands_out_its_quota() {
         let pool = limited(12 * MS, 0);
-        assert_eq!(pool.take(0, 0), 5 * MS);
-        assert_eq!(pool.take(0, 0), 5 * MS);
-        assert_eq!(pool.take(0, 50 * MS), 2 * MS);
-        assert_eq!(pool.take(0, 99 * MS), 0);
+        assert_eq!(pool.take(CpuId(0), 0, 0), 5 * MS);
+        assert_eq!(pool.take(CpuId(0), 0, 0), 5 * MS);
+        assert_eq!(pool.take(CpuId(0), 0, 50 * MS), 2 * MS);
+        assert_eq!(pool.take(CpuId(0), 0, 99 * MS), 0);
         pool.throttle(CpuId(0), 99 * MS);
-        assert_eq!(pool.take(MS, 100 * MS), 6 * MS);
+        assert_eq!(pool.take(CpuId(0), MS, 100 * MS), 6 * MS);
         let stat = pool.stat(100 * MS);
         assert_eq!((stat.nr_periods, stat.nr_throttled), (1, 1));
         pool.unthrottle(CpuId(0), 99 * MS, 100 * MS);
@@ -224,33 +234,47 @@ mod tests {
     #[test]
     fn idle_periods_are_not_counted_and_a_new_one_starts_with_use() {
         let pool = limited(10 * MS, 0);
-        pool.take(0, 0);
+        pool.take(CpuId(0), 0, 0);
         assert_eq!(pool.stat(10_000 * MS).nr_periods, 2);
         assert_eq!(pool.stat(20_000 * MS).nr_periods, 2);
         // The period begins in the middle of the old grid.
-        assert_eq!(pool.take(5 * MS, 20_050 * MS), 10 * MS);
-        assert_eq!(pool.take(0, 20_149 * MS), 0);
-        assert_eq!(pool.take(0, 20_150 * MS), 5 * MS);
+        assert_eq!(pool.take(CpuId(0), 5 * MS, 20_050 * MS), 10 * MS);
+        assert_eq!(pool.take(CpuId(0), 0, 20_149 * MS), 0);
+        assert_eq!(pool.take(CpuId(0), 0, 20_150 * MS), 5 * MS);
     }
 
     #[test]
     fn burst_accumulates_and_is_counted() {
         let pool = limited(10 * MS, 5 * MS);
-        assert_eq!(pool.take(0, 0), 5 * MS);
+        assert_eq!(pool.take(CpuId(0), 0, 0), 5 * MS);
         // 5 of 10 are left, 15 at most.
-        assert_eq!(pool.take(100 * MS, 100 * MS), 15 * MS);
+        assert_eq!(pool.take(CpuId(0), 100 * MS, 100 * MS), 15 * MS);
         let stat = pool.stat(200 * MS);
         assert_eq!((stat.nr_bursts, stat.burst_time), (1, 5 * MS));
     }
 
     #[test]
+    fn cpus_that_wait_have_equal_parts_whoever_asks_first() {
+        let pool = limited(5 * MS, 0);
+        assert_eq!(pool.take(CpuId(0), 0, 0), 5 * MS);
+        for cpu in 0..4 {
+            pool.throttle(CpuId(cpu), MS);
+        }
+        // The first would have used all of it for its debt.
+        for (cpu, debt) in [(0, 20 * MS), (1, 0), (2, MS), (3, 0)] {
+            assert_eq!(pool.take(CpuId(cpu), debt, 100 * MS), 5 * MS / 4);
+        }
+        assert_eq!(pool.take(CpuId(0), 0, 100 * MS), 0);
+    }
+
+    #[test]
     fn what_is_given_back_wakes_throttled_cpus() {
         let pool = limited(10 * MS, 0);
-        assert_eq!(pool.take(5 * MS, 0), 10 * MS);
+        assert_eq!(pool.take(CpuId(0), 5 * MS, 0), 10 * MS);
         pool.throttle(CpuId(3), 1);
         assert_eq!(pool.give_back(MS / 2), CpuMask::EMPTY);
         assert_eq!(pool.give_back(MS), CpuMask::of(CpuId(3)));
         assert_eq!(pool.give_back(100 * MS).count(), 1);
-        assert_eq!(pool.take(100 * MS, 2), 10 * MS, "never above the quota");
+        assert_eq!(pool.take(CpuId(0), 100 * MS, 2), 10 * MS, "never above the quota");
     }
 }

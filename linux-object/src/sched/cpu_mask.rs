@@ -39,6 +39,10 @@ impl CpuMask {
     pub const fn and(self, other: CpuMask) -> CpuMask {
         CpuMask(self.0 & other.0)
     }
+    /// All of these but `cpu`.
+    pub const fn without(self, cpu: CpuId) -> CpuMask {
+        CpuMask(self.0 & !CpuMask::of(cpu).0)
+    }
     /// How many.
     pub const fn count(self) -> usize {
         self.0.count_ones() as usize

@@ -82,7 +82,7 @@ impl<T: RunTask> RunQueue<T> {
             let throttle = &mut level.throttle;
             if throttle.limited && throttle.remaining <= 0 && throttle.since.is_none() {
                 let bandwidth = level.group.bandwidth();
-                throttle.remaining += bandwidth.take(throttle.debt(), now) as i64;
+                throttle.remaining += bandwidth.take(cpu, throttle.debt(), now) as i64;
                 if throttle.remaining <= 0 {
                     throttle.since = Some(now);
                     let until = bandwidth.throttle(cpu, now);
@@ -181,7 +181,7 @@ impl<T: RunTask> RunQueue<T> {
             let level = self.level_mut(slot);
             let bandwidth = level.group.bandwidth();
             let throttle = &mut level.throttle;
-            throttle.remaining += bandwidth.take(throttle.debt(), now) as i64;
+            throttle.remaining += bandwidth.take(cpu, throttle.debt(), now) as i64;
             if throttle.remaining > 0 {
                 any |= self.unthrottle(slot, now);
             } else {

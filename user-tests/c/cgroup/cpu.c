@@ -303,7 +303,51 @@ TEST(a_throttled_task_can_be_killed)
 	done(a);
 }
 
+/* However small the quota, each thread gets some of it, on whatever CPU it is. */
+TEST(nobody_starves_under_a_small_quota)
+{
+	const char *a = controlled();
+	CHECK_OK(cg_write(a, "cpu.max", "4000 50000"));
+	pid_t children[4];
+	struct timespec before[4];
+	clockid_t clocks[4];
+	for (int i = 0; i < 4; i++) {
+		children[i] = busy(a, 1);
+		CHECK_EQ(clock_getcpuclockid(children[i], &clocks[i]), 0);
+	}
+	for (int i = 0; i < 4; i++)
+		CHECK_OK(clock_gettime(clocks[i], &before[i]));
+	for (int i = 0; i < 4; i++) {
+		uint64_t start = before[i].tv_sec * 1000000000ull + before[i].tv_nsec;
+		WAIT_FOR(now_ns(clocks[i]) - start > 5000000);
+	}
+	for (int i = 0; i < 4; i++)
+		end(children[i]);
+	done(a);
+}
+
 /* Killed where they are throttled by a group above theirs, tasks end at once, and nothing of theirs is left behind. */
+TEST(those_throttled_from_above_can_be_killed)
+{
+	const char *a = controlled();
+	CHECK_OK(cg_write(a, "cgroup.subtree_control", "+cpu"));
+	CHECK_OK(cg_write(a, "cpu.max", "5000 100000"));
+	for (int round = 0; round < 12; round++) {
+		const char *b = cg_new(a);
+		pid_t children[4];
+		for (int i = 0; i < 4; i++)
+			children[i] = busy(b, 1);
+		long before = cg_stat(a, "cpu.stat", "nr_throttled");
+		WAIT_FOR(cg_stat(a, "cpu.stat", "nr_throttled") > before);
+		for (int i = 0; i < 4; i++)
+			end(children[i]);
+		WAIT_FOR(rmdir(cg_path("%s", b)) == 0);
+	}
+	kt_sleep_ms(300);
+	done(a);
+}
+
+
 TEST(a_burst_is_counted)
 {
 	const char *a = controlled();
