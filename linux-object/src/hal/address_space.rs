@@ -47,6 +47,10 @@ pub trait AddressSpace: Any + Send + Sync {
     fn map(&self, at: UserAddr, pte: Pte) -> Result<Option<Pte>>;
     /// The entry at `at`.
     fn query(&self, at: UserAddr) -> Option<Pte>;
+    /// Likewise; or, if tables lack for one, how many.
+    fn lookup(&self, at: UserAddr) -> core::result::Result<Option<Pte>, usize> {
+        Ok(self.query(at))
+    }
     /// Removes every entry in the range, in order, and hands it to `each`; empty tables are freed
     /// with the address space or when the whole table was covered.
     fn unmap(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte));

@@ -105,6 +105,16 @@ struct TableCharge {
     pages: usize,
 }
 
+impl TableCharge {
+    fn join(&mut self, memcg: &Arc<MemCgroup>, charge: KmemCharge, pages: usize) {
+        match self.parts.last_mut() {
+            Some(last) if last.is_of(memcg) => last.join(charge),
+            _ => self.parts.push(charge),
+        }
+        self.pages += pages;
+    }
+}
+
 impl Default for VmFlags {
     fn default() -> VmFlags {
         VmFlags::empty()
@@ -219,8 +229,18 @@ impl MmState {
         }
     }
 
-    /// Charges page tables that were made and gives back those that went. They exist already, so a
-    /// limit does not stop them; the next page meets it.
+    /// Charges page tables that are about to be made. `ENOMEM`.
+    #[cold]
+    pub fn charge_missing_tables(&mut self, core: &MmCore, missing: usize) -> Result<()> {
+        self.sync_tables(core);
+        let control = &core.memory.control;
+        let charge = control.charge_kmem_to(&self.memcg, missing * PAGE_SIZE, Item::PageTables)?;
+        self.tables.join(&self.memcg, charge, missing);
+        Ok(())
+    }
+
+    /// Gives back the charges of page tables that went or did not come. Those that came without one, as
+    /// mappings moved, exist already, so a limit does not stop them; the next page meets it.
     #[inline]
     pub fn sync_tables(&mut self, core: &MmCore) {
         let now = core.space.table_pages();
@@ -235,10 +255,7 @@ impl MmState {
         if let Some(more) = now.checked_sub(tables.pages) {
             let control = &core.memory.control;
             let charge = control.charge_kmem_forced(&self.memcg, more * PAGE_SIZE, Item::PageTables);
-            match tables.parts.last_mut() {
-                Some(last) if last.is_of(&self.memcg) => last.join(charge),
-                _ => tables.parts.push(charge),
-            }
+            tables.join(&self.memcg, charge, more);
         } else {
             let mut less = (tables.pages - now) * PAGE_SIZE;
             while less > 0
@@ -251,8 +268,8 @@ impl MmState {
                     tables.parts.pop();
                 }
             }
+            tables.pages = now;
         }
-        tables.pages = now;
     }
 
     /// Counts an area that came (`+`) or went (`-`).

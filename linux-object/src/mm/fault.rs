@@ -59,20 +59,23 @@ impl MmState {
         if core.unstable.load(core::sync::atomic::Ordering::Relaxed) {
             return Err(Fault::Bus(si_code::BUS_ADRERR));
         }
-        self.fault_page(core, pos, addr & !(PAGE_SIZE as u64 - 1), access == Access::Write)?;
+        let done = self.fault_page(core, pos, addr & !(PAGE_SIZE as u64 - 1), access == Access::Write);
         self.sync_tables(core);
-        Ok(())
+        done
     }
 
     /// Makes the page at `at`, which the area allows to touch so, present and if asked writable.
     /// Also used to write where the area does not allow it (`/proc/PID/mem`); the page is
     /// then the process's own but its entry stays read-only.
     pub fn fault_page(&mut self, core: &MmCore, pos: Pos, at: u64, write: bool) -> Result<(), Fault> {
-        let vma = self.vmas.get_mut(pos);
-        let prot = vma.flags.page_flags();
+        let prot = self.vmas.get(pos).flags.page_flags();
         let own = PageFlags::ANON | PageFlags::ACCESSED | PageFlags::DIRTY;
         let page = UserAddr(at);
-        let entry = core.space.query(page);
+        let entry = core.space.lookup(page).or_else(|missing| {
+            let charged = self.charge_missing_tables(core, missing);
+            charged.map(|()| None).map_err(|_| Fault::Oom)
+        })?;
+        let vma = self.vmas.get_mut(pos);
         if let Some(pte) = entry {
             if !write || pte.flags.contains(PageFlags::WRITE) {
                 // Another thread was faster, or the CPU had an old entry.

@@ -12,6 +12,9 @@ use crate::error::Result;
 use crate::hal::{PageFlags, Pte};
 use crate::ids::UserAddr;
 
+/// What one page table maps.
+const TABLE_SPAN: u64 = 1 << 21;
+
 impl Mm {
     /// A copy. `ENOMEM`; then the parent is as before.
     pub fn fork(&self) -> Result<Arc<Mm>> {
@@ -40,7 +43,7 @@ impl Mm {
                 break;
             }
             if flags.contains(VmFlags::HAS_ANON) {
-                let copied = parent.copy_pages(&child.core, vma);
+                let copied = parent.copy_pages(&child.core, &mut copy, vma);
                 if copied.0 {
                     let first = protected.map_or(vma.start, |(first, _)| first);
                     protected = Some((first, vma.end));
@@ -93,13 +96,23 @@ impl Mm {
 impl MmCore {
     /// Shares the pages of a private area with a child. Returns whether entries of the parent became
     /// read-only, too.
-    fn copy_pages(&self, child: &MmCore, vma: &Vma) -> (bool, Result<()>) {
+    fn copy_pages(&self, child: &MmCore, state: &mut MmState, vma: &Vma) -> (bool, Result<()>) {
         let (mut protected, mut result) = (false, Ok(()));
         let (mut anon, mut file) = (0, 0);
+        let mut charged_until = vma.start;
         self.space
             .update(user_range(&(vma.start..vma.end)), &mut |at, pte| {
                 if result.is_err() {
                     return None;
+                }
+                if at.0 >= charged_until {
+                    charged_until = (at.0 | (TABLE_SPAN - 1)) + 1;
+                    if let Err(missing) = child.space.lookup(at)
+                        && let Err(error) = state.charge_missing_tables(child, missing)
+                    {
+                        result = Err(error);
+                        return None;
+                    }
                 }
                 let flags = pte.flags - PageFlags::WRITE;
                 let special = flags.contains(PageFlags::SPECIAL);

@@ -203,6 +203,10 @@ impl AddressSpace for TestSpace {
     fn query(&self, at: UserAddr) -> Option<Pte> {
         self.entries.lock().unwrap().get(&at.0).copied()
     }
+    fn lookup(&self, at: UserAddr) -> core::result::Result<Option<Pte>, usize> {
+        let table = self.tables.lock().unwrap().contains(&(at.0 >> 21));
+        table.then(|| self.query(at)).ok_or(1)
+    }
     fn unmap(&self, range: Range<UserAddr>, each: &mut dyn FnMut(UserAddr, Pte)) {
         let whole = range.start.0 == 0 && range.end.0 == USER_END;
         let gone: Vec<_> = {

@@ -74,20 +74,20 @@ impl PageTables {
         (self.leaf_key.get() == at >> 21).then(|| self.leaf.get())
     }
 
-    /// The leaf table for an address.
+    /// The leaf table for an address, or how many tables lack to have it.
     #[cold]
     #[inline(never)]
-    fn find_leaf(&self, at: u64) -> Option<Table> {
+    fn find_leaf(&self, at: u64) -> core::result::Result<Table, usize> {
         let mut table = Table::at(self.root);
         for level in [4, 3, 2] {
             match table.slot(index(at, level)).load(Relaxed) {
-                0 => return None,
+                0 => return Err(level as usize - 1),
                 entry => table = Table::at(child(entry)),
             }
         }
         self.leaf_key.set(at >> 21);
         self.leaf.set(table);
-        Some(table)
+        Ok(table)
     }
 
     /// The same, made if it is not there.
@@ -121,8 +121,8 @@ impl PageTables {
             "not a user page: {at}"
         );
         let leaf = match self.find_leaf(at.0) {
-            Some(leaf) => leaf,
-            None => self.make_leaf(at.0)?,
+            Ok(leaf) => leaf,
+            Err(_) => self.make_leaf(at.0)?,
         };
         Ok(map_in(leaf, at, pte))
     }
@@ -243,13 +243,18 @@ impl AddressSpace for PageTables {
     }
 
     fn query(&self, at: UserAddr) -> Option<Pte> {
+        self.lookup(at).ok().flatten()
+    }
+
+    #[inline]
+    fn lookup(&self, at: UserAddr) -> core::result::Result<Option<Pte>, usize> {
         let leaf = match self.near_leaf(at.0) {
             Some(leaf) => leaf,
             None if at.0 < USER_END => self.find_leaf(at.0)?,
-            None => return None,
+            None => return Ok(None),
         };
         let entry = leaf.slot(index(at.0, 1)).load(Relaxed);
-        (entry != 0).then(|| pte::decode(entry))
+        Ok((entry != 0).then(|| pte::decode(entry)))
     }
 
     fn unmap(&self, range: Range<UserAddr>, each: Each<'_>) {

@@ -341,7 +341,7 @@ impl MemControl {
         item: Item,
     ) -> Result<KmemCharge> {
         if memcg.is_root() {
-            return Ok(KmemCharge::none());
+            return Ok(KmemCharge::new(self, memcg, bytes as u32, item));
         }
         let mut done = false;
         if let Some(slot) = self.stock().lock().find(memcg.id)

@@ -4,10 +4,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{BATCH, Event, Item, KmemCharge, MemCgroup, MemControl};
-use crate::ids::{Frame, PAGE_SIZE};
-use crate::mm::Memory;
+use crate::hal::Access;
+use crate::ids::{Frame, PAGE_SIZE, UserAddr};
 use crate::mm::charge::{PageKind, alloc_page, put_page};
-use crate::mm::testing::{TestHal, memory};
+use crate::mm::testing::{Limits, TestHal, memory};
+use crate::mm::{MapFlags, MapRequest, Memory, Mm, Prot};
 
 struct Rng(u64);
 
@@ -237,4 +238,37 @@ fn a_fault_that_does_not_fit_leaves_nothing_behind() {
     assert!(alloc_page(&world.memory, PageKind::Anon, true, &world.memcgs[at]).is_err());
     world.check();
     assert_eq!(world.control().usage_bytes(&world.memcgs[at]), 0);
+}
+
+#[test]
+fn page_tables_do_not_go_beyond_a_limit() {
+    const STEP: u64 = 1 << 21;
+    let mut world = World::new();
+    let at = world.add(0);
+    let memcg = world.memcgs[at].clone();
+    memcg.memory.set_max(21);
+    let limits = Limits::default();
+    let map = |mm: &Mm| {
+        let request = MapRequest {
+            addr: STEP,
+            len: 64 * STEP,
+            prot: Prot::READ | Prot::WRITE,
+            flags: MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED,
+            file: None,
+            offset: 0,
+        };
+        mm.mmap(&limits, &request).unwrap();
+    };
+    let mm = Mm::with(&world.memory).unwrap();
+    mm.core.lock().memcg = memcg.clone();
+    map(&mm);
+    // A table and a page each.
+    let fits = (1..=64).take_while(|n| {
+        let page = UserAddr(n * STEP);
+        mm.handle_fault(&limits, page, Access::Write).is_ok()
+    });
+    assert_eq!(fits.count(), 10);
+    assert!(memcg.memory.watermark() <= 21);
+    drop(mm);
+    world.check();
 }
