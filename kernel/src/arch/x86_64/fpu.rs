@@ -21,6 +21,11 @@ const LEGACY: usize = 512;
 /// End of the header.
 const HEADER_END: usize = 576;
 const MXCSR: usize = 24;
+/// Where the x87 registers are, then the SSE registers, then what AVX adds to those.
+const X87_REGS: usize = 32;
+const XMM_REGS: usize = 160;
+const XMM_END: usize = 416;
+const AVX_END: usize = 832;
 const MXCSR_MASK: usize = 28;
 
 /// Memory for a state in the standard form.
@@ -104,7 +109,9 @@ impl FpuArea {
         let len = to.len().min(features::get().fpu_size);
         // SAFETY: the area has that many bytes; only its thread uses it.
         unsafe { core::ptr::copy_nonoverlapping(self.0.as_ptr(), to.as_mut_ptr(), len) }
-        // A component in its initial configuration may not have been written: XSTATE_BV says so.
+        if features::get().xsave && len >= HEADER_END {
+            show_initial(&mut to[..len]);
+        }
     }
 
     /// Sets the state from untrusted bytes: the whole standard form, or the legacy part alone.
@@ -135,6 +142,23 @@ impl FpuArea {
             }
         }
         Ok(())
+    }
+}
+
+/// Writes the components that are in their initial configuration, which `xsaveopt` leaves as they were; XSTATE_BV says
+/// which.
+fn show_initial(state: &mut [u8]) {
+    let in_use = state[XSTATE_BV];
+    if in_use & 1 == 0 {
+        state[..MXCSR].fill(0);
+        state[..2].copy_from_slice(&0x37fu16.to_le_bytes());
+        state[X87_REGS..XMM_REGS].fill(0);
+    }
+    if in_use & 2 == 0 {
+        state[XMM_REGS..XMM_END].fill(0);
+    }
+    if in_use & 4 == 0 && state.len() >= AVX_END {
+        state[HEADER_END..AVX_END].fill(0);
     }
 }
 
