@@ -47,6 +47,17 @@ impl SockFilter {
     }
 }
 
+impl SockFilter {
+    /// To the 8 bytes of user space.
+    pub fn to_bytes(self) -> [u8; 8] {
+        let mut raw = [0; 8];
+        raw[..2].copy_from_slice(&self.code.to_le_bytes());
+        (raw[2], raw[3]) = (self.jt, self.jf);
+        raw[4..].copy_from_slice(&self.k.to_le_bytes());
+        raw
+    }
+}
+
 /// Whom a program is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {

@@ -1,13 +1,16 @@
 //! Classic BPF with seccomp's restrictions: it looks at words of a system call's data.
 
+use alloc::vec::Vec;
+
 use super::{ARCH, Answer, Data};
+use crate::bail;
 use crate::cbpf::{self, Alu, Dialect, Input, Insn, holds};
 use crate::error::Result;
 
 pub use crate::cbpf::SockFilter;
 
-/// A program that was checked.
-pub struct Program(cbpf::Program);
+/// A program that was checked, and what it was made from, for who asks (`PTRACE_SECCOMP_GET_FILTER`).
+pub struct Program(cbpf::Program, Vec<SockFilter>);
 
 impl Input for [u32; 16] {
     fn word(&self, at: u8) -> u32 {
@@ -18,7 +21,17 @@ impl Input for [u32; 16] {
 impl Program {
     /// Checks a program; `EINVAL` if it is not one of seccomp's.
     pub fn check(code: &[SockFilter]) -> Result<Program> {
-        cbpf::Program::check(code, Dialect::Words(Data::SIZE)).map(Program)
+        let program = cbpf::Program::check(code, Dialect::Words(Data::SIZE))?;
+        let mut original = Vec::new();
+        if original.try_reserve_exact(code.len()).is_err() {
+            bail!(ENOMEM, "seccomp: no memory for a program");
+        }
+        original.extend_from_slice(code);
+        Ok(Program(program, original))
+    }
+    /// The instructions as user space gave them.
+    pub fn code(&self) -> &[SockFilter] {
+        &self.1
     }
     /// Instructions that count against the limit of a path.
     pub fn weight(&self) -> usize {
@@ -26,7 +39,7 @@ impl Program {
     }
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.0.bytes() + size_of_val(&*self.1)
     }
     /// What the program answers.
     pub fn run(&self, data: &[u32; 16]) -> Answer {

@@ -107,6 +107,17 @@ impl Filter {
     pub(super) fn body(&self) -> &FilterBody {
         &self.body
     }
+    /// The `n`-th filter of the chain, counted from the oldest.
+    pub(super) fn nth(self: &Arc<Filter>, n: u64) -> Option<Arc<FilterBody>> {
+        let mut at = Some(self);
+        while let Some(filter) = at {
+            if u64::from(filter.count) == n.saturating_add(1) {
+                return Some(filter.body.clone());
+            }
+            at = filter.before.as_ref();
+        }
+        None
+    }
     /// How many filters there are with those before.
     pub fn count(&self) -> u32 {
         self.count

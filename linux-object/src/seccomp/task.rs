@@ -74,6 +74,10 @@ impl TaskSeccomp {
     pub fn filter_count(&self) -> u32 {
         self.filter.lock().as_ref().map_or(0, |filter| filter.count())
     }
+    /// The `n`-th filter, counted from the oldest.
+    pub fn nth_filter(&self, n: u64) -> Option<Arc<FilterBody>> {
+        self.filter()?.nth(n)
+    }
     fn filter(&self) -> Option<Arc<Filter>> {
         self.filter.lock().clone()
     }
