@@ -19,6 +19,7 @@ pub mod clock;
 pub mod context;
 pub mod dispatch;
 mod low_memory;
+mod ptrace;
 pub mod release_agent;
 mod restart;
 pub mod rw;

@@ -3,12 +3,14 @@
 use linux_object::error::Errno;
 use linux_object::ids::{Fd, UserAddr};
 use linux_object::seccomp::{ARCH, Action, AddFd, Answer, Data, Mode, Notification, Outcome, Step, log};
+use linux_object::task::ptrace::{Event, PtraceFlags};
 use linux_object::task::signal::{force_fault, force_fault_exit};
 use linux_object::task::{Resource, SigInfo, SigInfoFields, Signal, si_code};
 use linux_object::time::Ktime;
 
 use crate::calls::exit::do_exit;
 use crate::context::Cx;
+use crate::ptrace;
 use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
 /// Calls of strict mode: read, write, exit, rt_sigreturn.
@@ -27,6 +29,14 @@ pub(crate) enum Filtered {
 
 /// Asks the calling task's filters about the call in its registers.
 pub(crate) fn filter_call(cx: &mut Cx<'_>) -> Filtered {
+    if cx.task.ptrace_flags().contains(PtraceFlags::SUSPEND_SECCOMP) {
+        return Filtered::Proceed;
+    }
+    filter_registers(cx, false)
+}
+
+/// `traced`: a tracer has been asked about this call already.
+fn filter_registers(cx: &mut Cx<'_>, traced: bool) -> Filtered {
     let nr = cx.regs.orig_rax as i32;
     if cx.task.seccomp.allows_always(nr as u32) {
         return Filtered::Proceed;
@@ -49,8 +59,8 @@ pub(crate) fn filter_call(cx: &mut Cx<'_>) -> Filtered {
     match answer.action() {
         Action::Allow | Action::Log => Filtered::Proceed,
         Action::Errno => skip(cx, -i64::from(answer.data().min(MAX_ERRNO))),
-        // There is no tracer.
-        Action::Trace => skip(cx, -(Errno::ENOSYS as i64)),
+        Action::Trace if traced => Filtered::Proceed,
+        Action::Trace => ask_tracer(cx, answer.data()),
         Action::UserNotif => match decision.notification {
             Some(notification) => ask(cx, &notification, data),
             None => skip(cx, -(Errno::ENOSYS as i64)),
@@ -70,6 +80,19 @@ pub(crate) fn filter_call(cx: &mut Cx<'_>) -> Filtered {
             Filtered::Skip
         }
     }
+}
+
+/// Lets the tracer look at the call. It may change it, which the filters then see, or skip it with number -1.
+fn ask_tracer(cx: &mut Cx<'_>, data: u16) -> Filtered {
+    if !cx.task.ptrace_wants(Event::Seccomp) {
+        return skip(cx, -(Errno::ENOSYS as i64));
+    }
+    ptrace::event(cx, Event::Seccomp, data.into());
+    // A call that the tracer did not see to the end is not made.
+    if cx.task.fatal_signal_pending() || (cx.regs.orig_rax as i32) < 0 {
+        return Filtered::Skip;
+    }
+    filter_registers(cx, true)
 }
 
 fn skip(cx: &mut Cx<'_>, result: i64) -> Filtered {

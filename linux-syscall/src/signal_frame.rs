@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use linux_object::error::{Errno, Result};
 use linux_object::hal::UserRegs;
 use linux_object::ids::{USER_END, UserAddr};
+use linux_object::task::ptrace::StopRequest;
 use linux_object::task::signal::{
     AltStack, AltStackFlags, SaFlags, SigAction, StopVerdict, Verdict, force_fault, force_fault_exit,
 };
@@ -20,9 +21,9 @@ use crate::calls::exit::do_group_exit;
 use crate::calls::rseq;
 use crate::calls::signal::{set_altstack, stack_to_user};
 use crate::context::Cx;
-use crate::siginfo;
 use crate::thread::{NO_SYSCALL, is_errno};
 use crate::user_ptr::{UserInPtr, UserOutPtr};
+use crate::{ptrace, siginfo};
 
 /// Bytes below the stack pointer that the x86-64 ABI lets a leaf function use.
 const RED_ZONE: u64 = 128;
@@ -62,9 +63,19 @@ crate::abi! {
 /// Handles signals, job control and interrupted calls before the return to user mode. One handler
 /// is set up per call; the caller looks at the flags again.
 pub fn do_signal(cx: &mut Cx<'_>) {
+    let mut allowed = None;
     loop {
-        match cx.task.get_signal() {
+        match cx.task.get_signal(allowed.take()) {
             Verdict::Nothing => break,
+            Verdict::Trap(request) => {
+                ptrace::stop(cx, request);
+            }
+            Verdict::Traced(info, to_group) => {
+                let stopped = ptrace::stop(cx, StopRequest::signal(info));
+                if let Some(info) = stopped.info {
+                    allowed = cx.task.after_signal_stop(stopped.code, info, to_group);
+                }
+            }
             Verdict::Stop(stop) => sleep_stopped(cx, &stop),
             Verdict::Freeze => sleep_frozen(cx),
             Verdict::Exit(code) => {
@@ -104,7 +115,7 @@ fn sleep_stopped(cx: &Cx<'_>, stop: &StopVerdict) {
 }
 
 /// Sleeps until the cgroup is thawed, or SIGKILL comes where that counts.
-fn sleep_frozen(cx: &Cx<'_>) {
+pub(crate) fn sleep_frozen(cx: &Cx<'_>) {
     let task = cx.task;
     task.enter_frozen();
     while task.shall_freeze() {
@@ -183,6 +194,8 @@ fn force_segv(cx: &Cx<'_>, failed: Signal) {
 fn handle(cx: &mut Cx<'_>, info: &SigInfo, action: &SigAction) {
     let task = cx.task;
     rseq::signal_deliver(cx, info.signal);
+    // What the frame saves are the program's own flags.
+    let stepped = task.end_ptrace_step(cx.regs);
     let old_mask = task.take_saved_sigmask();
     let mask_after = old_mask.unwrap_or(task.sig.blocked());
     if setup_frame(cx, info, action, mask_after).is_err() {
@@ -200,6 +213,10 @@ fn handle(cx: &mut Cx<'_>, info: &SigInfo, action: &SigAction) {
     task.set_blocked(blocked);
     if task.sig.altstack().flags.contains(AltStackFlags::AUTODISARM) {
         task.sig.set_altstack(AltStack::NONE);
+    }
+    if stepped {
+        let request = StopRequest::step(task);
+        ptrace::stop(cx, request);
     }
 }
 
@@ -224,6 +241,16 @@ fn place_frame(cx: &Cx<'_>, action: &SigAction, fpu_size: u64) -> Result<(u64, u
     Ok((frame, fpu))
 }
 
+/// The components of an FPU state: x87 and SSE always, AVX when there is room for it, and what is in use.
+pub(crate) fn fpu_features(state: &[u8]) -> u64 {
+    let mut used = [0; 8];
+    if let Some(header) = state.get(XSAVE_HEADER..XSAVE_HEADER + 8) {
+        used.copy_from_slice(header);
+    }
+    let avx = if state.len() >= 832 { 4 } else { 0 };
+    u64::from_le_bytes(used) | 3 | avx
+}
+
 /// The FPU state as a frame shows it.
 fn save_fpu(cx: &Cx<'_>) -> Result<Vec<u8>> {
     let thread = &cx.task.thread;
@@ -235,11 +262,7 @@ fn save_fpu(cx: &Cx<'_>) -> Result<Vec<u8>> {
     state.resize(size + 4, 0);
     thread.fpu_save(&mut state[..size]);
     if size >= XSAVE_HEADER + 64 {
-        let mut used = [0; 8];
-        used.copy_from_slice(&state[XSAVE_HEADER..XSAVE_HEADER + 8]);
-        // x87 and SSE always; AVX when there is room for it.
-        let avx = if size >= 832 { 4 } else { 0 };
-        let features = u64::from_le_bytes(used) | 3 | avx;
+        let features = fpu_features(&state[..size]);
         let sw = &mut state[SW_RESERVED..XSAVE_HEADER];
         sw.fill(0);
         sw[..4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());

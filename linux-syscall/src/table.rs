@@ -115,6 +115,7 @@ syscalls! {
     98 getrusage(who: i32, usage: UserOutPtr<abi::Rusage>) => rlimit;
     99 sysinfo(info: UserOutPtr<abi::SysInfo>) => system;
     100 times(buf: UserOutPtr<abi::Tms>) => rlimit;
+    101 ptrace(request: i64, pid: i32, addr: u64, data: u64) => ptrace;
     102 getuid() => ids;
     103 syslog(kind: i32, buf: UserOutPtr<u8>, len: i32) => system;
     104 getgid() => ids;

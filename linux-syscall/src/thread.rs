@@ -20,7 +20,7 @@ use linux_object::time::Ktime;
 use crate::context::Cx;
 use crate::seccomp::{self, Filtered};
 use crate::wait_until::{WaitKind, wait_until};
-use crate::{calls, low_memory, release_agent, signal_frame, strace, table};
+use crate::{calls, low_memory, ptrace, release_agent, signal_frame, strace, table};
 
 /// What a new thread runs that goes to user mode with these registers (for
 /// `Scheduler::new_thread`).
@@ -65,18 +65,34 @@ pub(crate) fn system_call(cx: &mut Cx<'_>) {
     // The number is an `int`, whatever is in the upper half of the register.
     let nr = u64::from(cx.regs.orig_rax as u32);
     let work = cx.task.thread_flags().intersection(ThreadFlags::SYSCALL_WORK);
-    let result = if work.is_empty() {
-        dispatch(cx, nr)
-    } else {
-        match call_with_work(cx, nr, work) {
-            Some(result) => result,
-            None => return,
-        }
-    };
-    // rt_sigreturn and a successful execve have replaced the registers: they clear orig_rax.
+    if work.is_empty() {
+        let result = dispatch(cx, nr);
+        store(cx, result);
+    } else if work.contains(ThreadFlags::TRACED) {
+        ptraced_call(cx, work);
+    } else if let Some(result) = call_with_work(cx, nr, work) {
+        store(cx, result);
+    }
+}
+
+#[inline(always)]
+fn store(cx: &mut Cx<'_>, result: Result<usize>) {
+    // rt_sigreturn has replaced the registers: it clears orig_rax.
     if cx.regs.orig_rax != NO_SYSCALL {
         cx.regs.rax = encode(result);
     }
+}
+
+/// A call of a task with a tracer, which may skip it (number -1) or make it another one, before filters see it.
+#[cold]
+fn ptraced_call(cx: &mut Cx<'_>, work: ThreadFlags) {
+    if ptrace::syscall_enter(cx) && cx.regs.orig_rax as i32 != -1 {
+        let nr = u64::from(cx.regs.orig_rax as u32);
+        if let Some(result) = call_with_work(cx, nr, work) {
+            store(cx, result);
+        }
+    }
+    ptrace::syscall_exit(cx);
 }
 
 /// A call that is filtered or traced. `None`: it is not made, the registers are as user space shall see them.
@@ -88,6 +104,8 @@ fn call_with_work(cx: &mut Cx<'_>, nr: u64, work: ThreadFlags) -> Option<Result<
     if filtered && seccomp::filter_call(cx) == Filtered::Skip {
         return None;
     }
+    // A tracer that the filter has asked may have changed it.
+    let nr = u64::from(cx.regs.orig_rax as u32);
     Some(dispatch(cx, nr))
 }
 

@@ -152,6 +152,8 @@ pub struct Unsafe {
     pub no_new_privs: bool,
     /// Another process shares root and working directory, and could change them under the program.
     pub shared_fs: bool,
+    /// Its tracer has no CAP_SYS_PTRACE.
+    pub traced: bool,
 }
 
 /// The transformation itself (Linux's `cap_bprm_creds_from_file`). `EPERM` if the file's
@@ -192,7 +194,7 @@ pub fn transform(old: &Cred, file: &FilePrivileges, unsafety: Unsafe) -> Result<
     }
     let gained = !old.cap_permitted.contains(new.cap_permitted);
     let is_setid = new.euid != old.uid || new.egid != old.gid;
-    if (is_setid || gained) && (unsafety.no_new_privs || unsafety.shared_fs) {
+    if (is_setid || gained) && (unsafety.no_new_privs || unsafety.shared_fs || unsafety.traced) {
         // No more than the caller had.
         if unsafety.no_new_privs || !old.ns_capable(&old.user_ns, Capability::SETUID) {
             new.euid = new.uid;
@@ -232,6 +234,7 @@ pub fn bprm_creds(task: &Task, path: &Path, inode: &Arc<dyn INode>) -> Result<Ex
     let unsafety = Unsafe {
         no_new_privs: task.no_new_privs.load(Ordering::Relaxed),
         shared_fs,
+        traced: task.has_weak_tracer(&task.user_ns()),
     };
     transform(&task.cred(), &file, unsafety)
 }
@@ -300,7 +303,7 @@ mod tests {
         assert!(out.secure && out.privileged);
         let nnp = Unsafe {
             no_new_privs: true,
-            shared_fs: false,
+            ..Unsafe::default()
         };
         let out = transform(&cred(5), &file, nnp).unwrap();
         assert_eq!(out.cred.euid, Kuid(5));

@@ -47,6 +47,8 @@ bitflags::bitflags! {
         const KILLABLE = 1 << TaskState::Killable as u32;
         /// Job control.
         const STOPPED = 1 << TaskState::Stopped as u32;
+        /// Stopped for a tracer.
+        const TRACED = 1 << TaskState::Traced as u32;
         /// Not started yet.
         const NEW = 1 << NEW;
         /// Both kinds of sleep (Linux's `TASK_NORMAL`).
@@ -433,6 +435,7 @@ fn state_of(word: u32) -> TaskState {
         1 => TaskState::Interruptible,
         2 => TaskState::Killable,
         3 => TaskState::Stopped,
+        8 => TaskState::Traced,
         4 => TaskState::Zombie,
         NEW | THROTTLED => TaskState::Running,
         _ => TaskState::Dead,

@@ -405,7 +405,8 @@ impl PreparedClone {
     /// The birth. The child does not run yet: `Scheduler::start` is the caller's next step. Fails
     /// only, and without an effect, if the parent is being killed (`EINTR`) or the pid namespace has lost
     /// its init (`ENOMEM`).
-    pub fn commit(mut self, parent: &Arc<Task>) -> Result<Arc<Task>> {
+    /// `traced`: the parent's tracer wants the child too.
+    pub fn commit(mut self, parent: &Arc<Task>, traced: bool) -> Result<Arc<Task>> {
         let kernel = parent.kernel();
         let task = self.task.clone();
         let mut membership = self.place.reenter(parent)?;
@@ -484,6 +485,9 @@ impl PreparedClone {
             pid.attach_group(&mut tree, group.clone());
             pgrp.attach_pgrp(&mut tree, group.clone());
             session.sid().attach_session(&mut tree, group.clone());
+        }
+        if traced || self.flags.contains(CloneFlags::PTRACE) {
+            task.inherit_tracer(&mut tree, parent);
         }
         self.pid.publish(&mut tree);
         kernel.tasks.count_task();

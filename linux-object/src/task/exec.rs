@@ -9,6 +9,7 @@ use super::{ExitState, Signal, SignalFlags, Task};
 use crate::cred::UCountRlimit;
 use crate::ensure;
 use crate::error::Result;
+use crate::fs::PollEvents;
 
 /// First half of Linux's `de_thread`: all other threads are to end. `EAGAIN` if the process ends
 /// or another thread is in `execve` already. The caller then waits, killably, on the group's
@@ -51,6 +52,7 @@ pub fn finish_de_thread(task: &Arc<Task>) {
     if !task.is_leader() {
         let old_leader;
         let pending;
+        let link;
         {
             let mut tree = kernel.tasks.lock();
             old_leader = {
@@ -61,6 +63,9 @@ pub fn finish_de_thread(task: &Arc<Task>) {
             let own = task.pid().clone();
             task.take_pid(group.tgid.clone());
             own.detach_task(&mut tree, task);
+            link = old_leader
+                .as_ref()
+                .and_then(|leader| leader.ptrace_unlink(&mut tree));
             group.tgid.attach_task(&mut tree, task.clone());
             let mut state = group.signal.lock();
             if let Some(old) = &old_leader {
@@ -73,6 +78,10 @@ pub fn finish_de_thread(task: &Arc<Task>) {
             kernel.tasks.uncount_task();
         }
         drop(pending);
+        if let Some(link) = link {
+            // It must not wait for the old leader any more.
+            link.tracer.group().wait_child.wake_all(PollEvents::IN);
+        }
         if let Some(old) = old_leader {
             old.seccomp.release();
             old.cred().ucounts.dec_rlimit(UCountRlimit::Nproc, 1);

@@ -12,18 +12,19 @@ use core::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::pid::Pid;
+use super::ptrace::exit_ptrace;
 use super::session::will_become_orphaned;
 use super::signal::{SIG_IGN, SaFlags, SigAction, send_to_group, send_to_pgrp};
 use super::{
     ExitState, SigInfo, SigInfoFields, SigState, Signal, SignalFlags, SignalSet, Task, TaskTree, ThreadFlags,
-    ThreadGroup, si_code,
+    ThreadGroup, Usage, si_code,
 };
 use crate::cred::UCountRlimit;
 use crate::fs::PollEvents;
 use crate::kernel::Kernel;
 
 /// Processes to release once the tree is consistent again.
-type Released = SmallVec<[Arc<Task>; 4]>;
+pub(super) type Released = SmallVec<[Arc<Task>; 4]>;
 
 impl SigState {
     /// Gives every other thread SIGKILL; returns how many there are (Linux's `zap_other_threads`).
@@ -113,7 +114,7 @@ impl Task {
     }
 
     /// The wait status of the thread as its parent sees it.
-    fn wait_status(&self) -> i32 {
+    pub(super) fn wait_status(&self) -> i32 {
         let state = self.group().signal.lock();
         if state.flags.contains(SignalFlags::GROUP_EXIT) {
             state.group_exit_code
@@ -151,6 +152,7 @@ pub fn exit_notify(task: &Arc<Task>, last: bool) {
     let mut dead = Released::new();
     {
         let mut tree = kernel.tasks.lock();
+        exit_ptrace(&mut tree, task, &mut dead);
         forget_original_parent(&mut tree, task, last, &mut dead);
         if last {
             kill_orphaned_pgrp(&mut tree, kernel, group, None);
@@ -168,7 +170,14 @@ pub fn exit_notify(task: &Arc<Task>, last: bool) {
                     ExitState::LeaderExited
                 },
             );
+            if !alone && task.is_traced() {
+                // Only its tracer hears of it before the last thread ends.
+                notify_tracer_of_exit(task);
+            }
             alone && notify_parent(&mut tree, group)
+        } else if task.is_traced() {
+            notify_tracer_of_exit(task);
+            false
         } else {
             true
         };
@@ -193,7 +202,7 @@ fn wake_exec_task(group: &ThreadGroup) {
     }
 }
 
-fn set_exit_state(tree: &mut TaskTree, group: &ThreadGroup, state: ExitState) {
+pub(super) fn set_exit_state(tree: &mut TaskTree, group: &ThreadGroup, state: ExitState) {
     group.family(tree).exit_state = state;
 }
 
@@ -303,7 +312,8 @@ fn reparent(
     child
         .exit_signal
         .store(Signal::CHLD.nr().into(), Ordering::Relaxed);
-    if state == ExitState::Zombie && notify_parent(tree, child) {
+    let traced = child.leader().is_some_and(|leader| leader.is_traced());
+    if state == ExitState::Zombie && !traced && notify_parent(tree, child) {
         set_exit_state(tree, child, ExitState::Dead);
         dead.extend(child.leader());
     }
@@ -341,19 +351,51 @@ fn kill_orphaned_pgrp(
     }
 }
 
-/// Tells the parent of a process that has ended completely. Returns whether the parent does not want to wait
-/// for it, so that it is to be released at once (Linux's `do_notify_parent`).
-fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
+/// A traced thread has exited; it waits for its tracer.
+fn notify_tracer_of_exit(task: &Arc<Task>) {
+    if let Some(tracer) = task.tracer() {
+        let usage = task.usage();
+        send_exit_signal(tracer.group(), Signal::CHLD, task, task.wait_status(), &usage);
+    }
+}
+
+/// Sends what tells a parent or a tracer of an end, and wakes it.
+fn send_exit_signal(to: &Arc<ThreadGroup>, signal: Signal, task: &Arc<Task>, status: i32, usage: &Usage) {
+    let (code, value) = wait_code(status);
+    let info = SigInfo {
+        signal,
+        errno: 0,
+        code,
+        fields: SigInfoFields::Child {
+            pid: task.pid().clone(),
+            uid: task.cred().uid,
+            status: value,
+            utime: usage.utime,
+            stime: usage.stime,
+        },
+    };
+    let _ = send_to_group(to, info);
+    to.wait_child.wake_all(PollEvents::IN);
+}
+
+/// Tells the tracer of the leader, or else the parent, of a process that has ended completely. Returns whether the
+/// parent does not want to wait for it, so that it is to be released at once (Linux's `do_notify_parent`).
+pub(super) fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
     group
         .tgid
         .exit_queue
         .wake_all(PollEvents::IN | PollEvents::RDNORM);
-    let Some(parent) = group.parent() else { return true };
     let Some(leader) = group.leader() else { return true };
     let status = leader.wait_status();
     group.exit_code.store(status, Ordering::Relaxed);
     let usage = group.usage();
-    let (code, value) = wait_code(status);
+    if leader.is_reparented()
+        && let Some(tracer) = leader.tracer()
+    {
+        send_exit_signal(tracer.group(), Signal::CHLD, &leader, status, &usage);
+        return false;
+    }
+    let Some(parent) = group.parent() else { return true };
     let mut signal = group.exit_signal.load(Ordering::Relaxed);
     let chld = Signal::CHLD.nr() as i32;
     // A parent that has become another program since then did not ask for that signal.
@@ -363,7 +405,7 @@ fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
         signal = chld;
     }
     let mut autoreap = false;
-    if signal == chld {
+    if signal == chld && !leader.is_traced() {
         let action: SigAction = parent.sighand().get(Signal::CHLD);
         if action.handler == SIG_IGN {
             autoreap = true;
@@ -372,22 +414,10 @@ fn notify_parent(_tree: &mut TaskTree, group: &Arc<ThreadGroup>) -> bool {
             autoreap = true;
         }
     }
-    if let Some(signal) = Signal::new(signal as u32) {
-        let info = SigInfo {
-            signal,
-            errno: 0,
-            code,
-            fields: SigInfoFields::Child {
-                pid: group.tgid.clone(),
-                uid: leader.cred().uid,
-                status: value,
-                utime: usage.utime,
-                stime: usage.stime,
-            },
-        };
-        let _ = send_to_group(&parent, info);
+    match Signal::new(signal as u32) {
+        Some(signal) => send_exit_signal(&parent, signal, &leader, status, &usage),
+        None => parent.wait_child.wake_all(PollEvents::IN),
     }
-    parent.wait_child.wake_all(PollEvents::IN);
     autoreap
 }
 
@@ -408,8 +438,10 @@ pub(super) fn release_task(task: &Arc<Task>) {
     crate::cgroup::fork::release(task);
     task.cred().ucounts.dec_rlimit(UCountRlimit::Nproc, 1);
     let mut leader_too = None;
+    let link;
     {
         let mut tree = kernel.tasks.lock();
+        link = task.ptrace_unlink(&mut tree);
         let is_leader = task.is_leader();
         let (own, shared) = {
             let mut state = group.signal.lock();
@@ -438,6 +470,7 @@ pub(super) fn release_task(task: &Arc<Task>) {
         drop(tree);
         drop((own, shared));
     }
+    drop(link);
     task.seccomp.release();
     if let Some(leader) = leader_too {
         release_task(&leader);

@@ -12,6 +12,7 @@ mod last_trap;
 pub mod pid;
 pub mod pid_map;
 mod pidfd;
+pub mod ptrace;
 mod rlimit;
 pub mod rseq;
 pub mod session;

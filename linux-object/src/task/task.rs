@@ -24,6 +24,7 @@ use crate::sched::SchedTask;
 use crate::seccomp::TaskSeccomp;
 use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
+use crate::task::ptrace::TaskPtrace;
 use crate::task::rseq::TaskRseq;
 use crate::task::{ThreadFlags, ThreadGroup};
 use crate::time::Ktime;
@@ -40,6 +41,8 @@ pub enum TaskState {
     Killable = 2,
     /// Job control stopped it (`T`).
     Stopped = 3,
+    /// Its tracer has it (`t`).
+    Traced = 8,
     /// It has exited and waits to be reaped (`Z`).
     Zombie = 4,
     /// It is gone (`X`).
@@ -107,6 +110,8 @@ pub struct Task {
     pub thread: Arc<dyn MachineThread>,
     /// Replaceable parts.
     pub parts: SpinLock<TaskShares, class::Task>,
+    /// Whom it traces, and who traces it.
+    pub ptrace: TaskPtrace,
     /// Who it is. A leaf, since everything may have to ask.
     pub(crate) cred: SpinLock<Arc<Cred>, class::Leaf>,
     /// Where it is in the cgroup hierarchies. Changed under the locks of both sets' tasks.
@@ -190,6 +195,7 @@ impl Task {
             }),
             cgroups: SpinLock::new(init.css_set),
             sig: init.signals,
+            ptrace: TaskPtrace::default(),
             memory: TaskMemory::default(),
             _charge: init.charge,
             acct: Accounting::default(),

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
-use super::signal::{SigHand, SigQueue, Signal, SignalSet};
+use super::signal::{SIG_IGN, SaFlags, SigHand, SigQueue, Signal, SignalSet};
 use super::{Accounting, Resource, Rlimit, Rlimits, Session, Task, TaskTree, Usage};
 use crate::ids::KoID;
 use crate::namespace::PidNamespace;
@@ -99,6 +99,10 @@ pub struct ThreadGroup {
     pub wait_child: WaitQueue,
     /// Woken when a signal becomes pending for any thread (signalfd).
     pub signal_queue: WaitQueue,
+    /// Threads of it that compute the credentials of a new program; no tracer comes meanwhile.
+    pub(super) in_exec: AtomicU32,
+    /// Woken when one of those is done.
+    pub exec_queue: WaitQueue,
     /// CPU time of its threads.
     pub sched: SchedGroup,
     /// Registered for `membarrier(2)`.
@@ -159,6 +163,8 @@ impl ThreadGroup {
             koid,
             wait_child: WaitQueue::new(),
             signal_queue: WaitQueue::new(),
+            in_exec: AtomicU32::new(0),
+            exec_queue: WaitQueue::new(),
             sched: SchedGroup::new(),
             timers: ProcessTimers::default(),
             membarrier: AtomicBool::new(false),
@@ -262,6 +268,11 @@ impl ThreadGroup {
     /// The signal actions.
     pub fn sighand(&self) -> Arc<SigHand> {
         self.sighand.lock().clone()
+    }
+    /// Whether its children vanish when they end: it ignores SIGCHLD, or has `SA_NOCLDWAIT`.
+    pub(super) fn ignores_children(&self) -> bool {
+        let action = self.sighand().get(Signal::CHLD);
+        action.handler == SIG_IGN || action.flags.contains(SaFlags::NOCLDWAIT)
     }
     /// Signals pending for any thread.
     pub fn shared_pending(&self) -> SignalSet {

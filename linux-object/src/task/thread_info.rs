@@ -30,8 +30,10 @@ bitflags::bitflags! {
         const SECCOMP = 1 << 11;
         /// The area for restartable sequences has to be looked at.
         const RSEQ = 1 << 12;
+        /// It has a tracer.
+        const TRACED = 1 << 14;
         /// All that the entry of a system call looks at.
-        const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits();
+        const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits() | Self::TRACED.bits();
         /// A threshold of memory usage was crossed: somebody wants to know.
         const MEMORY_EVENTS = 1 << 13;
         /// All that [`exit_to_user`] of the system-call layer looks at.

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use super::signal::jobctl;
 use super::{Task, ThreadFlags};
 use crate::fs::PollEvents;
 use crate::sched::StateMask;
@@ -38,7 +39,7 @@ impl Task {
             kernel.sched.release(self);
         }
         let mask = if fatal {
-            StateMask::NORMAL | StateMask::STOPPED
+            StateMask::NORMAL | StateMask::STOPPED | self.end_stops_of_dying()
         } else {
             StateMask::INTERRUPTIBLE
         };
@@ -48,6 +49,15 @@ impl Task {
                 kernel.hal.kick(cpu);
             }
         }
+    }
+
+    /// A fatal signal ends the stop of a tracee, unless its tracer works on it.
+    fn end_stops_of_dying(&self) -> StateMask {
+        if self.has_jobctl(jobctl::FROZEN) {
+            return StateMask::empty();
+        }
+        self.clear_jobctl(jobctl::TRACED);
+        StateMask::TRACED
     }
 
     /// Wakes a thread that job control stopped.

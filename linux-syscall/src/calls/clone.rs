@@ -10,6 +10,7 @@ use linux_object::hal::UserRegs;
 use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
 use linux_object::sched::Scheduler;
 use linux_object::task::clone::{CloneArgs, CloneFlags, prepare};
+use linux_object::task::ptrace::Event;
 use linux_object::task::{Resource, Signal};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure};
@@ -18,6 +19,7 @@ use smallvec::SmallVec;
 use crate::abi;
 use crate::calls::pidfd::pidfd_file;
 use crate::context::Cx;
+use crate::ptrace;
 use crate::thread::user_thread;
 use crate::user_ptr::{UserInPtr, UserOutPtr};
 use crate::wait_until::{WaitKind, WaitOn, wait_until};
@@ -228,6 +230,9 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
     if stack != 0 {
         regs.rsp = stack;
     }
+    // The child does not step because its parent does.
+    cx.task.hide_ptrace_step(&mut regs);
+    let event = traced_event(cx, &args);
     let prepared = prepare(cx.task, &args, || {
         Scheduler::new_thread(cx.kernel, user_thread(regs))
     })?;
@@ -244,7 +249,7 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
         None
     };
     let vfork = prepared.vfork.clone();
-    let child = prepared.commit(cx.task)?;
+    let child = prepared.commit(cx.task, event.is_some())?;
     if let Some((slot, file)) = pidfd_slot {
         slot.install(file);
     }
@@ -257,19 +262,43 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
         child.set_child_tid.store(args.child_tid, Ordering::Relaxed);
     }
     cx.kernel.sched.start(&child);
+    let pid = child.pid().clone();
     drop(child);
+    if let Some(event) = event {
+        let message = ptrace::nr_for_tracer(cx, &pid);
+        ptrace::event(cx, event, message);
+    }
     if let Some(vfork) = vfork {
         // As on Linux a parent that waits for its vfork child counts as frozen.
         cx.task.enter_frozen();
         let on = [WaitOn::any(&vfork.queue)];
-        let _ = wait_until(cx.task, &on, Ktime::MAX, WaitKind::Killable, || {
+        let done = wait_until(cx.task, &on, Ktime::MAX, WaitKind::Killable, || {
             vfork.is_done().then_some(())
         });
         if !cx.task.shall_freeze() {
             cx.task.leave_frozen();
         }
+        if done.is_ok() {
+            let message = ptrace::nr_for_tracer(cx, &pid);
+            ptrace::event(cx, Event::VforkDone, message);
+        }
     }
     Ok(nr.0 as usize)
+}
+
+/// The event of this birth, if a tracer wants to hear of it.
+fn traced_event(cx: &Cx<'_>, args: &CloneArgs) -> Option<Event> {
+    if args.flags.contains(CloneFlags::UNTRACED) {
+        return None;
+    }
+    let event = if args.flags.contains(CloneFlags::VFORK) {
+        Event::Vfork
+    } else if args.exit_signal != i32::from(Signal::CHLD.nr()) {
+        Event::Clone
+    } else {
+        Event::Fork
+    };
+    cx.task.ptrace_wants(event).then_some(event)
 }
 
 /// What a new thread does first, on its own (Linux's `schedule_tail`).

@@ -21,6 +21,7 @@ use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::loader::{self, ArgStrings, LoadRequest, Loaded, Program};
 use linux_object::namespace::UserNamespace;
 use linux_object::task::exec::{abort_de_thread, begin_de_thread, finish_de_thread, others_are_gone};
+use linux_object::task::ptrace::ExecGuard;
 use linux_object::task::{Resource, Rlimit};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure};
@@ -29,6 +30,8 @@ use crate::abi::AT_FDCWD;
 use crate::calls::exit::release_user_tid;
 use crate::calls::futex;
 use crate::context::Cx;
+use crate::ptrace;
+use crate::thread::NO_SYSCALL;
 use crate::user_ptr::{UserCStr, UserInPtr};
 use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
@@ -100,7 +103,9 @@ pub fn execveat(
         }
     };
     let file = open_exec(cx, base.as_ref(), &path, lookup)?;
+    let old_nr = ptrace::nr_for_tracer(cx, cx.task.pid());
     exec_file(cx, file, &filename, argv, &envp, vanishes)?;
+    ptrace::exec_event(cx, old_nr);
     Ok(0)
 }
 
@@ -113,6 +118,7 @@ pub fn kernel_execve(cx: &mut Cx<'_>, path: &[u8], argv: Vec<Vec<u8>>, envp: Vec
     };
     let (argv, envp) = (strings(&argv)?, strings(&envp)?);
     let file = open_exec(cx, None, path, LookupFlags::FOLLOW)?;
+    cx.regs.orig_rax = NO_SYSCALL;
     exec_file(cx, file, path, argv, &envp, false)
 }
 
@@ -170,6 +176,7 @@ fn exec_file(
     let open = |name: &[u8]| open_exec(cx, None, name, LookupFlags::FOLLOW);
     let program = Program::open(file, filename, argv, vanishes, open)?;
     let binary = &program.exe.file;
+    let _no_tracer = ExecGuard::new(cx.task);
     let creds = bprm_creds(cx.task, &binary.path, &binary.inode)?;
     let vdso = match &cx.kernel.vdso {
         Some(vdso) => {
@@ -292,8 +299,9 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
         cs: USER_CS,
         ss: USER_DS,
         rflags: RFLAGS,
-        // As if no system call had been made: there is no result to store.
-        orig_rax: u64::MAX,
+        // The call has its result to come.
+        rax: cx.regs.rax,
+        orig_rax: cx.regs.orig_rax,
         ..UserRegs::default()
     };
 }

@@ -7,11 +7,13 @@ use linux_object::hal::Console;
 use linux_object::ids::{PAGE_SIZE, UserAddr};
 use linux_object::task::ThreadFlags;
 use linux_object::task::exit::{disassociate_ctty, exit_notify, pid_ns_is_drained, zap_pid_ns};
+use linux_object::task::ptrace::Event;
 use linux_object::task::wait::{WaitOptions, WaitTarget, wait_once};
 use linux_object::time::Ktime;
 
 use crate::calls::futex;
 use crate::context::Cx;
+use crate::ptrace;
 use crate::user_ptr::UserOutPtr;
 use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
@@ -37,6 +39,9 @@ pub fn do_group_exit(cx: &mut Cx<'_>, code: i32) {
 /// every frame above it, up to the thread's loop, which finds `has_exited`.
 pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
     let task = cx.task;
+    if !task.is_exiting() {
+        ptrace::event(cx, Event::Exit, code as u64);
+    }
     if !task.exit_signals() {
         return;
     }

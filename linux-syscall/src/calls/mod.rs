@@ -29,6 +29,7 @@ pub mod pipe;
 pub mod poll;
 pub mod prctl;
 pub mod process_vm;
+pub mod ptrace;
 pub mod rlimit;
 pub mod rseq;
 pub mod sched;

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use linux_object::cred::{Capabilities, Capability, SecureBits};
 use linux_object::error::Result;
 use linux_object::ids::{USER_END, UserAddr};
-use linux_object::task::Signal;
+use linux_object::task::{Signal, Task};
 use linux_object::{bail, ensure};
 
 use crate::context::Cx;
@@ -275,7 +275,12 @@ const ARCH_SET_CPUID: i32 = 0x1012;
 
 /// `arch_prctl(2)`.
 pub fn arch_prctl(cx: &mut Cx<'_>, code: i32, addr: UserAddr) -> Result<usize> {
-    let thread = &cx.task.thread;
+    arch_prctl_of(cx, cx.task, code, addr)
+}
+
+/// The same for a thread that does not run; results go to the caller's memory (`PTRACE_ARCH_PRCTL`).
+pub fn arch_prctl_of(cx: &Cx<'_>, task: &Task, code: i32, addr: UserAddr) -> Result<usize> {
+    let thread = &task.thread;
     match code {
         ARCH_SET_GS | ARCH_SET_FS => {
             ensure!(addr.0 < USER_END, EPERM, "arch_prctl: not a user address");

@@ -89,9 +89,14 @@ pub fn rt_sigaction(
     let old = match act {
         None => sighand.get(signal),
         Some(act) => {
+            ensure!(
+                !sighand.get(signal).flags.contains(SaFlags::IMMUTABLE),
+                EINVAL,
+                "rt_sigaction: the signal is about to end the process"
+            );
             let action = SigAction {
                 handler: act.handler,
-                flags: SaFlags::from_bits_truncate(act.flags),
+                flags: SaFlags::from_bits_truncate(act.flags) & SaFlags::USER,
                 restorer: act.restorer,
                 mask: SignalSet(act.mask).without(SignalSet::UNBLOCKABLE),
             };
@@ -108,7 +113,7 @@ pub fn rt_sigaction(
         cx,
         &abi::SigAction {
             handler: old.handler,
-            flags: old.flags.bits(),
+            flags: (old.flags & SaFlags::USER).bits(),
             restorer: old.restorer,
             mask: old.mask.0,
         },

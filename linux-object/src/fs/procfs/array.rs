@@ -23,6 +23,7 @@ fn state(task: &Task) -> &'static str {
         TaskState::Interruptible => "S (sleeping)",
         TaskState::Killable => "D (disk sleep)",
         TaskState::Stopped => "T (stopped)",
+        TaskState::Traced => "t (tracing stop)",
         TaskState::Zombie | TaskState::Dead => "Z (zombie)",
     }
 }
@@ -190,7 +191,10 @@ fn ids(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     writeln!(out, "Ngid:\t0")?;
     writeln!(out, "Pid:\t{}", task.pid().nr_in(cx.pid_ns))?;
     writeln!(out, "PPid:\t{}", parent_nr(cx))?;
-    writeln!(out, "TracerPid:\t0")?;
+    let tracer = task
+        .tracer()
+        .map_or(PidNr(0), |tracer| tracer.pid().nr_in(cx.pid_ns));
+    writeln!(out, "TracerPid:\t{tracer}")?;
     let cred = task.cred();
     let user_ns = &cx.cred.user_ns;
     out.bytes(b"Uid:")?;

@@ -242,7 +242,7 @@ pub(super) fn syscall(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     if cx.task.sched.state() == TaskState::Running || cx.task.sched.on_cpu() {
         return writeln!(out, "running");
     }
-    match cx.task.thread.user_regs() {
+    match cx.task.ptrace_regs().or_else(|| cx.task.thread.user_regs()) {
         Some(regs) if regs.orig_rax != u64::MAX => writeln!(
             out,
             "{} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x} {:#x}",

@@ -14,6 +14,8 @@ bitflags::bitflags! {
         const NOCLDWAIT = 0x2;
         const SIGINFO = 0x4;
         const EXPOSE_TAGBITS = 0x800;
+        /// Not for user space: the default action follows whatever a tracer or another thread may want.
+        const IMMUTABLE = 0x0080_0000;
         const RESTORER = 0x0400_0000;
         const ONSTACK = 0x0800_0000;
         const RESTART = 0x1000_0000;
@@ -38,6 +40,11 @@ pub struct SigAction {
     pub restorer: u64,
     /// Blocked while the handler runs.
     pub mask: SignalSet,
+}
+
+impl SaFlags {
+    /// Flags that user space may set and see.
+    pub const USER: SaFlags = SaFlags::all().difference(SaFlags::IMMUTABLE);
 }
 
 impl SigAction {

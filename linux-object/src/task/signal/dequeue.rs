@@ -9,6 +9,8 @@ use super::stop::StopVerdict;
 use super::task_signals::jobctl;
 use super::types::{SigInfo, SigInfoFields, Signal, SignalSet};
 use super::{DefaultAction, SIG_DFL, SIG_IGN, SaFlags, SigAction, default_action};
+use crate::sync::{SpinGuard, class};
+use crate::task::ptrace::StopRequest;
 use crate::task::session::is_orphaned_pgrp;
 use crate::task::{Resource, SigState, SignalFlags, Task, ThreadFlags};
 
@@ -18,6 +20,11 @@ pub enum Verdict {
     Nothing,
     /// Run this handler.
     Handle(SigInfo, SigAction),
+    /// A tracee traps (job control, `PTRACE_INTERRUPT`): stop, then ask again.
+    Trap(StopRequest),
+    /// A tracee has taken this signal, sent to it or (`true`) to its process: stop, then ask
+    /// [`Task::after_signal_stop`] and go on with [`Task::get_signal`].
+    Traced(SigInfo, bool),
     /// Stop: sleep as [`Task::wait_while_stopped`](crate::task::Task::is_job_stopped) says, then ask again.
     Stop(StopVerdict),
     /// The cgroup freezes: sleep as [`Task::shall_freeze`] says, then ask again.
@@ -32,21 +39,21 @@ impl Task {
         Some(queue.take(signal))
     }
 
-    /// Takes the next signal that `blocked` leaves open: the task's own first, then the process's.
-    fn dequeue_locked(self: &Arc<Self>, state: &mut SigState, blocked: SignalSet) -> Option<Queued> {
+    /// Takes the next signal that `blocked` leaves open: the task's own first, then the process's (`true`).
+    fn dequeue_locked(self: &Arc<Self>, state: &mut SigState, blocked: SignalSet) -> Option<(Queued, bool)> {
         let own = {
             let mut queue = self.sig.private.lock();
             let own = Task::take(&mut queue, blocked);
             self.sig.pending.store(queue.set().0, Ordering::SeqCst);
-            own
+            own.map(|own| (own, false))
         };
         let taken = own.or_else(|| {
             let shared = Task::take(&mut state.shared, blocked);
             let set = state.shared.set().0;
             self.group().shared_set.store(set, Ordering::SeqCst);
-            shared
+            shared.map(|shared| (shared, true))
         })?;
-        if STOP_SIGNALS.contains(taken.info.signal) {
+        if STOP_SIGNALS.contains(taken.0.info.signal) {
             self.set_jobctl(jobctl::STOP_DEQUEUED);
         }
         Some(taken)
@@ -78,7 +85,7 @@ impl Task {
             self.dequeue_locked(&mut state, SignalSet(!wanted.0))
         };
         self.recalc_sigpending();
-        taken.map(Task::finish)
+        taken.map(|(taken, _)| Task::finish(taken))
     }
 
     /// Opens a window for `sigtimedwait`: the signals of `set` wake the task though it blocks them.
@@ -95,88 +102,134 @@ impl Task {
         self.set_blocked(SignalSet(blocked));
     }
 
-    /// Decides what the calling task does next about signals (Linux's `get_signal`).
-    pub fn get_signal(self: &Arc<Self>) -> Verdict {
+    /// Decides what the calling task does next about signals (Linux's `get_signal`). `allowed`: a signal
+    /// that its tracer has let through.
+    pub fn get_signal(self: &Arc<Self>, mut allowed: Option<SigInfo>) -> Verdict {
         let group = self.group();
         loop {
             let mut state = group.signal.lock();
-            if let Some(continued) = state.take_cld() {
-                drop(state);
-                self.notify_parent_cldstop(continued);
-                continue;
-            }
-            if self.is_frozen_hard() {
-                return Verdict::Freeze;
-            }
-            if state.flags.contains(SignalFlags::GROUP_EXIT) || state.exec_task.is_some() {
-                let code = state.group_exit_code;
-                drop(state);
-                return Verdict::Exit(code);
-            }
-            if self.has_jobctl(jobctl::STOP_PENDING)
-                && let Some(stop) = self.signal_stop(&mut state, None)
-            {
-                return Verdict::Stop(stop);
-            }
-            if self.shall_freeze() {
-                return Verdict::Freeze;
-            }
-            let Some(taken) = self.dequeue_locked(&mut state, self.sig.blocked()) else {
-                drop(state);
-                if !self.has_jobctl(jobctl::STOP_PENDING) {
-                    self.clear_thread_flags(ThreadFlags::JOBCTL);
-                }
-                self.recalc_sigpending();
-                return Verdict::Nothing;
-            };
-            let signal = taken.info.signal;
-            let sighand = group.sighand();
-            let action = sighand.get(signal);
-            if action.handler == SIG_IGN {
-                drop(state);
-                drop(Task::finish(taken));
-                continue;
-            }
-            if action.handler != SIG_DFL {
-                if action.flags.contains(SaFlags::RESETHAND) {
-                    sighand.set(
-                        signal,
-                        SigAction {
-                            handler: SIG_DFL,
-                            ..action
-                        },
-                    );
-                }
-                drop(state);
-                self.recalc_sigpending();
-                return Verdict::Handle(Task::finish(taken), action);
-            }
-            let unkillable = state.flags.contains(SignalFlags::UNKILLABLE);
-            match default_action(signal) {
-                DefaultAction::Ignore | DefaultAction::Continue => {}
-                _ if unkillable && !SignalSet::UNBLOCKABLE.contains(signal) => {}
-                DefaultAction::Stop => {
-                    if signal != Signal::STOP {
+            let info = match allowed.take() {
+                Some(info) => info,
+                None => {
+                    if let Some(continued) = state.take_cld() {
                         drop(state);
-                        // SIGTSTP and the like do not stop those whom nobody could continue.
-                        if is_orphaned_pgrp(self.kernel(), &group.pgrp()) {
-                            drop(Task::finish(taken));
-                            continue;
+                        self.notify_continued(continued);
+                        continue;
+                    }
+                    if let Some(verdict) = self.before_signals(&mut state) {
+                        return verdict;
+                    }
+                    let Some((taken, to_group)) = self.dequeue_locked(&mut state, self.sig.blocked()) else {
+                        if !self.has_jobctl(jobctl::STOP_PENDING) && !self.shall_trap() {
+                            self.clear_thread_flags(ThreadFlags::JOBCTL);
                         }
-                        state = group.signal.lock();
-                    }
-                    if let Some(stop) = self.signal_stop(&mut state, Some(signal)) {
-                        return Verdict::Stop(stop);
-                    }
-                }
-                kind => {
+                        drop(state);
+                        self.recalc_sigpending();
+                        return Verdict::Nothing;
+                    };
                     drop(state);
-                    let core = kind == DefaultAction::CoreDump && self.dumps_core();
-                    return Verdict::Exit(signal.nr() as i32 | if core { 0x80 } else { 0 });
+                    let info = Task::finish(taken);
+                    let signal = info.signal;
+                    let flags = group.sighand().get(signal).flags;
+                    if self.is_traced() && signal != Signal::KILL && !flags.contains(SaFlags::IMMUTABLE) {
+                        // Whatever comes out of it may be a stop signal.
+                        self.set_jobctl(jobctl::STOP_DEQUEUED);
+                        return Verdict::Traced(info, to_group);
+                    }
+                    state = group.signal.lock();
+                    info
                 }
+            };
+            if let Some(verdict) = self.act_on(state, info) {
+                return verdict;
+            }
+        }
+    }
+
+    /// The parent is told of a stop or a continuation; so is a tracer that is somebody else.
+    fn notify_continued(self: &Arc<Self>, continued: bool) {
+        self.notify_parent_cldstop(continued);
+        if let Some(leader) = self.group().leader()
+            && leader.is_reparented()
+        {
+            leader.notify_tracer_cldstop(continued);
+        }
+    }
+
+    /// What comes before any signal.
+    fn before_signals(self: &Arc<Self>, state: &mut SigState) -> Option<Verdict> {
+        if self.is_frozen_hard() {
+            return Some(Verdict::Freeze);
+        }
+        if state.flags.contains(SignalFlags::GROUP_EXIT) || state.exec_task.is_some() {
+            if self.is_traced() {
+                // It may stop once more, in its exit.
+                let mut queue = self.sig.private.lock();
+                let gone = queue.flush(Signal::KILL.set());
+                self.sig.pending.store(queue.set().0, Ordering::SeqCst);
+                drop(queue);
+                drop(gone);
+            }
+            return Some(Verdict::Exit(state.group_exit_code));
+        }
+        if self.has_jobctl(jobctl::STOP_PENDING)
+            && let Some(stop) = self.signal_stop(state, None)
+        {
+            return Some(Verdict::Stop(stop));
+        }
+        if self.shall_trap() {
+            return Some(Verdict::Trap(StopRequest::trap(self, state)));
+        }
+        self.shall_freeze().then_some(Verdict::Freeze)
+    }
+
+    /// The action of a signal; `None`: it is over.
+    fn act_on<'a>(
+        self: &'a Arc<Self>,
+        mut state: SpinGuard<'a, SigState, class::SigHand>,
+        info: SigInfo,
+    ) -> Option<Verdict> {
+        let group = self.group();
+        let signal = info.signal;
+        let sighand = group.sighand();
+        let action = sighand.get(signal);
+        if action.handler == SIG_IGN {
+            return None;
+        }
+        if action.handler != SIG_DFL {
+            if action.flags.contains(SaFlags::RESETHAND) {
+                sighand.set(
+                    signal,
+                    SigAction {
+                        handler: SIG_DFL,
+                        ..action
+                    },
+                );
             }
             drop(state);
-            drop(Task::finish(taken));
+            self.recalc_sigpending();
+            return Some(Verdict::Handle(info, action));
+        }
+        let unkillable = state.flags.contains(SignalFlags::UNKILLABLE);
+        match default_action(signal) {
+            DefaultAction::Ignore | DefaultAction::Continue => None,
+            _ if unkillable && !SignalSet::UNBLOCKABLE.contains(signal) => None,
+            DefaultAction::Stop => {
+                if signal != Signal::STOP {
+                    drop(state);
+                    // SIGTSTP and the like do not stop those whom nobody could continue.
+                    if is_orphaned_pgrp(self.kernel(), &group.pgrp()) {
+                        return None;
+                    }
+                    state = group.signal.lock();
+                }
+                self.signal_stop(&mut state, Some(signal)).map(Verdict::Stop)
+            }
+            kind => {
+                drop(state);
+                let core = kind == DefaultAction::CoreDump && self.dumps_core();
+                Some(Verdict::Exit(signal.nr() as i32 | if core { 0x80 } else { 0 }))
+            }
         }
     }
 

@@ -24,10 +24,12 @@ pub use action::{DefaultAction, SIG_DFL, SIG_IGN, SaFlags, SigAction, SigHand, d
 pub use dequeue::Verdict;
 pub use permission::check_kill_permission;
 pub use queue::{SigCharge, SigQueue, TimerSignal};
+pub(in crate::task) use send::send_to_task_locked;
 pub use send::{
     force_fault, force_fault_exit, kill_everyone, send_timer, send_to_group, send_to_pgrp, send_to_task,
     user_kill, user_kill_pgrp, user_tkill,
 };
 pub use stop::StopVerdict;
+pub(in crate::task) use task_signals::jobctl;
 pub use task_signals::{AltStack, AltStackFlags, TaskSignals};
 pub use types::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};

@@ -142,6 +142,10 @@ impl SigQueue {
         self.set = SignalSet::EMPTY;
         core::mem::take(&mut self.queue)
     }
+    /// The records, oldest first.
+    pub(in crate::task) fn records(&self) -> impl Iterator<Item = &SigInfo> {
+        self.queue.iter().map(|queued| &queued.info)
+    }
     /// Records in the queue.
     pub fn len(&self) -> usize {
         self.queue.len()

@@ -9,12 +9,13 @@ use super::permission::check_kill_permission;
 use super::queue::{Queued, SigCharge, TimerRecord, TimerSignal};
 use super::task_signals::jobctl;
 use super::types::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};
-use super::{DefaultAction, SigAction, default_action};
+use super::{DefaultAction, SaFlags, SigAction, default_action};
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::ids::Kuid;
 use crate::kernel::Kernel;
 use crate::task::pid::Pid;
+use crate::task::ptrace::PtraceFlags;
 use crate::task::{Resource, SigState, SignalFlags, Task, ThreadGroup};
 use crate::{bail, ensure};
 
@@ -207,6 +208,10 @@ fn is_ignored(state: &SigState, task: &Task, signal: Signal, action: &SigAction,
     if SignalSet(blocked).contains(signal) {
         return false;
     }
+    // A tracer may want to know of it.
+    if task.is_traced() && signal != Signal::KILL {
+        return false;
+    }
     let kernel_only = SignalSet::UNBLOCKABLE.contains(signal);
     let pid = &task.group().tgid;
     if kernel_only && pid.is_child_reaper() && pid.ns().level() == 0 {
@@ -231,7 +236,11 @@ fn prepare(state: &mut SigState, task: &Arc<Task>, signal: Signal, action: &SigA
         flush_group(state, group, STOP_SIGNALS);
         for thread in &state.threads {
             thread.clear_jobctl(jobctl::STOP_PENDING | jobctl::STOP_CONSUME | jobctl::STOP_DEQUEUED);
-            thread.wake_stopped();
+            if thread.ptrace_flags().contains(PtraceFlags::SEIZED) {
+                thread.ptrace_trap_notify();
+            } else {
+                thread.wake_stopped();
+            }
         }
         let why = if state.flags.contains(SignalFlags::STOP_STOPPED) {
             SignalFlags::CLD_CONTINUED
@@ -267,6 +276,17 @@ pub(super) fn flush_group(state: &mut SigState, group: &ThreadGroup, set: Signal
         };
         drop(gone);
     }
+}
+
+/// Sends to one thread again what it had taken already, for itself or (`to_group`) its process. With the
+/// `SigHand` lock held.
+pub(in crate::task) fn send_to_task_locked(
+    state: &mut SigState,
+    task: &Arc<Task>,
+    to_group: bool,
+    info: SigInfo,
+) {
+    let _ = send_locked(state, task, to_group, info, false, None);
 }
 
 fn send_locked(
@@ -340,7 +360,7 @@ fn wants(task: &Task, signal: Signal) -> bool {
     if task.sig.blocked().contains(signal) || task.is_exiting() {
         return false;
     }
-    signal == Signal::KILL || !task.is_job_stopped()
+    signal == Signal::KILL || !task.is_job_stopped() && !task.is_ptrace_stopped()
 }
 
 /// Finds a thread to take the signal and wakes it; a fatal one ends the whole process here already.
@@ -369,6 +389,7 @@ fn complete(state: &mut SigState, task: &Arc<Task>, to_group: bool, signal: Sign
         && default_action(signal) == DefaultAction::Terminate
         && !state.flags.contains(SignalFlags::GROUP_EXIT)
         && !real_blocked.contains(signal)
+        && (signal == Signal::KILL || !task.is_traced())
     {
         state.flags = state.flags & SignalFlags::UNKILLABLE | SignalFlags::GROUP_EXIT;
         state.group_exit_code = signal.nr() as i32;
@@ -405,7 +426,7 @@ impl SigState {
 impl Task {
     /// Gives the thread its own SIGKILL. With the group's `SigHand` lock held.
     pub(in crate::task) fn mark_killed(self: &Arc<Self>) {
-        self.clear_jobctl(!jobctl::STOPPED);
+        self.clear_jobctl(jobctl::PENDING | jobctl::TRAP_FREEZE | jobctl::STOP_SIGNR);
         {
             let mut queue = self.sig.private.lock();
             queue.push_bare(Signal::KILL);
@@ -439,6 +460,10 @@ fn force(task: &Arc<Task>, info: SigInfo, always_default: bool) {
             signal,
             SigAction {
                 handler: SIG_DFL,
+                flags: match always_default {
+                    true => action.flags | SaFlags::IMMUTABLE,
+                    false => action.flags,
+                },
                 ..action
             },
         );
@@ -448,7 +473,8 @@ fn force(task: &Arc<Task>, info: SigInfo, always_default: bool) {
             task.sig.blocked.store(open.0, Ordering::SeqCst);
         }
     }
-    if default {
+    // Who debugs an init does not want it to become killable.
+    if default && (always_default || !task.is_traced()) {
         state.flags.remove(SignalFlags::UNKILLABLE);
     }
     let _ = send_locked(&mut state, task, false, info, false, None);

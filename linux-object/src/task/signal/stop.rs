@@ -11,6 +11,7 @@ use super::task_signals::jobctl;
 use super::types::{SigInfo, SigInfoFields, Signal, si_code};
 use super::{SIG_IGN, SaFlags};
 use crate::fs::PollEvents;
+use crate::task::ptrace::PtraceFlags;
 use crate::task::{SigState, SignalFlags, Task, ThreadFlags};
 
 /// How a thread takes part in a stop.
@@ -37,13 +38,13 @@ impl SigState {
 }
 
 impl Task {
-    pub(super) fn has_jobctl(&self, bits: u32) -> bool {
+    pub(in crate::task) fn has_jobctl(&self, bits: u32) -> bool {
         self.sig.jobctl.load(Ordering::SeqCst) & bits != 0
     }
-    pub(super) fn set_jobctl(&self, bits: u32) {
+    pub(in crate::task) fn set_jobctl(&self, bits: u32) {
         self.sig.jobctl.fetch_or(bits, Ordering::SeqCst);
     }
-    pub(super) fn clear_jobctl(&self, bits: u32) {
+    pub(in crate::task) fn clear_jobctl(&self, bits: u32) {
         self.sig.jobctl.fetch_and(!bits, Ordering::SeqCst);
     }
     /// Whether job control has stopped this thread; it sleeps as long as this is so and no SIGKILL
@@ -92,12 +93,21 @@ impl Task {
             for thread in &state.threads {
                 if !Arc::ptr_eq(thread, self) && !thread.is_job_stopped() && thread.ask_to_stop(signal.nr()) {
                     state.group_stop_count += 1;
-                    thread.wake_for_work(false);
+                    if thread.ptrace_flags().contains(PtraceFlags::SEIZED) {
+                        thread.ptrace_trap_notify();
+                    } else {
+                        thread.wake_for_work(false);
+                    }
                 }
             }
             if !self.has_jobctl(jobctl::STOP_PENDING) {
                 return None;
             }
+        }
+        if self.is_traced() {
+            // It traps instead, and takes part then.
+            self.ask_to_trap(jobctl::TRAP_STOP);
+            return None;
         }
         let notify = self.participate_in_stop(state);
         self.set_jobctl(jobctl::STOPPED);
@@ -122,6 +132,19 @@ impl Task {
     /// Whether a stop still waits for this thread.
     pub(in crate::task) fn stop_is_pending(&self) -> bool {
         self.has_jobctl(jobctl::STOP_PENDING)
+    }
+
+    /// The signal of the last stop that it was asked to take part in, 0 for none.
+    pub(in crate::task) fn stop_signal(&self) -> u32 {
+        self.sig.jobctl.load(Ordering::SeqCst) & jobctl::STOP_SIGNR
+    }
+    /// A group stop is on that a tracer has kept it out of. With the `SigHand` lock held.
+    pub(in crate::task) fn resume_group_stop(&self) {
+        self.set_jobctl(jobctl::STOP_PENDING);
+        if self.stop_signal() == 0 {
+            self.set_jobctl(Signal::STOP.nr().into());
+        }
+        self.set_thread_flags(ThreadFlags::JOBCTL);
     }
 
     /// A new thread takes part in a stop that is on (Linux's `task_join_group_stop`).

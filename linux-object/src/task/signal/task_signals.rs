@@ -43,7 +43,7 @@ impl AltStack {
 }
 
 /// Job control asks a thread for something (Linux's `JOBCTL_*`), low byte: the signal of the stop.
-pub(super) mod jobctl {
+pub(in crate::task) mod jobctl {
     pub const STOP_SIGNR: u32 = 0xff;
     /// A stop signal was taken; SIGCONT since then cancels it.
     pub const STOP_DEQUEUED: u32 = 1 << 16;
@@ -51,22 +51,36 @@ pub(super) mod jobctl {
     pub const STOP_PENDING: u32 = 1 << 17;
     /// The stop counts this thread.
     pub const STOP_CONSUME: u32 = 1 << 18;
+    /// A tracee shall trap: a group stop, or `PTRACE_INTERRUPT`.
+    pub const TRAP_STOP: u32 = 1 << 19;
+    /// A tracee shall trap: the state of job control has changed.
+    pub const TRAP_NOTIFY: u32 = 1 << 20;
+    /// A tracer waits for the trap of a thread that job control had stopped.
+    pub const TRAPPING: u32 = 1 << 21;
+    /// The tracee's stop is over as far as its tracer is concerned, but for changes of job control.
+    pub const LISTENING: u32 = 1 << 22;
     /// The thread's cgroup freezes.
     pub const TRAP_FREEZE: u32 = 1 << 23;
+    /// The tracer works on the stopped tracee: SIGKILL waits.
+    pub const FROZEN: u32 = 1 << 24;
     /// The thread has stopped.
     pub const STOPPED: u32 = 1 << 26;
+    /// The thread has stopped for its tracer.
+    pub const TRACED: u32 = 1 << 27;
+    /// All that a thread may be asked for, and that its death makes void.
+    pub const PENDING: u32 = STOP_PENDING | STOP_CONSUME | STOP_DEQUEUED | TRAP_STOP | TRAP_NOTIFY | TRAPPING;
 }
 
 /// What a task blocks, what is pending for it alone, its alternate stack.
 pub struct TaskSignals {
-    pub(super) blocked: AtomicU64,
+    pub(in crate::task) blocked: AtomicU64,
     /// Blocked before `rt_sigtimedwait` opened a window.
     pub(super) real_blocked: AtomicU64,
     /// The mask to go back to after a call like `ppoll` (`RESTORE_SIGMASK`).
     saved_mask: AtomicU64,
     /// Mirror of `private`'s set.
-    pub(super) pending: AtomicU64,
-    pub(super) private: SpinLock<SigQueue, class::Task>,
+    pub(in crate::task) pending: AtomicU64,
+    pub(in crate::task) private: SpinLock<SigQueue, class::Task>,
     pub(super) jobctl: AtomicU32,
     /// It sleeps because its cgroup freezes, or where it counts as if.
     pub(super) frozen: AtomicBool,
@@ -153,6 +167,11 @@ impl Task {
         }
         self.clear_thread_flags(ThreadFlags::RESTORE_SIGMASK);
         Some(SignalSet(self.sig.saved_mask.load(Ordering::Relaxed)))
+    }
+    /// The mask that [`Task::set_user_sigmask`] has replaced, if it has.
+    pub(in crate::task) fn saved_sigmask(&self) -> Option<SignalSet> {
+        let replaced = self.thread_flags().contains(ThreadFlags::RESTORE_SIGMASK);
+        replaced.then(|| SignalSet(self.sig.saved_mask.load(Ordering::Relaxed)))
     }
     /// Signals that the task could take now.
     pub fn deliverable(&self) -> SignalSet {
