@@ -21,8 +21,8 @@ const FS_BASE: usize = 21;
 const GS_BASE: usize = 22;
 
 pub(super) const TRAP_FLAG: u64 = 1 << 8;
-/// Flags that a tracer may change: CF PF AF ZF SF TF DF OF RF AC.
-const FLAG_MASK: u64 = 0x0005_0dd5;
+/// Flags that a tracer may change: CF PF AF ZF SF TF DF OF NT RF AC.
+const FLAG_MASK: u64 = 0x0005_4dd5;
 
 /// The words that `struct pt_regs` has too, in its order.
 fn slot(regs: &mut UserRegs, n: usize) -> Option<&mut u64> {
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_user_mode_may_not_change_stays() {
-        // IOPL, IF, NT, VM and the bits above.
+        // IOPL, IF, VM and the bits above.
         assert_eq!(merged_flags(0x202, u64::MAX, Work::empty()).0, 0x202 | FLAG_MASK);
         assert_eq!(merged_flags(0x202, 0, Work::empty()).0, 0x202);
     }

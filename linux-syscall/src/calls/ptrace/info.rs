@@ -138,10 +138,9 @@ pub fn syscall_info(cx: &Cx<'_>, tracee: &Tracee<'_>, size: u64, to: UserAddr) -
 /// `PTRACE_GET_RSEQ_CONFIGURATION`, likewise.
 pub fn rseq_configuration(cx: &Cx<'_>, task: &Arc<Task>, size: u64, to: UserAddr) -> Result<usize> {
     const RSEQ_SIZE: u32 = 32;
-    let area = task.rseq.area();
     let conf = RseqConfiguration {
-        pointer: area.map_or(0, |area| area.0),
-        size: if area.is_some() { RSEQ_SIZE } else { 0 },
+        pointer: task.rseq.area().map_or(0, |area| area.0),
+        size: RSEQ_SIZE,
         signature: task.rseq.signature(),
         ..Default::default()
     };

@@ -19,7 +19,7 @@ pub const GENERAL_SIZE: usize = NR_REGS * 8;
 /// Bytes of `struct user_fpregs_struct`.
 pub const FP_SIZE: usize = 512;
 /// Bytes of `struct user`.
-const USER_SIZE: u64 = 912;
+const USER_SIZE: u64 = 928;
 /// Where it has the debug registers.
 const USER_DEBUGREG: u64 = 848;
 /// What debug register 6 reads while nothing was caught.
