@@ -269,6 +269,8 @@ syscalls! {
     297 rt_tgsigqueueinfo(tgid: i32, tid: i32, sig: i32, info: UserInPtr<abi::SigInfo>) => signal;
     299 recvmmsg(sockfd: Fd, msgvec: UserPtr<abi::MMsgHdr>, vlen: u32, flags: u32, timeout: UserPtr<abi::Timespec>) => socket;
     302 prlimit64(pid: i32, resource: u32, new_limit: UserInPtr<abi::Rlimit>, old_limit: UserOutPtr<abi::Rlimit>) => rlimit;
+    303 name_to_handle_at(dirfd: Fd, path: UserCStr, handle: UserPtr<abi::FileHandle>, mount_id: UserOutPtr<i32>, flags: u32) => handle;
+    304 open_by_handle_at(mount_fd: Fd, handle: UserPtr<abi::FileHandle>, flags: OpenArg) => handle;
     305 clock_adjtime(clockid: i32, buf: UserPtr<abi::Timex>) => time;
     306 syncfs(fd: Fd) => file;
     307 sendmmsg(sockfd: Fd, msgvec: UserPtr<abi::MMsgHdr>, vlen: u32, flags: u32) => socket;

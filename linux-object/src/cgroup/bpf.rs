@@ -270,7 +270,7 @@ impl Env for DeviceEnv<'_> {
                 let cred = self.task.cred();
                 u64::from(cred.gid.0) << 32 | u64::from(cred.uid.0)
             }
-            Helper::GetCurrentCgroupId => self.cgroup.koid().0,
+            Helper::GetCurrentCgroupId => self.cgroup.id(),
             Helper::GetRetval => self.retval as i64 as u64,
             Helper::SetRetval => {
                 self.retval = argument as i32;

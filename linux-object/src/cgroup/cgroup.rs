@@ -138,6 +138,16 @@ impl Cgroup {
     pub fn koid(&self) -> KoID {
         self.koid
     }
+    /// The root's number of every hierarchy.
+    pub const ROOT_ID: u64 = 1;
+    /// The number that user space knows it by: that of its directory's inode (Linux's `cgroup_id`).
+    pub fn id(&self) -> u64 {
+        if self.is_root() {
+            Cgroup::ROOT_ID
+        } else {
+            self.koid.0
+        }
+    }
     /// The tree that it is in.
     pub fn hierarchy(&self) -> &Arc<Hierarchy> {
         &self.hierarchy

@@ -115,6 +115,22 @@ pub fn open(task: &Arc<Task>, base: Option<&Path>, name: &[u8], how: OpenHow) ->
     open_found(task, cred, path, how, created)
 }
 
+/// Opens what is at `path` (Linux's `file_open_root` without a name).
+pub fn open_root(task: &Arc<Task>, path: Path, how: OpenHow) -> Result<Arc<OpenFile>> {
+    let flags = how.flags;
+    let is_dir = path.inode()?.file_type() == FileType::Directory;
+    if flags.contains(OpenFlags::TMPFILE) {
+        ensure!(is_dir, ENOTDIR);
+        return open_tmpfile(task, &path, how);
+    }
+    if flags.contains(OpenFlags::CREAT) {
+        ensure!(!flags.contains(OpenFlags::EXCL), EEXIST);
+        ensure!(!is_dir, EISDIR);
+    }
+    ensure!(is_dir || !flags.contains(OpenFlags::DIRECTORY), ENOTDIR);
+    open_found(task, task.cred(), path, how, false)
+}
+
 fn find_or_make(nd: &Nameidata<'_>, name: &[u8], how: OpenHow, created: &mut bool) -> Result<Arc<Dentry>> {
     let dir = &nd.path;
     let hash = hash_name(name);

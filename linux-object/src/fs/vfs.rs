@@ -176,6 +176,10 @@ pub trait FileSystem: Any + Send + Sync {
     fn cacheable(&self) -> bool {
         true
     }
+    /// How its files are found by handles (`open_by_handle_at(2)`), if they are.
+    fn export_ops(&self) -> Option<&dyn super::export::ExportOps> {
+        None
+    }
 }
 
 /// Visits directory entries: name, inode number, type, and the offset of the *next* entry.

@@ -32,6 +32,8 @@ crate::abi! {
     Flock[32] { kind: i16, whence: i16, pad0: u32, start: i64, len: i64, pid: i32, pad1: u32, }
     /// `struct f_owner_ex`.
     FOwnerEx[8] { kind: i32, pid: i32, }
+    /// `struct file_handle` without its bytes.
+    FileHandle[8] { handle_bytes: u32, handle_type: i32, }
     /// `struct open_how`.
     OpenHow[24] { flags: u64, mode: u64, resolve: u64, }
     /// `struct mount_attr` (`mount_setattr(2)`).

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fd;
 pub mod file;
 pub mod futex;
+pub mod handle;
 pub mod ids;
 pub mod inotify;
 pub mod ipc;

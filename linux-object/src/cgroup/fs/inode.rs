@@ -46,8 +46,7 @@ fn now(kernel: &Weak<Kernel>) -> FileTime {
 
 fn metadata(cgroup: &Cgroup, line: Option<&'static CfType>) -> Metadata {
     let inode = match line {
-        None if cgroup.is_root() => 1,
-        None => cgroup.koid().0,
+        None => cgroup.id(),
         Some(line) => inode_number(cgroup.koid().0, line.name.as_bytes()),
     };
     cgroup.nodes.attr(line, |attr| Metadata {
@@ -103,7 +102,7 @@ impl CgroupDir {
         })
     }
     /// The name of a file, which `noprefix` may have cut.
-    fn shown(&self, subsys: Option<SubsysId>, line: &'static CfType) -> &'static [u8] {
+    pub(super) fn shown(&self, subsys: Option<SubsysId>, line: &'static CfType) -> &'static [u8] {
         let name = line.name.as_bytes();
         if subsys.is_some()
             && !line.flags.contains(CfFlags::NO_PREFIX)

@@ -8,6 +8,7 @@
 //! Names come and go on their own, so nothing is cached and the VFS holds no lock when it calls: the
 //! calls that change something take [`CgroupMembership`].
 
+mod export;
 mod file;
 mod inode;
 mod node;
@@ -27,6 +28,7 @@ use self::options::LegacyOptions;
 use super::membership::Root;
 use super::{CfType, Cgroup, CgroupFlags, CgroupMembership, Hierarchy, RootFlags, SubsysId, SubsysMask};
 use crate::error::Result;
+use crate::fs::export::ExportOps;
 use crate::fs::fs_context::param::{Param, Value};
 use crate::fs::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use crate::fs::{Dentry, FileSystem, FileSystemType, FsInfo, INode, OpenFile, SuperBlock, hash_name};
@@ -94,6 +96,9 @@ impl FileSystem for CgroupFs {
     }
     fn cacheable(&self) -> bool {
         false
+    }
+    fn export_ops(&self) -> Option<&dyn ExportOps> {
+        Some(self)
     }
     fn mount_root_name(&self, root: &Arc<dyn INode>) -> Option<Vec<u8>> {
         let dir = root.as_any().downcast_ref::<CgroupDir>()?;

@@ -10,6 +10,7 @@
 //! the moment of an access. User memory is copied under the former only.
 
 mod dir;
+mod export;
 mod inode;
 mod memfd;
 mod options;
@@ -27,6 +28,8 @@ use core::any::Any;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use self::export::Exports;
+use super::export::ExportOps;
 use super::fs_context::param::Param;
 use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::{CreateSpec, DevT, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, SuperBlock};
@@ -75,6 +78,7 @@ pub(super) struct Shared {
     memory: Arc<Memory>,
     limits: Arc<Limits>,
     next_ino: AtomicU64,
+    exports: Exports,
     name: &'static str,
 }
 
@@ -120,6 +124,7 @@ impl TmpFs {
                 inodes: AtomicU64::new(0),
             }),
             next_ino: AtomicU64::new(1),
+            exports: Exports::new(kernel.rng.next_u64()),
             name,
         });
         let default_mode = if name == "tmpfs" { 0o1777 } else { 0o755 };
@@ -221,6 +226,9 @@ impl FileSystem for TmpFs {
             let _ = write!(out, ",gid={gid}");
         }
         out.push_str(",inode64");
+    }
+    fn export_ops(&self) -> Option<&dyn ExportOps> {
+        (self.shared.name != "ramfs").then_some(self)
     }
 }
 
