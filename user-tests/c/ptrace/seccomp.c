@@ -180,6 +180,16 @@ TEST(a_filter_can_be_read)
 	CHECK_EQ(code[1].k, SYS_getuid);
 	CHECK_ERR(pt(PTRACE_SECCOMP_GET_FILTER, child, 2, to), ENOENT);
 	CHECK_ERR(pt(PTRACE_SECCOMP_GET_FILTER, child, 0, 8), EFAULT);
+	uint64_t metadata[2] = { 1, 77 };
+	to = (unsigned long)metadata;
+	CHECK_EQ(pt(PTRACE_SECCOMP_GET_METADATA, child, 8, to), 8);
+	CHECK_EQ(metadata[1], 77);
+	CHECK_EQ(pt(PTRACE_SECCOMP_GET_METADATA, child, 100, to), 16);
+	CHECK_EQ(metadata[0], 1);
+	CHECK_EQ(metadata[1], 0);
+	metadata[0] = 2;
+	CHECK_ERR(pt(PTRACE_SECCOMP_GET_METADATA, child, 16, to), ENOENT);
+	CHECK_ERR(pt(PTRACE_SECCOMP_GET_METADATA, child, 4, to), EINVAL);
 	kill(child, SIGKILL);
 	EXPECT_KILLED(child, SIGKILL);
 }

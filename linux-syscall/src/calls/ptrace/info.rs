@@ -2,9 +2,10 @@
 
 use alloc::sync::Arc;
 
+use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::ids::UserAddr;
-use linux_object::seccomp::{ARCH, Mode};
+use linux_object::seccomp::{ARCH, FilterBody, FilterFlags, Mode};
 use linux_object::task::ptrace::{Event, SYSCALL_ENTRY, SYSCALL_EXIT, Tracee};
 use linux_object::task::{Signal, Task};
 use linux_object::{bail, ensure, err};
@@ -35,6 +36,8 @@ crate::abi! {
     SyscallInfo[88] { op: u8, pad: [u8; 3], arch: u32, ip: u64, sp: u64, union_: [u64; 8], }
     /// `struct ptrace_rseq_configuration`.
     RseqConfiguration[24] { pointer: u64, size: u32, signature: u32, flags: u32, pad: u32, }
+    /// `struct seccomp_metadata`.
+    SeccompMetadata[16] { filter_off: u64, flags: u64, }
 }
 
 /// `PTRACE_GETSIGINFO`. `EINVAL` in a plain group stop.
@@ -150,20 +153,30 @@ pub fn rseq_configuration(cx: &Cx<'_>, task: &Arc<Task>, size: u64, to: UserAddr
     Ok(len)
 }
 
-/// `PTRACE_SECCOMP_GET_FILTER`: the `n`-th filter, counted from the oldest; returns its number of instructions.
-pub fn get_filter(cx: &Cx<'_>, task: &Arc<Task>, n: u64, to: UserAddr) -> Result<usize> {
+/// Whether the caller may look at filters: `EACCES` without CAP_SYS_ADMIN, or if it is filtered itself.
+fn may_see_filters(cx: &Cx<'_>) -> Result<()> {
     ensure!(
-        cx.task.cred().capable(linux_object::cred::Capability::SYS_ADMIN)
-            && cx.task.seccomp.mode() == Mode::Disabled,
+        cx.task.cred().capable(Capability::SYS_ADMIN) && cx.task.seccomp.mode() == Mode::Disabled,
         EACCES,
-        "PTRACE_SECCOMP_GET_FILTER: no CAP_SYS_ADMIN, or the tracer is filtered"
+        "ptrace: filters are for CAP_SYS_ADMIN without filters"
     );
+    Ok(())
+}
+
+/// The `n`-th filter of a task, counted from the oldest.
+fn nth_filter(task: &Task, n: u64) -> Result<Arc<FilterBody>> {
     ensure!(
         task.seccomp.mode() == Mode::Filter,
         EINVAL,
-        "PTRACE_SECCOMP_GET_FILTER: the tracee has no filters"
+        "ptrace: the tracee has no filters"
     );
-    let body = task.seccomp.nth_filter(n).ok_or(err!(ENOENT, "no such filter"))?;
+    task.seccomp.nth_filter(n).ok_or(err!(ENOENT, "no such filter"))
+}
+
+/// `PTRACE_SECCOMP_GET_FILTER`: returns the number of instructions.
+pub fn get_filter(cx: &Cx<'_>, task: &Arc<Task>, n: u64, to: UserAddr) -> Result<usize> {
+    may_see_filters(cx)?;
+    let body = nth_filter(task, n)?;
     let code = body.program.code();
     if !to.is_null() {
         let mut at = to;
@@ -174,4 +187,19 @@ pub fn get_filter(cx: &Cx<'_>, task: &Arc<Task>, n: u64, to: UserAddr) -> Result
         }
     }
     Ok(code.len())
+}
+
+/// `PTRACE_SECCOMP_GET_METADATA`: which filter is in the structure; returns how many bytes of it were written.
+pub fn get_metadata(cx: &Cx<'_>, task: &Arc<Task>, size: u64, at: UserAddr) -> Result<usize> {
+    may_see_filters(cx)?;
+    let size = size.min(size_of::<SeccompMetadata>() as u64) as usize;
+    ensure!(size >= 8, EINVAL, "PTRACE_SECCOMP_GET_METADATA: too small");
+    let n = UserInPtr::<u64>::new(at).read(cx)?;
+    let body = nth_filter(task, n)?;
+    let metadata = SeccompMetadata {
+        filter_off: n,
+        flags: (body.flags & FilterFlags::LOG).bits().into(),
+    };
+    cx.hal().copy_to_user(at, &metadata.as_bytes()[..size])?;
+    Ok(size)
 }

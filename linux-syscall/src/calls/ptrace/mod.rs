@@ -56,6 +56,7 @@ const PTRACE_PEEKSIGINFO: i64 = 0x4209;
 const PTRACE_GETSIGMASK: i64 = 0x420a;
 const PTRACE_SETSIGMASK: i64 = 0x420b;
 const PTRACE_SECCOMP_GET_FILTER: i64 = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA: i64 = 0x420d;
 const PTRACE_GET_SYSCALL_INFO: i64 = 0x420e;
 const PTRACE_GET_RSEQ_CONFIGURATION: i64 = 0x420f;
 
@@ -161,6 +162,7 @@ fn direct(cx: &mut Cx<'_>, tracee: Tracee<'_>, request: i64, addr: u64, data: u6
             tracee.set_sigmask(SignalSet(mask));
         }
         PTRACE_SECCOMP_GET_FILTER => return info::get_filter(cx, &task, addr, UserAddr(data)),
+        PTRACE_SECCOMP_GET_METADATA => return info::get_metadata(cx, &task, addr, UserAddr(data)),
         PTRACE_GET_SYSCALL_INFO => return info::syscall_info(cx, &tracee, addr, UserAddr(data)),
         PTRACE_GET_RSEQ_CONFIGURATION => return info::rseq_configuration(cx, &task, addr, UserAddr(data)),
         _ => bail!(EIO, "ptrace: unknown request"),
