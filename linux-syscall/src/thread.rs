@@ -54,7 +54,7 @@ pub fn run_user_thread(task: &Arc<Task>, mut regs: UserRegs) {
             } => {
                 linux_object::mm::handle_user_fault(task, addr, access, present);
             }
-            Trap::Exception { vector, error } => exception(&cx, vector, error),
+            Trap::Exception { vector, error } => exception(&mut cx, vector, error),
             Trap::Interrupt => {}
         }
     }
@@ -230,10 +230,18 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
 }
 
 /// Turns a CPU exception of user code into the signal that Linux sends (Intel SDM volume 3, table 6-1).
-fn exception(cx: &Cx<'_>, vector: u8, error: u64) {
+fn exception(cx: &mut Cx<'_>, vector: u8, error: u64) {
+    const DEBUG: u8 = 1;
+    let mut debug_code = si_code::TRAP_TRACE;
+    if vector == DEBUG {
+        match cx.task.debug_exception(cx.regs, error) {
+            Some(code) => debug_code = code,
+            None => return,
+        }
+    }
     let (signal, code) = match vector {
         0 => (Signal::FPE, si_code::FPE_INTDIV),
-        1 => (Signal::TRAP, si_code::TRAP_TRACE),
+        DEBUG => (Signal::TRAP, debug_code),
         3 => (Signal::TRAP, si_code::SI_KERNEL),
         4 | 5 => (Signal::SEGV, si_code::SI_KERNEL),
         6 => (Signal::ILL, si_code::ILL_ILLOPN),
@@ -241,7 +249,9 @@ fn exception(cx: &Cx<'_>, vector: u8, error: u64) {
         17 => (Signal::BUS, si_code::BUS_ADRALN),
         _ => (Signal::SEGV, si_code::SI_KERNEL),
     };
-    cx.task.last_trap.set(vector, error);
+    cx.task
+        .last_trap
+        .set(vector, if vector == DEBUG { 0 } else { error });
     let addr = match vector {
         0 | 1 | 6 | 16 | 19 => UserAddr(cx.regs.rip),
         _ => UserAddr::NULL,

@@ -129,6 +129,9 @@ pub trait MachineThread: Any + Send + Sync {
     fn gs_base(&self) -> u64;
     /// Sets it.
     fn set_gs_base(&self, base: u64);
+    /// What the CPU watches while the thread's user code runs: four addresses and the control word of the debug
+    /// registers, which the caller has checked; `None`: nothing.
+    fn set_debug(&self, _watch: Option<[u64; 5]>) {}
     /// For the implementation to find itself again.
     fn as_any(&self) -> &dyn Any;
     /// Return addresses on the kernel stack of a thread that does not run, innermost first, for

@@ -71,7 +71,7 @@ pub enum Trap {
     Exception {
         /// Number in the interrupt descriptor table.
         vector: u8,
-        /// Error code or 0.
+        /// Error code or 0; of a debug exception (1) what debug register 6 says, reserved bits as 0.
         error: u64,
     },
     /// An interrupt; it has been handled already, policy may have changed.

@@ -292,6 +292,7 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
     task.set_comm(name);
     task.commit_creds(creds.cred);
     loaded.mm.set_dumpable(dumpable);
+    task.clear_debug_regs();
     task.thread.reset_user_state();
     *cx.regs = UserRegs {
         rip: loaded.entry,

@@ -154,7 +154,9 @@ vector_stubs:
     .set vector, 0
     .rept 256
     .balign 16
-    .if vector == 2
+    .if vector == 1
+    jmp debug_entry
+    .elseif vector == 2
     jmp nmi_entry
     .elseif vector == 8
     jmp double_fault_entry
@@ -285,9 +287,20 @@ FUNCTION \name
     iretq
 END \name
     .endm
+    OWN_STACK_ENTRY debug_kernel_entry, 1, 0
     OWN_STACK_ENTRY nmi_entry, 2, 0
     OWN_STACK_ENTRY double_fault_entry, 8, 1
     OWN_STACK_ENTRY machine_check_entry, 18, 0
+
+// A debug exception of user code is a trap as any other; one of the kernel's own, which a watched user address
+// causes, may come where neither the stack nor the GS base is the kernel's.
+FUNCTION debug_entry
+    testb $3, 8(%rsp)
+    jz debug_kernel_entry
+    pushq $0
+    pushq $1
+    jmp trap_entry
+END debug_entry
 
 // switch_stacks(rdi: *prev.rsp, rsi: *prev.on_cpu, rdx: *next.rsp, rcx: *next.on_cpu,
 //               r8: top of this CPU's scratch stack)

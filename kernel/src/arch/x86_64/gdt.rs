@@ -28,6 +28,9 @@ pub const IST_NMI: u8 = 2;
 /// Of machine checks.
 pub const IST_MACHINE_CHECK: u8 = 3;
 
+/// Of debug exceptions: one may come at the first instruction of a system call, on the user's stack.
+pub const IST_DEBUG: u8 = 4;
+
 /// A stack for what may happen at any instruction. Its last 16 bytes hold the address of the CPU's
 /// [`PerCpu`], because the GS base cannot be trusted there.
 #[repr(C, align(4096))]

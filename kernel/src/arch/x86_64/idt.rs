@@ -25,6 +25,7 @@ pub unsafe fn init() {
     for vector in 0..256_usize {
         let handler = (&raw const vector_stubs).addr() as u64 + 16 * vector as u64;
         let ist = match vector {
+            1 => gdt::IST_DEBUG,
             2 => gdt::IST_NMI,
             8 => gdt::IST_DOUBLE_FAULT,
             18 => gdt::IST_MACHINE_CHECK,

@@ -9,6 +9,7 @@ pub mod alternatives;
 pub mod apic;
 mod boot;
 pub mod cpu_info;
+mod debug;
 pub mod features;
 pub mod fpu;
 pub mod gdt;

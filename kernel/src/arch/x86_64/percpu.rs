@@ -65,7 +65,7 @@ pub struct PerCpu {
     /// GDT and TSS.
     pub descriptors: Descriptors,
     /// Stacks of double faults, NMIs and machine checks.
-    pub interrupt_stacks: [InterruptStack; 3],
+    pub interrupt_stacks: [InterruptStack; 4],
     /// Where a switch waits for the next thread to leave its CPU.
     switch_stack: InterruptStack,
     /// Where the CPU pushes the frame of a trap from user mode.
@@ -102,7 +102,7 @@ impl PerCpu {
             held_counts: [const { Cell::new(0) }; 64],
             mailbox: Mailbox::new(),
             descriptors: Descriptors::new(),
-            interrupt_stacks: [const { InterruptStack::new() }; 3],
+            interrupt_stacks: [const { InterruptStack::new() }; 4],
             switch_stack: InterruptStack::new(),
             entry_stack: InterruptEntry([const { Cell::new(0) }; 16]),
         }

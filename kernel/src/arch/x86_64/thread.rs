@@ -22,7 +22,7 @@ use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase};
 
 use super::fpu::FpuArea;
-use super::{features, percpu};
+use super::{debug, features, percpu};
 use crate::mm::kstack::KernelStack;
 
 const NO_CPU: u32 = u32::MAX;
@@ -41,6 +41,8 @@ pub struct Thread {
     fpu_cpu: Cell<u32>,
     fs_base: Cell<u64>,
     gs_base: Cell<u64>,
+    /// What the CPU watches while it runs.
+    watch: Cell<Option<[u64; 5]>>,
     /// The registers of the last trap from user mode, on this thread's stack; 0: none.
     user_regs: Cell<usize>,
 }
@@ -92,6 +94,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
+            watch: Cell::new(None),
             user_regs: Cell::new(0),
         });
         // SAFETY: the top of a mapped stack that nobody uses yet.
@@ -121,6 +124,7 @@ impl Thread {
             fpu_cpu: Cell::new(NO_CPU),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
+            watch: Cell::new(None),
             user_regs: Cell::new(0),
         })
     }
@@ -151,6 +155,9 @@ impl Thread {
             self.fpu.save();
             self.save_bases();
         }
+        if self.watches() {
+            debug::ignore();
+        }
     }
 
     /// The running thread is back.
@@ -160,6 +167,23 @@ impl Thread {
             self.fpu.load();
             self.load_bases();
             self.own_registers();
+        }
+        if self.watches() {
+            self.load_watch();
+        }
+    }
+
+    /// Whether a debugger has it watch addresses.
+    #[inline(always)]
+    fn watches(&self) -> bool {
+        // SAFETY: the thread itself looks.
+        unsafe { (*self.watch.as_ptr()).is_some() }
+    }
+    #[cold]
+    fn load_watch(&self) {
+        match self.watch.get() {
+            Some(regs) => debug::watch(&regs),
+            None => debug::ignore(),
         }
     }
 
@@ -235,6 +259,9 @@ extern "C" fn thread_main(thread: &Thread) -> ! {
     assert!(Arc::strong_count(&next) > 1, "nobody keeps the next thread");
     drop(next);
     crate::lockdep::assert_none_held("the end of a thread");
+    if thread.watches() {
+        debug::ignore();
+    }
     // SAFETY: kept alive as said; this thread is alive until it is off its stack (`Thread::drop` waits).
     unsafe { leave(thread, &*next_thread) };
     unreachable!("a thread that ended came back");
@@ -387,6 +414,13 @@ impl MachineThread for Thread {
 
     fn set_gs_base(&self, base: u64) {
         self.set_bases(|| self.gs_base.set(base));
+    }
+
+    fn set_debug(&self, watch: Option<[u64; 5]>) {
+        self.watch.set(watch);
+        if self.is_current() {
+            self.load_watch();
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,7 +8,7 @@ use linux_object::ids::{USER_END, UserAddr};
 use x86_64::registers::control::Cr2;
 
 use super::user::access_of;
-use super::{interrupts, stop, thread};
+use super::{debug, interrupts, stop, thread};
 use crate::{mm, upcall};
 
 /// What the entry code and the CPU pushed.
@@ -65,6 +65,10 @@ fn fixup(rip: u64) -> Option<u64> {
 #[unsafe(no_mangle)]
 extern "C" fn kernel_trap(frame: &mut TrapFrame) {
     match frame.vector {
+        // The kernel touched what a tracer watches, which does not count.
+        1 => {
+            debug::take_status();
+        }
         2 => stop::nmi(),
         14 => page_fault(frame),
         8 => double_fault(frame),

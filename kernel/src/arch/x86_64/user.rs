@@ -10,6 +10,7 @@ use x86_64::registers::control::Cr2;
 use x86_64::registers::model_specific::{LStar, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
+use super::debug;
 use super::gdt;
 use super::interrupts;
 use super::percpu::PerCpu;
@@ -81,6 +82,10 @@ fn trapped(vector: u8, error: u64) -> Trap {
             addr: UserAddr(Cr2::read_raw()),
             access: access_of(error),
             present: error & 1 != 0,
+        },
+        1 => Trap::Exception {
+            vector,
+            error: debug::take_status(),
         },
         0..32 => Trap::Exception { vector, error },
         _ => {

@@ -41,8 +41,9 @@
 //!
 //! Locks: `TaskSet`, then `SigHand` of the tracee; the records are leaves.
 //!
-//! Not there: hardware breakpoints (`EIO`), 32-bit programs, Yama.
+//! Not there: 32-bit programs, `PTRACE_SINGLEBLOCK`, Yama.
 
+mod debug;
 mod event;
 mod link;
 mod regs;
@@ -54,6 +55,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+pub use debug::DebugRegs;
 pub use event::{Event, PtraceFlags, Work, check_options};
 pub(super) use link::exit_ptrace;
 pub use link::{Attached, ExecGuard, Link};
@@ -76,6 +78,8 @@ pub struct TaskPtrace {
     link: SpinLock<Option<Link>, class::Leaf>,
     /// Whom it traces; changes under `TaskSet`.
     tracees: SpinLock<BTreeMap<KoID, Arc<Task>>, class::Leaf>,
+    /// What the CPU watches for its tracer.
+    debug: SpinLock<Option<Box<DebugRegs>>, class::Leaf>,
     /// What it shows while it is stopped; there exactly while it is in a stop.
     stop: SpinLock<Option<Box<Stop>>, class::Leaf>,
 }

@@ -170,6 +170,7 @@ pub mod si_code {
     pub const FPE_FLTINV: i32 = 7;
     pub const TRAP_BRKPT: i32 = 1;
     pub const TRAP_TRACE: i32 = 2;
+    pub const TRAP_HWBKPT: i32 = 4;
     pub const SYS_SECCOMP: i32 = 1;
 }
 

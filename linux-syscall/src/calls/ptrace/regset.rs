@@ -22,8 +22,6 @@ pub const FP_SIZE: usize = 512;
 const USER_SIZE: u64 = 928;
 /// Where it has the debug registers.
 const USER_DEBUGREG: u64 = 848;
-/// What debug register 6 reads while nothing was caught.
-const DR6_RESERVED: u64 = 0xffff_0ff0;
 
 const NT_PRSTATUS: u64 = 1;
 const NT_PRFPREG: u64 = 2;
@@ -55,14 +53,22 @@ pub fn peek_user(tracee: &Tracee<'_>, addr: u64) -> Result<u64> {
     let n = (addr / 8) as usize;
     Ok(match addr {
         _ if n < NR_REGS => tracee.reg(n),
-        // No address is watched.
-        addr if addr == USER_DEBUGREG + 6 * 8 => DR6_RESERVED,
-        _ => 0,
+        _ => debug_reg(addr).map_or(0, |n| tracee.debug_reg(n)),
     })
 }
 
-/// `PTRACE_POKEUSR`; also `EIO` for debug registers, since no address is ever watched.
+/// Which debug register is there.
+fn debug_reg(addr: u64) -> Option<usize> {
+    (USER_DEBUGREG..USER_DEBUGREG + 8 * 8)
+        .contains(&addr)
+        .then(|| ((addr - USER_DEBUGREG) / 8) as usize)
+}
+
+/// `PTRACE_POKEUSR`, likewise; `EINVAL` for what cannot be watched.
 pub fn poke_user(tracee: &Tracee<'_>, addr: u64, data: u64) -> Result<()> {
+    if let Some(n) = debug_reg(addr).filter(|_| addr.is_multiple_of(8)) {
+        return tracee.set_debug_reg(n, data);
+    }
     let n = (addr / 8) as usize;
     ensure!(
         addr.is_multiple_of(8) && n < NR_REGS,
