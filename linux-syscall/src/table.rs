@@ -149,8 +149,10 @@ syscalls! {
     132 utime(path: UserCStr, times: UserInPtr<abi::UtimBuf>) => attr;
     133 mknod(path: UserCStr, mode: u32, dev: u64) => path;
     135 personality(persona: u32) => prctl;
+    136 ustat(dev: u32, ubuf: UserOutPtr<abi::Ustat>) => stat;
     137 statfs(path: UserCStr, buf: UserOutPtr<abi::Statfs>) => stat;
     138 fstatfs(fd: Fd, buf: UserOutPtr<abi::Statfs>) => stat;
+    139 sysfs(option: i32, arg1: u64, arg2: u64) => stat;
     140 getpriority(which: i32, who: i32) => sched;
     141 setpriority(which: i32, who: i32, prio: i32) => sched;
     142 sched_setparam(pid: i32, param: UserInPtr<abi::SchedParam>) => sched;
@@ -224,6 +226,8 @@ syscalls! {
     244 mq_notify(mqdes: Fd, sevp: UserInPtr<abi::SigEvent>) => ipc;
     245 mq_getsetattr(mqdes: Fd, newattr: UserInPtr<abi::MqAttr>, oldattr: UserOutPtr<abi::MqAttr>) => ipc;
     247 waitid(idtype: i32, id: i32, infop: UserOutPtr<abi::SigInfo>, options: u32, rusage: UserOutPtr<abi::Rusage>) => wait;
+    251 ioprio_set(which: i32, who: i32, ioprio: i32) => ioprio;
+    252 ioprio_get(which: i32, who: i32) => ioprio;
     253 inotify_init() => inotify;
     254 inotify_add_watch(fd: Fd, path: UserCStr, mask: u32) => inotify;
     255 inotify_rm_watch(fd: Fd, wd: i32) => inotify;

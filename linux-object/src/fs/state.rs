@@ -1,7 +1,7 @@
 //! The VFS's part of a kernel.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,6 +68,8 @@ impl FsTypes {
 pub struct Vfs {
     /// Numbers of superblocks without a device.
     pub anon_devs: SpinLock<IdPool, class::Leaf>,
+    /// Superblocks by the number of their device, for [`Vfs::super_of`].
+    pub(super) supers: SpinLock<BTreeMap<u32, Weak<super::SuperBlock>>, class::Leaf>,
     /// Mount ids.
     pub(super) mount_ids: SpinLock<IdPool, class::Leaf>,
     /// Order of mounts by age.
@@ -90,11 +92,20 @@ pub struct Vfs {
     pub(super) devtmpfs: Once<Arc<super::SuperBlock>>,
 }
 
+impl Vfs {
+    /// The superblock with this device number (Linux's `user_get_super`).
+    pub fn super_of(&self, dev: super::DevT) -> Option<Arc<super::SuperBlock>> {
+        let found = self.supers.lock().get(&dev.minor()).and_then(Weak::upgrade);
+        found.filter(|sb| sb.dev == dev)
+    }
+}
+
 impl Default for Vfs {
     fn default() -> Self {
         let moves: Arc<Moves> = Arc::default();
         Vfs {
             anon_devs: SpinLock::new(IdPool::new(1)),
+            supers: SpinLock::default(),
             mount_ids: SpinLock::new(IdPool::new(1)),
             mount_seq: AtomicU64::new(1),
             next_ino: AtomicU64::new(1),

@@ -72,7 +72,7 @@ impl SuperBlock {
         if user_ns.parent().is_some() {
             flags |= SbFlags::I_NODEV;
         }
-        Ok(Arc::new(SuperBlock {
+        let sb = Arc::new(SuperBlock {
             dev,
             fs,
             root,
@@ -83,7 +83,9 @@ impl SuperBlock {
             kernel: Arc::downgrade(kernel),
             watches: kernel.watches.clone(),
             moves: kernel.vfs.moves.clone(),
-        }))
+        });
+        kernel.vfs.supers.lock().insert(dev.minor(), Arc::downgrade(&sb));
+        Ok(sb)
     }
     /// Its flags.
     #[inline]
@@ -122,6 +124,7 @@ impl Drop for SuperBlock {
     fn drop(&mut self) {
         Dentry::shrink_tree(&self.root);
         if let Some(kernel) = self.kernel.upgrade() {
+            kernel.vfs.supers.lock().remove(&self.dev.minor());
             kernel.vfs.anon_devs.lock().free(self.dev.minor());
         }
     }

@@ -346,6 +346,7 @@ pub fn prepare(
         },
     );
     task.inherit(parent);
+    task.copy_io_context(parent, flags.contains(CloneFlags::IO));
     if flags.contains(CloneFlags::SYSVSEM) {
         *task.sysvsem.lock() = Some(parent.sem_undo());
     }

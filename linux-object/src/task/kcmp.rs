@@ -60,7 +60,7 @@ impl KcmpOrder {
 
 impl Task {
     /// The address of what the task shares or does not share; 0 if it has none. Files are not compared as parts
-    /// of a task; no task has an I/O context, since nothing schedules I/O.
+    /// of a task.
     pub fn kcmp_part(&self, kind: KcmpType) -> usize {
         fn at<T: ?Sized>(part: Option<&Arc<T>>) -> usize {
             part.map_or(0, |part| Arc::as_ptr(part).addr())
@@ -78,7 +78,11 @@ impl Task {
                 drop(parts);
                 at(self.sysvsem.lock().as_ref())
             }
-            KcmpType::File | KcmpType::Io | KcmpType::EpollTfd => 0,
+            KcmpType::Io => {
+                drop(parts);
+                at(self.io_context.lock().as_ref())
+            }
+            KcmpType::File | KcmpType::EpollTfd => 0,
         }
     }
 }

@@ -7,6 +7,7 @@ mod accounting;
 pub mod clone;
 pub mod exec;
 pub mod exit;
+mod io_context;
 mod kcmp;
 mod last_trap;
 pub mod pid;
@@ -28,6 +29,7 @@ pub mod wait;
 mod wake;
 
 pub use accounting::{Accounting, Usage};
+pub use io_context::{IoClass, IoContext, IoPrio};
 pub use kcmp::{KcmpOrder, KcmpType};
 pub use last_trap::LastTrap;
 pub use pidfd::PidFd;

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, 
 use spin::Once;
 
 use super::signal::TaskSignals;
-use super::{Accounting, Usage, VforkDone};
+use super::{Accounting, IoContext, Usage, VforkDone};
 use crate::cgroup::CssSet;
 use crate::cred::Cred;
 use crate::fs::{FileTable, FsStruct};
@@ -168,6 +168,8 @@ pub struct Task {
     pub(crate) sysvsem: SpinLock<Option<Arc<SemUndoList>>, class::Leaf>,
     /// It has made a segment of shared memory.
     pub(crate) shm_created: AtomicBool,
+    /// Its I/O priority, once one was set; shared with `CLONE_IO`.
+    pub(super) io_context: SpinLock<Option<Arc<IoContext>>, class::Leaf>,
     /// How an interrupted call goes on (`restart_syscall(2)`); the system-call layer knows the type.
     pub restart_block: SpinLock<Option<Box<dyn Any + Send>>, class::Leaf>,
 }
@@ -221,6 +223,7 @@ impl Task {
             vfork_done: SpinLock::new(None),
             sysvsem: SpinLock::new(None),
             shm_created: AtomicBool::new(false),
+            io_context: SpinLock::new(None),
             restart_block: SpinLock::new(None),
         })
     }

@@ -24,6 +24,8 @@ crate::abi! {
         kind: i64, bsize: i64, blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64, fsid: [i32; 2],
         namelen: i64, frsize: i64, flags: i64, spare: [i64; 4],
     }
+    /// `struct ustat`.
+    Ustat[32] { tfree: i32, pad0: u32, tinode: u64, fname: [u8; 6], fpack: [u8; 6], pad1: u32, }
     /// `struct iovec`.
     IoVec[16] { base: u64, len: u64, }
     /// `struct pollfd`.

@@ -17,6 +17,7 @@ pub mod futex;
 pub mod handle;
 pub mod ids;
 pub mod inotify;
+pub mod ioprio;
 pub mod ipc;
 pub mod kcmp;
 pub mod lock;

@@ -1,10 +1,12 @@
-//! `stat(2) statx(2) statfs(2)`.
+//! `stat(2) statx(2) statfs(2) ustat(2) sysfs(2)`.
 
-use linux_object::ensure;
+use alloc::vec::Vec;
+
 use linux_object::error::Result;
 use linux_object::fs::namei::LookupFlags;
-use linux_object::fs::{FileTime, InodeFlags, Metadata, MountFlags, Path, SbFlags};
-use linux_object::ids::Fd;
+use linux_object::fs::{DevT, FileTime, InodeFlags, Metadata, MountFlags, Path, SbFlags};
+use linux_object::ids::{Fd, UserAddr};
+use linux_object::{bail, ensure, err};
 
 use crate::abi;
 use crate::abi::AT_FDCWD;
@@ -230,4 +232,42 @@ pub fn statfs(cx: &mut Cx<'_>, path: UserCStr, buf: UserOutPtr<abi::Statfs>) -> 
 pub fn fstatfs(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<abi::Statfs>) -> Result<usize> {
     let file = cx.files().get(fd)?;
     put_statfs(cx, &file.path, buf)
+}
+
+/// `ustat(2)`: the file system on a device.
+pub fn ustat(cx: &mut Cx<'_>, dev: u32, ubuf: UserOutPtr<abi::Ustat>) -> Result<usize> {
+    let sb = cx.kernel.vfs.super_of(DevT(dev.into()));
+    let info = sb.ok_or(err!(EINVAL, "ustat: no file system"))?.fs.info();
+    let ustat = abi::Ustat {
+        tfree: info.blocks_free as i32,
+        tinode: info.files_free,
+        ..abi::Ustat::default()
+    };
+    ubuf.write(cx, &ustat)?;
+    Ok(0)
+}
+
+/// `sysfs(2)`: the types of file systems, numbered.
+pub fn sysfs(cx: &mut Cx<'_>, option: i32, arg1: u64, arg2: u64) -> Result<usize> {
+    let types = cx.kernel.fs_types.all();
+    match option {
+        1 => {
+            let name = UserPath::read(cx, UserCStr(UserAddr(arg1)))?;
+            ensure!(!name.bytes().is_empty(), ENOENT, "sysfs: an empty name");
+            let index = types
+                .iter()
+                .position(|fs_type| fs_type.name().as_bytes() == name.bytes());
+            index.ok_or(err!(EINVAL, "sysfs: no such type"))
+        }
+        2 => {
+            let fs_type = types.get(arg1 as u32 as usize);
+            let name = fs_type.ok_or(err!(EINVAL, "sysfs: no such type"))?.name();
+            let mut text = Vec::from(name.as_bytes());
+            text.push(0);
+            UserOutPtr::<u8>::new(UserAddr(arg2)).write_slice(cx, &text)?;
+            Ok(0)
+        }
+        3 => Ok(types.len()),
+        _ => bail!(EINVAL, "sysfs: no such option"),
+    }
 }
