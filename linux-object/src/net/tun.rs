@@ -74,10 +74,11 @@ impl Tun {
         kind | if self.no_pi { IFF_NO_PI } else { 0 } | if self.persist { IFF_PERSIST } else { 0 }
     }
     /// The device sends a frame; whether there was room for it. Called with the stack locked.
-    pub fn send(&self, frame: Packet, limit: u32) -> bool {
+    pub fn send(&self, mut frame: Packet, limit: u32) -> bool {
         let Some(file) = self.file.upgrade() else {
             return false;
         };
+        frame.complete();
         {
             let mut state = file.state.lock();
             if state.frames.len() >= limit as usize {

@@ -230,3 +230,37 @@ TEST(loopback_shows_a_frame_twice)
 	CHECK_EQ(take(fd, buf, sizeof buf, &from), 29);
 	CHECK_EQ(from.sll_pkttype, PACKET_HOST);
 }
+
+/* A segment that stays in the machine carries no checksum, and auxdata says so. */
+TEST(auxdata_tells_of_checksums_that_are_not_there)
+{
+	CHECK_OK(unshare(CLONE_NEWNET));
+	CHECK_EQ(nl_link_up("lo", 1), 0);
+	int fd = tap(SOCK_DGRAM, ETH_P_ALL, "lo"), on = 1;
+	CHECK_OK(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on));
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof to;
+	int server = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), client = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
+	CHECK_OK(bind(server, (void *)&to, sizeof to));
+	CHECK_OK(listen(server, 1));
+	CHECK_OK(getsockname(server, (void *)&to, &len));
+	CHECK_OK(connect(client, (void *)&to, sizeof to));
+	CHECK_EQ(write(client, "0123456789", 10), 10);
+	char buf[256], control[128];
+	for (int found = 0; !found;) {
+		struct pollfd p = { fd, POLLIN, 0 };
+		CHECK_EQ(poll(&p, 1, 2000), 1);
+		struct iovec iov = { buf, sizeof buf };
+		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+		ssize_t n = CHECK_OK(recvmsg(fd, &m, 0));
+		if (n < 10 || memcmp(buf + n - 10, "0123456789", 10))
+			continue;
+		found = 1;
+		struct tpacket_auxdata aux;
+		memcpy(&aux, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof aux);
+		CHECK(aux.tp_status & TP_STATUS_CSUMNOTREADY);
+		/* What is there is the pseudo header's part. */
+		unsigned len = n - 20, sum = 2 * (0x7f00 + 1) + IPPROTO_TCP + len;
+		CHECK_EQ((unsigned char)buf[36] << 8 | (unsigned char)buf[37], (sum >> 16) + (sum & 0xffff));
+	}
+}

@@ -37,8 +37,9 @@ const PACKET_AUXDATA: i32 = 8;
 const PACKET_IGNORE_OUTGOING: i32 = 23;
 const PACKET_MR_PROMISC: u16 = 1;
 const PACKET_MR_UNICAST: u16 = 3;
-/// `TP_STATUS_USER`.
+/// `TP_STATUS_USER`, `TP_STATUS_CSUMNOTREADY`.
 const STATUS_USER: u32 = 1;
+const STATUS_CSUMNOTREADY: u32 = 8;
 /// `sizeof(struct sockaddr_ll)`, and where its address begins.
 const SOCKADDR_LL: usize = 20;
 const LL_ADDR: usize = 12;
@@ -255,6 +256,7 @@ impl TapSocket for PacketSocket {
                 kind,
                 from,
                 at,
+                partial: frame.is_partial(),
             })
         };
         if taken {
@@ -437,7 +439,8 @@ impl Socket for PacketSocket {
                 .push((1, 29, [sec, usec].map(i64::to_ne_bytes).concat()));
         }
         if auxdata {
-            let mut aux = [STATUS_USER, len as u32, len as u32]
+            let partial = if frame.partial { STATUS_CSUMNOTREADY } else { 0 };
+            let mut aux = [STATUS_USER | partial, len as u32, len as u32]
                 .map(u32::to_ne_bytes)
                 .concat();
             let network = if self.is_raw() { ETH_HLEN as u16 } else { 0 };

@@ -18,6 +18,8 @@ pub struct Frame {
     pub from: [u8; 6],
     /// Nanoseconds of the real-time clock.
     pub at: i64,
+    /// Its transport checksum is not there yet.
+    pub partial: bool,
 }
 
 /// Frames up to a number of bytes, and counts of what came and what was lost.
@@ -88,6 +90,7 @@ mod tests {
             kind: 0,
             from: [0; 6],
             at: 0,
+            partial: false,
         };
         assert!(queue.push(1000, 100, frame));
         assert!(queue.push(1000, 100, frame));

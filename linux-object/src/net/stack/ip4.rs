@@ -362,7 +362,7 @@ impl Net<'_> {
     }
 
     /// Sends a complete packet, in fragments if it is too long.
-    pub(super) fn ip4_output(&mut self, oif: u32, next: IpAddr, mtu: u32, packet: Packet) {
+    pub(super) fn ip4_output(&mut self, oif: u32, next: IpAddr, mtu: u32, mut packet: Packet) {
         self.stack
             .mib
             .add_many(Counter::IpExtOutOctets, packet.len() as u64);
@@ -375,6 +375,7 @@ impl Net<'_> {
         if room == 0 {
             return;
         }
+        packet.complete();
         let before = Ipv4Packet::new_unchecked(packet.data()).frag_offset() as usize;
         let more_after = Ipv4Packet::new_unchecked(packet.data()).more_frags();
         let payload = &packet.data()[header_len..];
@@ -695,6 +696,11 @@ fn pseudo(src: IpAddr, dst: IpAddr, protocol: u8, len: usize) -> u64 {
     of(src) + of(dst) + protocol as u64 + len as u64
 }
 
+/// The part of a transport header's checksum that is about addresses and length.
+pub fn pseudo_sum(src: IpAddr, dst: IpAddr, protocol: u8, len: usize) -> u16 {
+    fold(pseudo(src, dst, protocol, len))
+}
+
 /// The checksum to put into a transport header whose own is 0.
 pub fn transport_checksum(src: IpAddr, dst: IpAddr, protocol: u8, data: &[u8]) -> u16 {
     !fold(pseudo(src, dst, protocol, data.len()) + sum(data))
@@ -704,5 +710,6 @@ pub fn transport_checksum(src: IpAddr, dst: IpAddr, protocol: u8, data: &[u8]) -
 fn verify(delivery: &Delivery, data: &[u8]) -> bool {
     // What never left the machine was not damaged on the way.
     delivery.ifindex == LO
+        || delivery.packet.is_partial()
         || fold(pseudo(delivery.src, delivery.dst, delivery.protocol, data.len()) + sum(data)) == 0xffff
 }

@@ -36,7 +36,7 @@ mod sysctl;
 
 pub use bridge::{Bridge, BridgePort, PortState};
 pub use eth::pkttype;
-pub use ip4::{Dst, Flow, PmtuDiscovery, proto, transport_checksum};
+pub use ip4::{Dst, Flow, PmtuDiscovery, proto, pseudo_sum, transport_checksum};
 pub use run::{Event, Job, Run};
 pub use sysctl::NetSysctls;
 

@@ -22,6 +22,9 @@ pub struct Packet {
     pub hops: u8,
     /// Sent by this very stack; an address of its own as source is no spoof then.
     pub local: bool,
+    /// A transport checksum that is not there yet: where in `buf` its header begins, and the checksum in
+    /// that.
+    partial: Option<(usize, usize)>,
     /// The cookie of the AF_PACKET socket that sends it, which does not see it; 0 for none.
     pub sender: u64,
 }
@@ -68,6 +71,9 @@ impl Packet {
             let more = HEADROOM + n;
             self.buf.splice(0..0, core::iter::repeat_n(0, more));
             self.head += more;
+            if let Some((start, _)) = &mut self.partial {
+                *start += more;
+            }
         }
         self.head -= n;
         &mut self.buf[self.head..]
@@ -79,6 +85,24 @@ impl Packet {
     /// Cuts to `len` bytes.
     pub fn trim(&mut self, len: usize) {
         self.buf.truncate((self.head + len).min(self.buf.len()));
+    }
+    /// The packet is a transport header and what follows. Its checksum, at `offset`, is only the pseudo
+    /// header's sum: who puts the packet on a wire completes it, and within the machine nobody does (Linux's
+    /// `CHECKSUM_PARTIAL`).
+    pub fn set_partial(&mut self, offset: usize, pseudo: u16) {
+        self.data_mut()[offset..offset + 2].copy_from_slice(&pseudo.to_be_bytes());
+        self.partial = Some((self.head, offset));
+    }
+    /// Whether the transport checksum is not there yet.
+    pub fn is_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+    /// Puts in the transport checksum if it is not there yet.
+    pub fn complete(&mut self) {
+        if let Some((start, offset)) = self.partial.take() {
+            let check = checksum(&self.buf[start..]);
+            self.buf[start + offset..start + offset + 2].copy_from_slice(&check.to_be_bytes());
+        }
     }
     /// Memory that it takes, for socket buffers (Linux's `truesize`, roughly).
     pub fn truesize(&self) -> usize {
@@ -137,6 +161,18 @@ mod tests {
         assert_eq!(packet.data(), b"da");
         packet.pull(10);
         assert!(packet.is_empty());
+    }
+
+    #[test]
+    fn a_partial_checksum_is_completed_once() {
+        let mut packet = Packet::new(&[1, 2, 0, 0, 5, 6]);
+        packet.set_partial(2, 0x1111);
+        packet.push(400)[..4].fill(0xff);
+        assert!(packet.is_partial());
+        packet.complete();
+        packet.complete();
+        let want = checksum(&[1, 2, 0x11, 0x11, 5, 6]).to_be_bytes();
+        assert_eq!(packet.data()[400..], [1, 2, want[0], want[1], 5, 6]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::net::Shutdown;
 use crate::net::inet::proto;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::sockets::Ends;
-use crate::net::stack::{Flow, Job, Run, transport_checksum};
+use crate::net::stack::{Flow, Job, Run, pseudo_sum, transport_checksum};
 use crate::time::{Ktime, TimerCallback};
 
 impl TcpSocket {
@@ -69,6 +69,8 @@ impl TcpSocket {
             }
             for mut packet in sent {
                 packet.pull(if remote.is_ipv6() { 40 } else { 20 });
+                let pseudo = pseudo_sum(state.local, remote, proto::TCP, packet.len());
+                packet.set_partial(16, pseudo);
                 out.push(packet);
             }
             mib.add_many(Counter::TcpOutSegs, out.len() as u64);

@@ -62,9 +62,10 @@ impl Device for Queue {
         let mut caps = DeviceCapabilities::default();
         caps.medium = Medium::Ip;
         caps.max_transmission_unit = self.mtu;
-        // The network layer has checked what comes in, and makes its own header.
+        // The network layer has checked what comes in, and makes its own header; the transport's
+        // checksum is for wires only.
         caps.checksum.ipv4 = Checksum::None;
-        caps.checksum.tcp = Checksum::Tx;
+        caps.checksum.tcp = Checksum::None;
         caps
     }
 }
