@@ -106,6 +106,14 @@ pub trait Socket: Any + Send + Sync {
     fn set_option(&self, task: &Arc<Task>, level: i32, name: i32, value: &[u8]) -> Result<()> {
         bail!(ENOPROTOOPT)
     }
+    /// Whether an option is read by saying first of what, as filters of groups are.
+    fn is_asked(&self, level: i32, name: i32) -> bool {
+        false
+    }
+    /// Gets such an option; `asked` is what the caller's buffer says.
+    fn get_asked(&self, level: i32, name: i32, asked: &[u8]) -> Result<Vec<u8>> {
+        bail!(ENOPROTOOPT, "there is no such option")
+    }
     /// Gets such an option. `len` is the room that the caller has.
     fn get_option(&self, task: &Arc<Task>, level: i32, name: i32, len: usize) -> Result<Vec<u8>> {
         bail!(ENOPROTOOPT)

@@ -10,6 +10,7 @@ mod addr;
 mod brioctl;
 mod dgram;
 pub mod ifreq;
+mod membership;
 mod options;
 mod ports;
 mod tcp;

@@ -1,6 +1,7 @@
 //! Options of the levels `IPPROTO_IP` and `IPPROTO_IPV6` that datagram and stream sockets share.
 
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 use crate::error::Result;
 use crate::net::stack::PmtuDiscovery;
@@ -30,6 +31,16 @@ pub struct IpOptions {
     pub recvhops: bool,
     pub recvtclass: bool,
     pub recverr6: bool,
+    /// What is sent to a group comes back to members here.
+    pub mc_loop: bool,
+    pub mc_loop6: bool,
+    /// A group that the socket is not in is received as well, if the host is in it.
+    pub mc_all: bool,
+    pub mc_all6: bool,
+    /// Through which device, and from where, packets to groups go if nothing else says so.
+    pub mc_if: u32,
+    pub mc_addr: Ipv4Addr,
+    pub mc_if6: u32,
 }
 
 impl Default for IpOptions {
@@ -53,6 +64,13 @@ impl Default for IpOptions {
             recvhops: false,
             recvtclass: false,
             recverr6: false,
+            mc_loop: true,
+            mc_loop6: true,
+            mc_all: true,
+            mc_all6: true,
+            mc_if: 0,
+            mc_addr: Ipv4Addr::UNSPECIFIED,
+            mc_if6: 0,
         }
     }
 }
@@ -64,6 +82,13 @@ pub fn int(value: &[u8]) -> Result<i32> {
         (None, Some(&byte)) => Ok(byte as i32),
         _ => bail!(EINVAL, "the option is an int"),
     }
+}
+
+/// An int that is 0 or 1.
+fn bit(value: &[u8]) -> Result<bool> {
+    let number = int(value)?;
+    ensure!((0..=1).contains(&number), EINVAL, "0 or 1");
+    Ok(number != 0)
 }
 
 impl IpOptions {
@@ -91,7 +116,11 @@ impl IpOptions {
             (SOL_IP, 13) => self.recvtos = int(value)? != 0,
             (SOL_IP, 15) => self.freebind = int(value)? != 0,
             (SOL_IP, 33) => self.multicast_ttl = byte(int(value)?, 0)?.unwrap_or(1),
+            (SOL_IP, 34) => self.mc_loop = int(value)? != 0,
+            (SOL_IP, 49) => self.mc_all = bit(value)?,
             (SOL_IPV6, _) if !v6 => return Ok(false),
+            (SOL_IPV6, 19) => self.mc_loop6 = bit(value)?,
+            (SOL_IPV6, 29) => self.mc_all6 = bit(value)?,
             (SOL_IPV6, 16) => self.hops = byte(int(value)?, 0)?,
             (SOL_IPV6, 18) => self.multicast_hops = byte(int(value)?, 0)?,
             (SOL_IPV6, 25) => self.recverr6 = int(value)? != 0,
@@ -119,7 +148,13 @@ impl IpOptions {
             (SOL_IP, 13) => self.recvtos as i32,
             (SOL_IP, 15) => self.freebind as i32,
             (SOL_IP, 33) => self.multicast_ttl as i32,
+            (SOL_IP, 32) => return Ok(self.mc_addr.octets().to_vec()),
+            (SOL_IP, 34) => self.mc_loop as i32,
+            (SOL_IP, 49) => self.mc_all as i32,
             (SOL_IPV6, _) if !v6 => bail!(ENOPROTOOPT),
+            (SOL_IPV6, 17) => self.mc_if6 as i32,
+            (SOL_IPV6, 19) => self.mc_loop6 as i32,
+            (SOL_IPV6, 29) => self.mc_all6 as i32,
             (SOL_IPV6, 16) => self.hops.unwrap_or(64) as i32,
             (SOL_IPV6, 18) => self.multicast_hops.unwrap_or(1) as i32,
             (SOL_IPV6, 25) => self.recverr6 as i32,

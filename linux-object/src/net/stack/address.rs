@@ -9,7 +9,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use super::conf::ConfKey;
-use super::device::Device;
+use super::device::{Device, IfFlags};
+use super::ip6::solicited_node;
+use super::mcast::Filter;
 use super::route::{Route, RouteType, key, mask, protocol, scope, table};
 use super::{Event, Net};
 use crate::error::Result;
@@ -65,8 +67,10 @@ pub struct IfAddr {
     pub created: Ktime,
     /// When it was last changed.
     pub stamp: Ktime,
-    /// When the check for a duplicate is over.
+    /// When the next step of the check for a duplicate is due.
     pub dad_until: Option<Ktime>,
+    /// The question has been asked with this.
+    pub dad_nonce: Option<[u8; 6]>,
 }
 
 impl IfAddr {
@@ -86,6 +90,7 @@ impl IfAddr {
             created: now,
             stamp: now,
             dad_until: None,
+            dad_nonce: None,
         }
     }
     /// Sets its lifetimes in seconds from `stamp`.
@@ -159,6 +164,7 @@ impl Net<'_> {
         {
             have.flags |= IfaFlags::TENTATIVE;
         }
+        self.solicited_group(ifindex, new.addr, true);
         self.add_addr_routes(ifindex, &new);
         if up && new.addr.is_ipv6() {
             self.start_dad(ifindex, new.addr);
@@ -271,6 +277,7 @@ impl Net<'_> {
             dev.addrs = kept;
         }
         for gone in all.into_iter().rev() {
+            self.solicited_group(ifindex, gone.addr, false);
             self.event_addr_gone(ifindex, &gone);
             self.del_addr_routes(ifindex, &gone);
         }
@@ -410,12 +417,27 @@ impl Net<'_> {
         }
     }
 
+    /// Joins or leaves the group on which the owner of an IPv6 address is asked for it.
+    fn solicited_group(&mut self, ifindex: u32, addr: IpAddr, join: bool) {
+        let asks = |dev: &Device| !dev.is_loopback() && !dev.set_flags.contains(IfFlags::NOARP);
+        if let IpAddr::V6(addr) = addr
+            && self.device(ifindex).is_some_and(asks)
+        {
+            let group = solicited_node(addr).into();
+            match join {
+                true => self.join_group(ifindex, group, &Filter::ALL),
+                false => self.leave_group(ifindex, group, &Filter::ALL),
+            }
+        }
+    }
+
     /// The device went up: `lo` gets its addresses, others their link-local one, and all their routes.
     pub(super) fn addrs_up(&mut self, ifindex: u32) {
         let now = self.now();
         let Some(dev) = self.device(ifindex) else { return };
         let (loopback, mac) = (dev.is_loopback(), dev.mac);
         let have: smallvec::SmallVec<[IfAddr; 2]> = dev.addrs.clone();
+        self.groups_up4(ifindex);
         for addr in &have {
             self.add_addr_routes(ifindex, addr);
             if addr.addr.is_ipv6() {
@@ -447,6 +469,8 @@ impl Net<'_> {
             return;
         }
         dev.ip6_ready = true;
+        self.groups_up6(ifindex);
+        let Some(dev) = self.device(ifindex) else { return };
         let has_mac = dev.addr_len() != 0;
         let multicast = IfAddr::new(
             Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(),
@@ -467,6 +491,7 @@ impl Net<'_> {
     /// The device went down.
     pub(super) fn addrs_down(&mut self, ifindex: u32) {
         self.addrs6_down(ifindex);
+        self.groups_down(ifindex);
         // Linux tells of no IPv4 route that goes with its device.
         let goes = |route: &Route| route.oif == ifindex && route.kind != RouteType::Local;
         self.state.fib4.remove(goes);
@@ -479,6 +504,7 @@ impl Net<'_> {
             return;
         };
         dev.ip6_ready = false;
+        dev.routers = Default::default();
         let mut gone = alloc::vec::Vec::new();
         dev.addrs.retain(|addr| {
             let keep = addr.addr.is_ipv4();
@@ -488,6 +514,7 @@ impl Net<'_> {
             keep
         });
         for addr in &gone {
+            self.solicited_group(ifindex, addr.addr, false);
             self.event_addr_gone(ifindex, addr);
         }
         let routes = self.state.fib6.remove(|route| route.oif == ifindex);

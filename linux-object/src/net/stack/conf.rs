@@ -21,9 +21,12 @@ pub enum ConfKey {
     RouteLocalnet,
     RpFilter,
     AcceptDad,
+    AcceptRa,
+    Autoconf,
     DisableIpv6,
     Forwarding6,
     HopLimit,
+    RouterSolicitations,
 }
 
 /// A file of a device's directory.
@@ -52,7 +55,7 @@ const fn file(v6: bool, name: &'static str, key: ConfKey, range: (i32, i32), def
 }
 
 /// All settings in the order of [`ConfKey`].
-pub static CONF: [ConfFile; 10] = [
+pub static CONF: [ConfFile; 13] = [
     file(false, "accept_local", ConfKey::AcceptLocal, ANY, 0),
     file(false, "forwarding", ConfKey::Forwarding, ANY, 0),
     file(false, "promote_secondaries", ConfKey::PromoteSecondaries, ANY, 0),
@@ -60,9 +63,18 @@ pub static CONF: [ConfFile; 10] = [
     file(false, "route_localnet", ConfKey::RouteLocalnet, ANY, 0),
     file(false, "rp_filter", ConfKey::RpFilter, ANY, 0),
     file(true, "accept_dad", ConfKey::AcceptDad, ANY, 1),
+    file(true, "accept_ra", ConfKey::AcceptRa, ANY, 1),
+    file(true, "autoconf", ConfKey::Autoconf, ANY, 1),
     file(true, "disable_ipv6", ConfKey::DisableIpv6, ANY, 0),
     file(true, "forwarding", ConfKey::Forwarding6, ANY, 0),
     file(true, "hop_limit", ConfKey::HopLimit, (1, 255), 64),
+    file(
+        true,
+        "router_solicitations",
+        ConfKey::RouterSolicitations,
+        (-1, i32::MAX),
+        -1,
+    ),
 ];
 
 /// The values of a device, of `all` or of `default`.
@@ -167,6 +179,11 @@ impl Net<'_> {
                     dev.conf.values[key as usize] = value;
                 }
             }
+        }
+        if let (ConfOf::Device(ifindex), ConfKey::Forwarding6) = (of, key)
+            && (old != 0) != (value != 0)
+        {
+            self.routers(ifindex, value != 0);
         }
         if let (ConfOf::Device(ifindex), ConfKey::DisableIpv6) = (of, key)
             && (old != 0) != (value != 0)

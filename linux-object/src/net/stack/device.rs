@@ -14,6 +14,8 @@ use super::NetStack;
 use super::address::IfAddr;
 use super::bridge::{Bridge, BridgePort};
 use super::conf::Conf;
+use super::mcast::Groups;
+use super::router::Routers;
 use crate::net::tun::{self, Tun};
 
 bitflags::bitflags! {
@@ -132,6 +134,10 @@ pub struct Device {
     pub alias: Vec<u8>,
     /// Who wants to see everything.
     pub promiscuity: u32,
+    /// The groups that it is in, of IPv4 and of IPv6.
+    pub(super) groups: [Groups; 2],
+    /// Counts them as they come.
+    pub(super) born: u64,
     /// What it is.
     pub kind: DeviceKind,
     /// The bridge that it is a port of.
@@ -140,6 +146,8 @@ pub struct Device {
     pub addrs: SmallVec<[IfAddr; 2]>,
     /// It was up with a carrier and got its link-local address; until it goes down it gets no other.
     pub ip6_ready: bool,
+    /// The routers that it has found, or looks for.
+    pub(super) routers: Routers,
     /// Its settings in its namespace.
     pub conf: Conf,
     /// Counters.
@@ -174,10 +182,13 @@ impl Device {
             group: 0,
             alias: Vec::new(),
             promiscuity: 0,
+            groups: Default::default(),
+            born: 0,
             kind,
             port: None,
             addrs: SmallVec::new(),
             ip6_ready: false,
+            routers: Routers::default(),
             conf: Conf::default(),
             stats: Stats::default(),
             carrier_changes: 0,

@@ -9,7 +9,7 @@ use smoltcp::wire::{
     EthernetAddress, Icmpv6Packet, Icmpv6Repr, Ipv6Packet, NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
 };
 
-use super::address::IfaFlags;
+use super::address::{IfAddr, IfaFlags};
 use super::conf::ConfKey;
 use super::device::{IfFlags, Mac};
 use super::ip4::{proto, transport_checksum};
@@ -27,6 +27,11 @@ const ECHO_REPLY: u8 = 129;
 const DAD_TIME: Duration = Duration::from_millis(1000);
 const DAD_DELAY_MS: u64 = 1000;
 
+const SOLICIT: u8 = 135;
+const NS_LEN: usize = 24;
+/// `ND_OPT_NONCE`.
+const NONCE: u8 = 14;
+const NONCE_LEN: usize = 8;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 impl Net<'_> {
@@ -118,6 +123,9 @@ impl Net<'_> {
                 }
             }
             1..=4 => self.icmp6_error_input(&delivery),
+            130..=132 => self.mld_input(&delivery),
+            134 if delivery.ttl == 255 => self.router_input(&delivery),
+            SOLICIT if self.is_own_echo(&delivery) => {}
             133..=137 if delivery.ttl == 255 => {
                 let caps = ChecksumCapabilities::ignored();
                 let Ok(packet) = Icmpv6Packet::new_checked(message) else {
@@ -129,6 +137,20 @@ impl Net<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether it is our own check for a duplicate, sent back by the network.
+    fn is_own_echo(&self, delivery: &Delivery) -> bool {
+        let Some((target, option)) = delivery.transport().get(8..).and_then(|m| m.split_at_checked(16))
+        else {
+            return false;
+        };
+        let addrs = self
+            .device(delivery.ifindex)
+            .map_or(&[][..], |dev| &dev.addrs[..]);
+        let same = |addr: &&IfAddr| matches!(addr.addr, IpAddr::V6(own) if own.octets() == target);
+        let nonce = addrs.iter().find(same).and_then(|addr| addr.dad_nonce);
+        nonce.is_some_and(|nonce| option.starts_with(&[NONCE, 1]) && option[2..].starts_with(&nonce))
     }
 
     /// The device that belongs to a link-local address, else 0.
@@ -223,48 +245,89 @@ impl Net<'_> {
         };
         if skip || have.flags.contains(IfaFlags::NODAD) {
             have.flags -= IfaFlags::TENTATIVE;
+            if running {
+                self.address_ready(ifindex, addr);
+            }
             return;
         }
         have.flags |= IfaFlags::TENTATIVE;
         if !running {
             return;
         }
-        let until = now + delay + DAD_TIME;
-        have.dad_until = Some(until);
+        have.dad_until = Some(now + delay);
+        have.dad_nonce = None;
         self.stack.arm(self.state, now + delay);
-        if let IpAddr::V6(target) = addr {
-            let repr = NdiscRepr::NeighborSolicit {
-                target_addr: target,
-                lladdr: None,
-            };
-            self.ndisc_send(ifindex, Ipv6Addr::UNSPECIFIED, solicited_node(target), None, repr);
-        }
     }
 
-    /// Addresses whose check is over are usable.
+    /// Asks whether anybody has the address. The nonce is how the question's own echo is known (RFC 7527).
+    fn dad_ask(&mut self, ifindex: u32, target: Ipv6Addr, nonce: [u8; 6]) {
+        let dst = solicited_node(target);
+        let mut packet = Packet::zeroed(NS_LEN + NONCE_LEN);
+        let data = packet.data_mut();
+        data[0] = SOLICIT;
+        data[8..NS_LEN].copy_from_slice(&target.octets());
+        data[NS_LEN..NS_LEN + 2].copy_from_slice(&[NONCE, 1]);
+        data[NS_LEN + 2..].copy_from_slice(&nonce);
+        let check = transport_checksum(Ipv6Addr::UNSPECIFIED.into(), dst.into(), proto::ICMPV6, data);
+        data[2..4].copy_from_slice(&check.to_be_bytes());
+        let packet = self.header6(packet, proto::ICMPV6, Ipv6Addr::UNSPECIFIED, dst, 255, 0);
+        self.link_output(ifindex, dst.into(), packet);
+    }
+
+    /// Asks for addresses whose turn it is; those that nobody else has are usable.
     pub(super) fn dad_timer(&mut self) {
         let now = self.now();
+        let nonce = self.stack.shared.rng.next_u64().to_le_bytes();
+        let [a, b, c, d, e, f, ..] = nonce;
+        let nonce = [a, b, c, d, e, f];
+        let mut ask: SmallVec<[(u32, Ipv6Addr); 4]> = SmallVec::new();
         let mut done: SmallVec<[(u32, IpAddr); 4]> = SmallVec::new();
         let mut next: Option<Ktime> = None;
         for dev in self.state.devices.values_mut() {
             let ifindex = dev.ifindex;
             for addr in dev.addrs.iter_mut() {
-                match addr.dad_until {
-                    Some(until) if until <= now => {
+                match (addr.dad_until, addr.addr) {
+                    (Some(until), IpAddr::V6(own)) if until <= now && addr.dad_nonce.is_none() => {
+                        addr.dad_nonce = Some(nonce);
+                        addr.dad_until = Some(now + DAD_TIME);
+                        ask.push((ifindex, own));
+                    }
+                    (Some(until), _) if until <= now => {
                         addr.dad_until = None;
+                        addr.dad_nonce = None;
                         addr.flags -= IfaFlags::TENTATIVE;
                         done.push((ifindex, addr.addr));
                     }
-                    Some(until) => next = Some(next.map_or(until, |at| at.min(until))),
-                    None => {}
+                    _ => {}
+                }
+                if let Some(until) = addr.dad_until {
+                    next = Some(next.map_or(until, |at| at.min(until)));
                 }
             }
         }
+        for (ifindex, addr) in ask {
+            self.dad_ask(ifindex, addr, nonce);
+        }
         for (ifindex, addr) in done {
             self.event(Event::NewAddr(ifindex, addr));
+            self.address_ready(ifindex, addr);
         }
         if let Some(next) = next {
             self.stack.arm(self.state, next);
+        }
+    }
+
+    /// A link-local address is in use: what the device is in is told from there, and routers are looked for.
+    fn address_ready(&mut self, ifindex: u32, addr: IpAddr) {
+        let link_local = |addr: IpAddr| matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local());
+        let Some(dev) = self.device(ifindex) else { return };
+        let usable = dev
+            .addrs
+            .iter()
+            .filter(|have| link_local(have.addr) && have.usable());
+        if link_local(addr) && usable.count() == 1 {
+            self.mld_again(ifindex);
+            self.look_for_routers(ifindex);
         }
     }
 

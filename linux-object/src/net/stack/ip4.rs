@@ -17,6 +17,7 @@ use crate::{bail, ensure, err};
 #[allow(missing_docs)]
 pub mod proto {
     pub const ICMP: u8 = 1;
+    pub const IGMP: u8 = 2;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
     pub const ICMPV6: u8 = 58;
@@ -81,6 +82,8 @@ pub struct Flow {
     pub pmtu: PmtuDiscovery,
     /// The packet begins with its own header (`IP_HDRINCL`).
     pub hdrincl: bool,
+    /// What is sent to a group comes back to members on this host (`IP_MULTICAST_LOOP`).
+    pub mc_loop: bool,
 }
 
 impl Flow {
@@ -95,6 +98,7 @@ impl Flow {
             oif: 0,
             pmtu: PmtuDiscovery::Want,
             hdrincl: false,
+            mc_loop: false,
         }
     }
 }
@@ -324,11 +328,22 @@ impl Net<'_> {
             RouteType::Multicast => self.count(Counter::IpExtOutMcastPkts),
             _ => {}
         }
-        if matches!(route.kind, RouteType::Broadcast) && route.oif != LO {
+        let members = || self.is_member(route.oif, dst.into(), src.into(), flow.protocol == proto::IGMP);
+        let ours = match route.kind {
+            RouteType::Broadcast => true,
+            RouteType::Multicast => flow.mc_loop && members(),
+            _ => false,
+        };
+        if ours && route.oif != LO {
             // Everyone includes ourselves.
             let mut copy = packet.clone();
             copy.local = true;
-            self.ip4_local(route.oif, copy, HLEN4);
+            let header_len = (copy.data()[0] & 15) as usize * 4;
+            self.ip4_local(route.oif, copy, header_len);
+        }
+        if dst.is_multicast() && packet.data()[8] == 0 {
+            // It was for this host alone.
+            return Ok(());
         }
         self.ip4_output(route.oif, next.into(), mtu, packet);
         Ok(())
@@ -412,6 +427,7 @@ impl Net<'_> {
             return;
         }
         let (src, dst) = (header.src_addr(), header.dst_addr());
+        let header_protocol: u8 = header.next_header().into();
         let total = header.total_len() as usize;
         packet.trim(total);
         let loopback = ifindex == LO;
@@ -425,6 +441,10 @@ impl Net<'_> {
             return;
         }
         if dst.is_broadcast() || dst.is_multicast() {
+            let about = header_protocol == proto::IGMP;
+            if dst.is_multicast() && !self.is_member(ifindex, dst.into(), src.into(), about) {
+                return;
+            }
             self.count(match dst.is_multicast() {
                 true => Counter::IpExtInMcastPkts,
                 false => Counter::IpExtInBcastPkts,
@@ -529,13 +549,17 @@ impl Net<'_> {
             packet: whole,
         };
         let raw = self.deliver_raw(&delivery);
-        let known = matches!(delivery.protocol, proto::ICMP | proto::UDP | proto::TCP);
+        let known = matches!(
+            delivery.protocol,
+            proto::ICMP | proto::IGMP | proto::UDP | proto::TCP
+        );
         self.count(match known || raw {
             true => Counter::IpInDelivers,
             false => Counter::IpInUnknownProtos,
         });
         match delivery.protocol {
             proto::ICMP => self.icmp4_input(delivery),
+            proto::IGMP => self.igmp_input(&delivery),
             proto::UDP => self.udp_input(delivery),
             proto::TCP => self.tcp_input(delivery),
             _ if !raw => self.icmp4_error(&delivery.packet, 3, 2, 0),

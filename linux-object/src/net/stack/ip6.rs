@@ -67,7 +67,7 @@ impl Net<'_> {
         } else {
             dst
         };
-        let narrow = dst.is_unicast_link_local() || dst.is_multicast() && dst.octets()[1] & 15 <= 2;
+        let narrow = dst.is_unicast_link_local() || dst.is_multicast();
         let local = self
             .state
             .fib6
@@ -144,7 +144,17 @@ impl Net<'_> {
             true => 1,
             false => self.conf_of(route.oif, ConfKey::HopLimit) as u8,
         };
-        let packet = self.header6(packet, flow.protocol, src, dst, flow.ttl.unwrap_or(ttl), flow.tos);
+        let ttl = flow.ttl.unwrap_or(ttl);
+        let packet = self.header6(packet, flow.protocol, src, dst, ttl, flow.tos);
+        if dst.is_multicast() && route.oif != LO {
+            if flow.mc_loop && self.is_member(route.oif, dst.into(), src.into(), false) {
+                self.ip6_local(route.oif, packet.clone());
+            }
+            // It was for this host alone.
+            if ttl == 0 || dst.octets()[1] & 15 <= 1 {
+                return Ok(());
+            }
+        }
         self.link_output(route.oif, route.next, packet);
         Ok(())
     }
@@ -207,7 +217,7 @@ impl Net<'_> {
         packet.trim(total);
         if dst.is_multicast() {
             self.count(Counter::Ip6InMcastPkts);
-            if self.joined6(ifindex, dst) {
+            if self.is_member(ifindex, dst.into(), src.into(), false) {
                 self.ip6_local(ifindex, packet);
             }
             return;
@@ -220,19 +230,6 @@ impl Net<'_> {
             _ if narrow => {}
             _ => self.ip6_forward(ifindex, packet),
         }
-    }
-
-    /// Whether a device listens to a multicast address: all nodes, and those that its own addresses ask for.
-    fn joined6(&self, ifindex: u32, dst: Ipv6Addr) -> bool {
-        let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-        let Some(dev) = self.device(ifindex) else {
-            return false;
-        };
-        let solicited = dev.addrs.iter().any(|addr| match addr.addr {
-            IpAddr::V6(own) => solicited_node(own) == dst,
-            IpAddr::V4(_) => false,
-        });
-        dst == all_nodes || dst.octets()[1] & 15 == 1 || solicited
     }
 
     fn ip6_forward(&mut self, ifindex: u32, mut packet: Packet) {

@@ -24,6 +24,7 @@ impl NetState {
         }
         let ifindex = dev.ifindex;
         dev.conf = self.conf_default.fresh();
+        dev.reset_groups();
         self.names.insert(dev.name.clone(), ifindex);
         self.devices.insert(ifindex, dev);
         ifindex
@@ -60,6 +61,7 @@ impl Net<'_> {
     /// Adds a device, whose name has been chosen.
     pub fn register(&mut self, dev: Device) -> u32 {
         let ifindex = self.state.insert(Box::new(dev));
+        self.groups_begin(ifindex);
         self.uevent(ifindex, "add", &[]);
         self.event(Event::NewLink(ifindex));
         ifindex
@@ -326,6 +328,7 @@ pub fn change_netns(
             let stack = Arc::downgrade(to);
             tun.moved(Some(DevRef { stack, ifindex }));
         }
+        net.groups_begin(ifindex);
         net.uevent(ifindex, "add", &[]);
         net.event(Event::NewLink(ifindex));
         ifindex

@@ -26,10 +26,12 @@ mod icmp6;
 mod ip4;
 mod ip6;
 pub mod link;
+pub mod mcast;
 pub mod mib;
 pub mod neigh;
 pub mod packet;
 pub mod route;
+mod router;
 mod run;
 pub mod sockets;
 mod sysctl;
@@ -327,6 +329,8 @@ impl Net<'_> {
     fn timers(&mut self) {
         self.neigh_timer();
         self.dad_timer();
+        self.groups_timer();
+        self.router_timer();
         self.lifetime_timer();
     }
 }

@@ -201,6 +201,13 @@ impl Fib {
         self.nr -= gone.len();
         gone
     }
+    /// Changes the routes that `which` picks, but nothing that they are found by.
+    pub fn change(&mut self, which: impl Fn(&Route) -> bool, mut change: impl FnMut(&mut Route)) {
+        let tables = self.tables.values_mut();
+        let prefixes = tables.flat_map(|table| table.by_prefix.values_mut());
+        let routes = prefixes.flat_map(|routes| routes.values_mut().flatten());
+        routes.filter(|route| which(route)).for_each(&mut change);
+    }
     /// Removes the first route that `which` picks among those for one destination.
     pub fn remove_one(
         &mut self,

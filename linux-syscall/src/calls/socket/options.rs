@@ -10,7 +10,7 @@ use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
 
 /// No option is longer.
-const OPTION_MAX: usize = 4096;
+const OPTION_MAX: usize = 16384;
 
 /// `setsockopt(2)`.
 pub fn setsockopt(
@@ -47,7 +47,10 @@ pub fn getsockopt(
     let room = optlen.read(cx)? as i32;
     ensure!(room >= 0, EINVAL, "a negative length");
     let room = room as usize;
-    let value = if level == SOL_SOCKET {
+    let value = if socket.is_asked(level, optname) {
+        let asked = UserInPtr::<u8>::new(optval.addr()).read_bytes(cx, room.min(OPTION_MAX))?;
+        socket.get_asked(level, optname, &asked)?
+    } else if level == SOL_SOCKET {
         sol_socket::get(socket, cx.task, optname, room)?
     } else {
         socket.get_option(cx.task, level, optname, room)?

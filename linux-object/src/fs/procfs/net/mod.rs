@@ -1,5 +1,6 @@
 //! `/proc/PID/net`: the network as the task's namespace has it (`proc_net(5)`).
 
+mod groups;
 mod inet;
 mod other;
 mod snmp;
@@ -53,10 +54,15 @@ const fn sockets(name: &'static str, show: fn(&NetCx<'_>, &mut SeqBuf) -> Result
 pub(super) static FILES: &[NetFile] = &[
     state("arp", arp),
     state("dev", dev),
+    state("dev_mcast", groups::dev_mcast),
     sockets("icmp", inet::icmp),
     sockets("icmp6", inet::icmp6),
     state("if_inet6", if_inet6),
+    state("igmp", groups::igmp),
+    state("igmp6", groups::igmp6),
     state("ipv6_route", route6),
+    state("mcfilter", groups::mcfilter),
+    state("mcfilter6", groups::mcfilter6),
     sockets("netlink", other::netlink),
     sockets("netstat", snmp::netstat),
     sockets("packet", other::packet),

@@ -64,7 +64,14 @@ impl DatagramSocket {
         }
         let (local, ifindex) = {
             let state = self.state.lock();
-            (state.local, if to.scope != 0 { to.scope } else { state.ifindex })
+            let ifindex = match to.addr {
+                _ if to.scope != 0 => to.scope,
+                _ if state.ifindex != 0 => state.ifindex,
+                IpAddr::V4(to) if to.is_multicast() => state.options.mc_if,
+                IpAddr::V6(to) if to.is_multicast() => state.options.mc_if6,
+                _ => 0,
+            };
+            (state.local, ifindex)
         };
         let found = self.ns.stack().with(|net| match (to.addr, local) {
             (IpAddr::V4(dst), IpAddr::V4(src)) => net.route4(dst, Some(src), ifindex),

@@ -16,6 +16,18 @@ use crate::net::stack::{Run, transport_checksum};
 impl DatagramSocket {
     fn wanted(&self, state: &State, delivery: &Delivery) -> bool {
         let transport = delivery.transport();
+        if delivery.dst.is_multicast() {
+            let options = &state.options;
+            let all = if delivery.dst.is_ipv4() {
+                options.mc_all
+            } else {
+                options.mc_all6
+            };
+            let groups = &state.groups;
+            if !groups.allow(delivery.dst, delivery.src, delivery.ifindex, all) {
+                return false;
+            }
+        }
         match (self.is_raw(), self.proto, transport.first()) {
             (true, proto::ICMP, Some(&kind)) if kind < 32 => state.filter & 1 << kind == 0,
             (true, proto::ICMPV6, Some(&kind)) if self.v6 => {

@@ -16,15 +16,18 @@ use core::any::Any;
 use core::net::IpAddr;
 
 use super::addr::SockAddrIn;
+use super::membership::Memberships;
 use super::options::IpOptions;
+use super::options::SOL_IP;
 use super::ports::any;
-use super::proto;
+use super::{membership, proto};
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::ids::UserAddr;
 use crate::mm::memcg::KmemCharge;
 use crate::namespace::NetNamespace;
 use crate::net::payer::Payer;
+use crate::net::stack::Run;
 use crate::net::stack::sockets::{IcmpError, PortTable, RawBound, SocketTable, WeakSocket};
 use crate::net::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, Socket, SocketType, af};
 use crate::sync::{SpinLock, WaitQueue, class};
@@ -48,6 +51,7 @@ struct Datagram {
 
 struct State {
     options: IpOptions,
+    groups: Memberships,
     local: IpAddr,
     /// Port, or identifier of an echo socket; 0 before it is bound.
     port: u16,
@@ -93,6 +97,8 @@ impl DatagramSocket {
         let options = IpOptions {
             v6only: ns.stack().sysctl.bindv6only.get() != 0,
             hdrincl: kind == SocketType::Raw && protocol == proto::RAW,
+            // Of IPv4, an AF_INET6 socket hears only what it has joined.
+            mc_all: !v6,
             ..IpOptions::default()
         };
         let new = Arc::new_cyclic(|this| DatagramSocket {
@@ -103,6 +109,7 @@ impl DatagramSocket {
             proto: protocol,
             state: SpinLock::new(State {
                 options,
+                groups: Memberships::default(),
                 local: any(v6),
                 port: 0,
                 remote: None,
@@ -193,13 +200,16 @@ impl Socket for DatagramSocket {
         events
     }
     fn release(&self) {
+        let mut run = Run::new();
         let port = {
             let mut state = self.state.lock();
+            self.ns.stack().enter(&mut run, |net| state.groups.leave_all(net));
             state.closed = true;
             state.queue.clear();
             state.errors.clear();
             core::mem::take(&mut state.port)
         };
+        run.finish();
         let mut stack = self.ns.stack().lock();
         let weak = self.weak();
         if self.is_raw() {
@@ -250,6 +260,17 @@ impl Socket for DatagramSocket {
     }
     fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, _: usize) -> Result<Vec<u8>> {
         self.get(level, name)
+    }
+    fn is_asked(&self, level: i32, name: i32) -> bool {
+        membership::is_asked(level, name)
+    }
+    fn get_asked(&self, level: i32, name: i32, asked: &[u8]) -> Result<Vec<u8>> {
+        ensure!(self.v6 || level == SOL_IP, ENOPROTOOPT, "there is no such option");
+        let state = self.state.lock();
+        let mut run = Run::new();
+        self.ns
+            .stack()
+            .enter(&mut run, |net| state.groups.get(net, level, name, asked))
     }
     fn ioctl(&self, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
         self.control(task, cmd, arg)

@@ -7,14 +7,17 @@ use super::DatagramSocket;
 use crate::ensure;
 use crate::error::Result;
 use crate::ids::UserAddr;
-use crate::net::inet::options::{SOL_IPV6, int};
-use crate::net::inet::{ifreq, proto};
+use crate::net::inet::options::{SOL_IP, SOL_IPV6, int};
+use crate::net::inet::{ifreq, membership, proto};
+use crate::net::stack::Run;
 use crate::task::Task;
 
 const SOL_RAW: i32 = 255;
 const IPV6_CHECKSUM: i32 = 7;
 const SOL_ICMPV6: i32 = 58;
 const ICMP_FILTER: i32 = 1;
+const IP_MULTICAST_IF: i32 = 32;
+const IPV6_MULTICAST_IF: i32 = 17;
 
 impl DatagramSocket {
     /// `setsockopt(2)`.
@@ -55,9 +58,34 @@ impl DatagramSocket {
             }
             _ => {}
         }
+        if membership::is_option(level, name) && (self.v6 || level == SOL_IP) {
+            return self.set_groups(level, name, value);
+        }
         let set = self.state.lock().options.set(self.v6, level, name, value)?;
         ensure!(set, ENOPROTOOPT, "there is no such option");
         Ok(())
+    }
+
+    /// What concerns groups.
+    fn set_groups(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        let mut run = Run::new();
+        let result = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            self.ns.stack().enter(&mut run, |net| match (level, name) {
+                (SOL_IP, IP_MULTICAST_IF) | (SOL_IPV6, IPV6_MULTICAST_IF) => {
+                    let (ifindex, addr) = membership::send_through(net, level, value, state.ifindex)?;
+                    match level {
+                        SOL_IP => (state.options.mc_if, state.options.mc_addr) = (ifindex, addr),
+                        _ => state.options.mc_if6 = ifindex,
+                    }
+                    Ok(())
+                }
+                _ => state.groups.set(net, level, name, value),
+            })
+        };
+        run.finish();
+        result
     }
 
     /// `getsockopt(2)`.

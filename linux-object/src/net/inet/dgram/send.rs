@@ -84,6 +84,19 @@ impl DatagramSocket {
         flow.oif = if scope != 0 { scope } else { state.ifindex };
         let options = &state.options;
         let many = dst.is_multicast();
+        if many {
+            let (through, again) = match dst {
+                IpAddr::V4(_) => (options.mc_if, options.mc_loop),
+                IpAddr::V6(_) => (options.mc_if6, options.mc_loop6),
+            };
+            flow.mc_loop = again;
+            if flow.oif == 0 {
+                flow.oif = through;
+            }
+            if dst.is_ipv4() && flow.src.is_none() && !options.mc_addr.is_unspecified() {
+                flow.src = Some(options.mc_addr.into());
+            }
+        }
         match dst {
             IpAddr::V4(_) => {
                 flow.ttl = if many {

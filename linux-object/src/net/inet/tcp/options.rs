@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::socket::{Phase, TcpSocket};
 use crate::error::Result;
 use crate::ids::UserAddr;
-use crate::net::inet::ifreq;
 use crate::net::inet::options::int;
+use crate::net::inet::{ifreq, membership};
 use crate::task::Task;
 use crate::{bail, ensure, err};
 
@@ -34,6 +34,7 @@ impl TcpSocket {
                 };
                 return Ok(());
             }
+            membership::refuse_stream(level, name)?;
             let set = state.options.set(self.v6, level, name, value)?;
             ensure!(set, ENOPROTOOPT, "there is no such option");
             return Ok(());
