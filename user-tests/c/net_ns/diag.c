@@ -334,3 +334,26 @@ TEST(tcp_info_counts)
 	CHECK_EQ(i.tcpi_bytes_received, 8 * sizeof data);
 }
 
+
+TEST(the_requests_of_old_are_answered)
+{
+	struct { unsigned char family, src_len, dst_len, ext; struct inet_diag_sockid id; uint32_t states, dbs; } q = {
+		.family = AF_INET, .states = ALL_STATES };
+	struct nlmsghdr *h = (void *)buf;
+	struct nl_req r;
+	lo_up();
+	unsigned long ino = inode(tcp_listen(4321));
+	int fd = diag_open();
+	nl_init(&r, TCPDIAG_GETSOCK, 0, &q, sizeof q);
+	r.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	CHECK_EQ(send(fd, &r, r.h.nlmsg_len, 0), (ssize_t)r.h.nlmsg_len);
+	CHECK_OK(recv(fd, buf, sizeof buf, 0));
+	CHECK_EQ(h->nlmsg_type, TCPDIAG_GETSOCK);
+	CHECK_EQ(((struct inet_diag_msg *)NLMSG_DATA(h))->idiag_inode, ino);
+	/* Shorter than it is. */
+	r.h.nlmsg_len -= 8;
+	CHECK_EQ(send(fd, &r, r.h.nlmsg_len, 0), (ssize_t)r.h.nlmsg_len);
+	while (h->nlmsg_type != NLMSG_ERROR)
+		CHECK_OK(recv(fd, buf, sizeof buf, 0));
+	CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EINVAL);
+}

@@ -15,6 +15,10 @@ use crate::net::stack::sockets::{InetInfo, Listing, tcp_state};
 
 /// `sizeof(struct inet_diag_req_v2)`.
 const REQUEST: usize = 56;
+/// `sizeof(struct inet_diag_req)`, from before there were families.
+const OLD_REQUEST: usize = 60;
+/// `IPPROTO_DCCP`, whose sockets there are none of.
+pub const DCCP: u8 = 33;
 /// Where `struct inet_diag_sockid` begins in it.
 const ID: usize = 8;
 const COOKIE: usize = ID + 40;
@@ -126,6 +130,19 @@ fn addr_at(payload: &[u8], at: usize, v6: bool) -> IpAddr {
     }
 }
 
+/// A request of the old layout: a dump is of both families.
+pub(super) fn request_old(cx: &Cx<'_>, protocol: u8, payload: &[u8]) -> NlResult<Reply> {
+    let Some((old, attrs)) = payload.split_at_checked(OLD_REQUEST) else {
+        return Err(err!(EINVAL, "inet_diag: the request is too short").into());
+    };
+    let family = if cx.is_dump() { af::UNSPEC as u8 } else { old[0] };
+    let mut new = alloc::vec![family, protocol, old[3], 0];
+    new.extend_from_slice(&old[52..56]);
+    new.extend_from_slice(&old[4..52]);
+    new.extend_from_slice(attrs);
+    request(cx, &new)
+}
+
 pub(super) fn request(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     if payload.len() < REQUEST {
         return Err(err!(EINVAL, "inet_diag: the request is too short").into());
@@ -140,7 +157,8 @@ pub(super) fn request(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     let port = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
     let (own, other) = (port(ID), port(ID + 2));
     let all = list(cx, protocol)?;
-    let here = all.into_iter().filter(|info| info.v6 == v6);
+    let every = payload[0] as u16 == af::UNSPEC;
+    let here = all.into_iter().filter(|info| every || info.v6 == v6);
     if !cx.is_dump() {
         let (local, remote) = (addr_at(payload, ID + 4, v6), addr_at(payload, ID + 20, v6));
         let fits = |info: &InetInfo| {

@@ -17,10 +17,14 @@ use super::message::{Builder, Header, NlFlags, u32_at};
 use super::{NetlinkSocket, NlResult, Reply};
 use crate::err;
 use crate::net::af;
+use crate::net::stack::proto;
 use crate::task::Task;
 
 /// `SOCK_DIAG_BY_FAMILY`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// The requests from before there were families.
+const TCPDIAG_GETSOCK: u16 = 18;
+const DCCPDIAG_GETSOCK: u16 = 19;
 
 /// A request, and for whom it is.
 pub(super) struct Cx<'a> {
@@ -36,7 +40,7 @@ impl Cx<'_> {
     /// An answer with this head.
     fn answer(&self, head: &[u8]) -> Builder {
         let (seq, pid) = (self.header.seq, self.header.pid);
-        Builder::new(SOCK_DIAG_BY_FAMILY, NlFlags::empty(), seq, pid, head)
+        Builder::new(self.header.kind, NlFlags::empty(), seq, pid, head)
     }
     /// A user as whoever asks sees it.
     fn uid(&self, uid: crate::ids::Kuid) -> u32 {
@@ -60,13 +64,16 @@ fn cookie_fits(request: &[u8], at: usize, cookie: u64) -> bool {
 
 /// A request. `EINVAL`: malformed; `ENOENT`: no such family or socket.
 pub fn request(socket: &NetlinkSocket, task: &Arc<Task>, header: &Header, payload: &[u8]) -> NlResult<Reply> {
-    if header.kind != SOCK_DIAG_BY_FAMILY {
-        return Err(err!(EINVAL, "sock_diag: no such request").into());
+    let cx = Cx { socket, task, header };
+    match header.kind {
+        TCPDIAG_GETSOCK => return inet::request_old(&cx, proto::TCP, payload),
+        DCCPDIAG_GETSOCK => return inet::request_old(&cx, inet::DCCP, payload),
+        SOCK_DIAG_BY_FAMILY => {}
+        _ => return Err(err!(EINVAL, "sock_diag: no such request").into()),
     }
     if payload.len() < 2 || payload[0] as i32 >= af::MAX {
         return Err(err!(EINVAL, "sock_diag: which family?").into());
     }
-    let cx = Cx { socket, task, header };
     match payload[0] as u16 {
         af::INET | af::INET6 => inet::request(&cx, payload),
         af::UNIX => unix::request(&cx, payload),
