@@ -66,6 +66,8 @@ pub struct Kernel {
     pub vdso: Option<Arc<Vdso>>,
     /// Pages of pipes by user.
     pub pipe_users: Arc<PipeUsers>,
+    /// Requests of asynchronous I/O.
+    pub aio: Arc<crate::fs::aio::AioTotal>,
     /// epoll watches by user.
     pub epoll_users: Arc<EpollUsers>,
     /// File system types by name.
@@ -156,6 +158,7 @@ impl Kernel {
             vfs: Vfs::default(),
             sysctl,
             pipe_users: Arc::default(),
+            aio: Arc::default(),
             epoll_users: Arc::default(),
             unix: Arc::default(),
             cmdline,

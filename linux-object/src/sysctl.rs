@@ -74,6 +74,8 @@ settings! {
     seccomp_actions_logged = crate::seccomp::Action::LOGGED_AT_FIRST,
     /// `kernel.unprivileged_bpf_disabled`: 0 everybody may, 1 not and for ever, 2 not (as Debian sets it).
     unprivileged_bpf_disabled = 2,
+    /// `fs.aio-max-nr`: requests of asynchronous I/O.
+    aio_max_nr = 65536,
     /// `fs.mount-max`: mounts in one mount namespace.
     mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.

@@ -199,6 +199,11 @@ syscalls! {
     202 futex(uaddr: UserAddr, op: u32, val: u32, timeout: u64, uaddr2: UserAddr, val3: u32) => futex;
     203 sched_setaffinity(pid: i32, cpusetsize: usize, mask: UserInPtr<u8>) => sched;
     204 sched_getaffinity(pid: i32, cpusetsize: usize, mask: UserOutPtr<u8>) => sched;
+    206 io_setup(nr_events: u32, ctx_idp: UserPtr<u64>) => aio;
+    207 io_destroy(ctx_id: u64) => aio;
+    208 io_getevents(ctx_id: u64, min_nr: i64, nr: i64, events: UserOutPtr<abi::IoEvent>, timeout: UserInPtr<abi::Timespec>) => aio;
+    209 io_submit(ctx_id: u64, nr: i64, iocbpp: UserInPtr<u64>) => aio;
+    210 io_cancel(ctx_id: u64, iocb: UserInPtr<abi::Iocb>, result: UserAddr) => aio;
     213 epoll_create(size: i32) => epoll;
     217 getdents64(fd: Fd, dirp: UserOutPtr<u8>, count: u32) => file;
     218 set_tid_address(tidptr: UserOutPtr<i32>) => clone;
@@ -297,6 +302,7 @@ syscalls! {
     327 preadv2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     328 pwritev2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     332 statx(dirfd: Fd, path: UserCStr, flags: u32, mask: u32, statxbuf: UserOutPtr<abi::Statx>) => stat;
+    333 io_pgetevents(ctx_id: u64, min_nr: i64, nr: i64, events: UserOutPtr<abi::IoEvent>, timeout: UserInPtr<abi::Timespec>, sigmask: UserInPtr<abi::SigMaskArg>) => aio;
     334 rseq(rseq: UserAddr, rseq_len: u32, flags: i32, sig: u32) => rseq;
     424 pidfd_send_signal(pidfd: Fd, sig: i32, info: UserInPtr<abi::SigInfo>, flags: u32) => pidfd;
     428 open_tree(dfd: Fd, filename: UserCStr, flags: u32) => mount_api;

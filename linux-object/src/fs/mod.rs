@@ -1,5 +1,6 @@
 //! Files: the VFS and the file systems.
 
+pub mod aio;
 pub mod anon;
 mod atime;
 pub mod attr;

@@ -17,6 +17,7 @@ use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
 use crate::fs::OpenFile;
+use crate::fs::aio::AioTable;
 use crate::hal::{AddressSpace, Frames, PageFlags, Pte};
 use crate::ids::{KoID, PAGE_SIZE, USER_END};
 use crate::kernel::Kernel;
@@ -299,6 +300,8 @@ impl MmState {
 /// An address space.
 pub struct Mm {
     pub(super) core: Arc<MmCore>,
+    /// Its contexts of asynchronous I/O.
+    pub(crate) aio: AioTable,
 }
 
 impl Mm {
@@ -323,6 +326,7 @@ impl Mm {
                 user_ns: Once::new(),
                 state: SpinLock::new(MmState::new(memory.control.current())),
             }),
+            aio: AioTable::default(),
         }))
     }
 

@@ -26,6 +26,13 @@ crate::abi! {
     }
     /// `struct ustat`.
     Ustat[32] { tfree: i32, pad0: u32, tinode: u64, fname: [u8; 6], fpack: [u8; 6], pad1: u32, }
+    /// `struct iocb`.
+    Iocb[64] {
+        data: u64, key: u32, rw_flags: u32, lio_opcode: u16, reqprio: i16, fildes: u32, buf: u64, nbytes: u64,
+        offset: i64, reserved2: u64, flags: u32, resfd: u32,
+    }
+    /// `struct io_event`.
+    IoEvent[32] { data: u64, obj: u64, res: i64, res2: i64, }
     /// `struct iovec`.
     IoVec[16] { base: u64, len: u64, }
     /// `struct pollfd`.

@@ -41,6 +41,18 @@ fn user(cx: &Cx<'_>, uid: Kuid) -> Vec<Arc<Task>> {
     found
 }
 
+/// Whether one may have this priority: `EPERM`.
+pub(super) fn check(cred: &Cred, prio: IoPrio) -> Result<()> {
+    ensure!(
+        prio.class() != IoClass::RealTime
+            || cred.capable(Capability::SYS_ADMIN)
+            || cred.capable(Capability::SYS_NICE),
+        EPERM,
+        "ioprio: neither CAP_SYS_ADMIN nor CAP_SYS_NICE"
+    );
+    Ok(())
+}
+
 fn set_one(cred: &Cred, task: &Task, prio: IoPrio) -> Result<()> {
     let target = task.cred().uid;
     ensure!(
@@ -55,13 +67,7 @@ fn set_one(cred: &Cred, task: &Task, prio: IoPrio) -> Result<()> {
 pub fn ioprio_set(cx: &mut Cx<'_>, which: i32, who: i32, ioprio: i32) -> Result<usize> {
     let prio = IoPrio::new(ioprio)?;
     let cred = cx.task.cred();
-    ensure!(
-        prio.class() != IoClass::RealTime
-            || cred.capable(Capability::SYS_ADMIN)
-            || cred.capable(Capability::SYS_NICE),
-        EPERM,
-        "ioprio_set: neither CAP_SYS_ADMIN nor CAP_SYS_NICE"
-    );
+    check(&cred, prio)?;
     let targets = match which {
         WHO_PROCESS => Vec::from([process(cx, who)?]),
         WHO_PGRP => pgrp(cx, who),

@@ -3,6 +3,7 @@
 //! A handler reads like its man page: arguments are checked in the order in which Linux reports
 //! their errors, then the objects do the work. Handlers are the only place that waits.
 
+pub mod aio;
 pub mod attr;
 pub mod bpf;
 pub mod clone;

@@ -99,6 +99,17 @@ fn deadline_of(cx: &Cx<'_>, span: Option<Duration>) -> Ktime {
     }
 }
 
+/// Likewise, where any number is taken for a time and one that is not positive has ended (`io_getevents(2)`).
+pub(super) fn deadline_of_relative(cx: &Cx<'_>, time: Option<abi::Timespec>) -> Ktime {
+    let span = time.map(|abi::Timespec { sec, nsec }| {
+        let sec = u64::try_from(sec.saturating_add(nsec.div_euclid(1_000_000_000)));
+        sec.map_or(Duration::ZERO, |sec| {
+            Duration::new(sec, nsec.rem_euclid(1_000_000_000) as u32)
+        })
+    });
+    deadline_of(cx, span)
+}
+
 fn do_poll(cx: &Cx<'_>, fds: UserPtr<abi::PollFd>, nfds: u32, deadline: Ktime) -> Result<usize> {
     let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
     ensure!(nfds as u64 <= limit, EINVAL, "more files than RLIMIT_NOFILE");

@@ -179,6 +179,8 @@ const fn ipc_value(path: &'static str, mode: u32, value: IpcValue) -> Sysctl {
 /// Every setting; those of one directory stand together.
 #[rustfmt::skip]
 pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
+    cell("sys/fs/aio-max-nr", 0, LONG, |s| &s.aio_max_nr),
+    fixed("sys/fs/aio-nr", |cx| cx.kernel.aio.get() as i64),
     cell("sys/fs/epoll/max_user_watches", 0, LONG, |s| &s.epoll_max_user_watches),
     fixed("sys/fs/file-max", |_| LONG),
     cell("sys/fs/inotify/max_queued_events", 0, INT, |s| &s.inotify_max_queued_events),
