@@ -20,6 +20,8 @@ mod file_tests;
 mod net_tests;
 #[cfg(test)]
 mod ns_tests;
+#[cfg(test)]
+mod ptrace_tests;
 mod sys;
 #[cfg(test)]
 mod tests;

@@ -364,6 +364,20 @@ TEST(tracers_that_die_at_any_moment)
 	EXPECT_KILLED(child, SIGKILL);
 }
 
+/* A stop that nobody has waited for when the tracer ends leaves its code as a signal. */
+TEST(an_unseen_stop_at_a_call_is_sigtrap)
+{
+	pid_t child = SPAWN(spin());
+	pid_t tracer = SPAWN({
+		CHECK_OK(pt(PTRACE_ATTACH, child, 0, 0));
+		EXPECT_STOP(child, SIGSTOP, 0);
+		go(child, PTRACE_SYSCALL, 0);
+		WAIT_FOR(kt_state(child) == 't');
+	});
+	JOIN(tracer);
+	EXPECT_KILLED(child, SIGTRAP);
+}
+
 /* The tracee dies while its tracer works on it. */
 TEST(tracees_that_die_at_any_moment)
 {
