@@ -114,11 +114,13 @@ fn sleep_stopped(cx: &Cx<'_>, stop: &StopVerdict) {
     }
 }
 
-/// Sleeps until the cgroup is thawed, or SIGKILL comes where that counts.
+/// Sleeps until the cgroup is thawed, SIGKILL comes where that counts, or a tracer asks for a trap, which a task of a
+/// frozen cgroup2 goes to as if from one sleep to another.
 pub(crate) fn sleep_frozen(cx: &Cx<'_>) {
     let task = cx.task;
     task.enter_frozen();
-    while task.shall_freeze() {
+    let sleeps = || task.is_frozen_hard() || task.shall_freeze() && !task.shall_trap();
+    while sleeps() {
         task.sched.set_state(if task.is_frozen_hard() {
             TaskState::Killable
         } else {
@@ -126,13 +128,15 @@ pub(crate) fn sleep_frozen(cx: &Cx<'_>) {
         });
         // Signals that come meanwhile wake it, and find it asleep again.
         task.clear_thread_flags(ThreadFlags::SIGPENDING);
-        if !task.shall_freeze() {
+        if !sleeps() {
             break;
         }
         cx.kernel.sched.schedule();
     }
     task.sched.set_state(TaskState::Running);
-    task.leave_frozen();
+    if !task.shall_freeze() {
+        task.leave_frozen();
+    }
     task.recalc_sigpending();
 }
 

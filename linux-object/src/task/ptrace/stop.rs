@@ -188,7 +188,7 @@ impl Task {
         code.filter(|code| *code != 0)
     }
     /// Whether it is asked to trap.
-    pub(in crate::task) fn shall_trap(&self) -> bool {
+    pub fn shall_trap(&self) -> bool {
         self.has_jobctl(jobctl::TRAP_STOP | jobctl::TRAP_NOTIFY)
     }
 
