@@ -246,3 +246,33 @@ TEST(uevents_tell_of_devices)
 	CHECK_EQ(nl_link_add("dummy", "x", 0), 0);
 	CHECK_ERR(recv(fd, text, sizeof text, MSG_DONTWAIT), EAGAIN);
 }
+
+static int bridge(int flags, int attr, const void *value, size_t len)
+{
+	struct ifinfomsg i = { 0 };
+	struct nl_req r;
+	nl_init(&r, RTM_NEWLINK, flags, &i, sizeof i);
+	nl_str(&r, IFLA_IFNAME, "br");
+	struct rtattr *info = nl_attr(&r, IFLA_LINKINFO, NULL, 0);
+	nl_str(&r, IFLA_INFO_KIND, "bridge");
+	struct rtattr *data = nl_attr(&r, IFLA_INFO_DATA, NULL, 0);
+	nl_attr(&r, attr, value, len);
+	nl_end(&r, data);
+	nl_end(&r, info);
+	return nl_talk(&r);
+}
+
+TEST(a_bridge_is_made_and_changed_with_its_settings)
+{
+	uint32_t ageing = 4200, off = 0;
+	world();
+	CHECK_EQ(bridge(NLM_F_CREATE | NLM_F_EXCL, IFLA_BR_AGEING_TIME, &ageing, 4), 0);
+	IS("s/class/net/br/bridge/ageing_time", "4200");
+	ageing = 100;
+	CHECK_EQ(bridge(0, IFLA_BR_AGEING_TIME, &ageing, 4), 0);
+	IS("s/class/net/br/bridge/ageing_time", "100");
+	CHECK_EQ(bridge(0, IFLA_BR_STP_STATE, &off, 4), 0);
+	CHECK_EQ(bridge(0, IFLA_BR_MCAST_SNOOPING, &off, 1), 0);
+	CHECK_EQ(bridge(0, IFLA_BR_FDB_FLUSH, NULL, 0), 0);
+	CHECK_EQ(bridge(0, IFLA_BR_AGEING_TIME, &ageing, 2), -ERANGE);
+}

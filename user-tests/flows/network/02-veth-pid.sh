@@ -1,1 +1,3 @@
+# Linux itself sends what greets a link at random within two seconds.
+#: vary [RT]X packets \d+ +bytes \d+ \([\d.]+ K?i?B\)
 sh -c 'unshare -n sleep 60 & sleep 0.5; p=$!; ip link add veth0 type veth peer name veth1; ip link set veth1 netns $p; ip link set veth0 up; nsenter -t $p -n ip link set veth1 name eth0; nsenter -t $p -n ip link set eth0 address 02:00:00:00:00:01 mtu 1400 up; nsenter -t $p -n ip addr add 10.0.0.2/24 dev eth0; ip addr add 10.0.0.1/24 dev veth0; nsenter -t $p -n ifconfig; nsenter -t $p -n route add default gw 10.0.0.1; nsenter -t $p -n route -n; nsenter -t $p -n netstat -rn;  ping -c1 10.0.0.2; kill $p; sleep 0.5; ip link show veth0'

@@ -1,1 +1,3 @@
+# What greets a link is repeated at random: within a second, and about four seconds later.
+#: vary ^ +\d+ +\d+ +0 +0 +0 +0
 sh -c 'ip netns add c1; ip link add veth0 type veth peer name veth1; ip link set veth1 netns c1; ip addr add 192.168.31.1/24 dev veth0; ip link set veth0 up; ip netns exec c1 sh -c "ip link set lo up; ip link set veth1 up; ip addr add 192.168.31.10/24 dev veth1; ip route add default via 192.168.31.1; ip addr; ip route"; sleep 2; ip addr show veth0; ip link show veth0; ping -c 2 192.168.31.10; ip netns exec c1 ping -c 1 192.168.31.1; ip neigh; ip -s link show veth0; ip netns list'

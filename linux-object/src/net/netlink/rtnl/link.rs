@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::super::message::{Attrs, Builder, NlFlags, u32_at};
+use super::super::message::{Attrs, Builder, NLMSG_HDRLEN, NlFlags, u32_at};
 use super::super::{NlResult, Reply};
 use super::{Cx, family, rtm};
 use crate::namespace::NetNamespace;
@@ -48,6 +48,13 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_AF_SPEC: u16 = 26;
+const BR_AGEING_TIME: u16 = 4;
+const BR_FDB_FLUSH: u16 = 21;
+const BR_MCAST_SNOOPING: u16 = 23;
+/// The largest packets to be cut by a device (`IFLA_GSO_MAX_SEGS`, `…_SIZE`), put together (`IFLA_GRO_MAX_SIZE`)
+/// or cut by hardware (`IFLA_TSO_MAX_SIZE`, `…_SEGS`): no packet is larger.
+const PACKET_LIMITS: [(u16, u32); 5] = [(40, 65535), (41, 65536), (58, 65536), (59, 524_280), (60, 65535)];
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
 
@@ -89,6 +96,9 @@ pub fn fill(
     message.u32(IFLA_PROMISCUITY, dev.promiscuity);
     message.u32(IFLA_ALLMULTI, 0);
     message.u32(IFLA_NUM_TX_QUEUES, 1).u32(IFLA_NUM_RX_QUEUES, 1);
+    for (attr, limit) in PACKET_LIMITS {
+        message.u32(attr, limit);
+    }
     if let Some(port) = &dev.port {
         message.u32(IFLA_MASTER, port.bridge);
     }
@@ -147,7 +157,24 @@ pub fn fill(
             }
         });
     }
+    if dev.mtu >= 1280 {
+        message.nest(IFLA_AF_SPEC, |spec| {
+            spec.nest(family::INET6.into(), |inet6| ipv6_info(inet6, dev));
+        });
+    }
     Some(message.finish())
+}
+
+/// What IPv6 tells of a device.
+fn ipv6_info(data: &mut Builder, dev: &Device) {
+    const FLAGS: u16 = 1;
+    const ADDR_GEN_MODE: u16 = 8;
+    /// `IF_READY`.
+    const READY: u32 = 0x8000_0000;
+    let ready = dev.ip6_ready || dev.is_loopback() && dev.is_up();
+    data.u32(FLAGS, if ready { READY } else { 0 });
+    // Addresses are made of the MAC address.
+    data.u8(ADDR_GEN_MODE, 0);
 }
 
 /// `IFLA_TUN_*`.
@@ -177,6 +204,41 @@ fn bridge_info(data: &mut Builder, dev: &Device, bridge: &Bridge) {
     }
     data.attr(20, &[1, 0x80, 0xc2, 0, 0, 0]).u16(39, 1);
     data.attr(8, &0x8100u16.to_be_bytes());
+    // Neither counters per VLAN nor snooping, and nobody filters what is bridged.
+    data.u8(41, 0).u8(45, 0).u8(BR_MCAST_SNOOPING, 0);
+    data.u8(36, 0).u8(37, 0).u8(38, 0);
+    // Of the options that are on or off, these two are known, and off.
+    data.attr(46, &[0u32, 3].map(u32::to_ne_bytes).concat());
+}
+
+/// Sets what a message says of a bridge. What this bridge cannot do may only be said to be as it is. `EOPNOTSUPP`, `ERANGE`.
+fn set_bridge(net: &mut Net<'_>, ifindex: u32, data: Attrs<'_>) -> NlResult<()> {
+    let mut shown = Builder::new(0, NlFlags::empty(), 0, 0, &[]);
+    let Some(dev) = net.device(ifindex) else {
+        return Err(err!(ENODEV).into());
+    };
+    if let DeviceKind::Bridge(bridge) = &dev.kind {
+        bridge_info(&mut shown, dev, bridge);
+    }
+    let shown = shown.finish();
+    let shown = Attrs::new(&shown[NLMSG_HDRLEN..])?;
+    for (attr, value) in data.iter() {
+        let settable = matches!(attr, BR_AGEING_TIME | BR_FDB_FLUSH);
+        let length = shown.get(attr).map_or(0, |have| have.len());
+        if value.len() < length {
+            return Err(err!(ERANGE, "rtnetlink: a number is too short").into());
+        }
+        if !settable && shown.get(attr) != Some(&value[..length]) {
+            return Err(err!(EOPNOTSUPP, "rtnetlink: the bridge does not do that").into());
+        }
+    }
+    if let Some(hundredths) = data.u32(BR_AGEING_TIME)? {
+        net.set_ageing_time(ifindex, hundredths)?;
+    }
+    if data.get(BR_FDB_FLUSH).is_some() {
+        net.flush_fdb(ifindex)?;
+    }
+    Ok(())
 }
 
 /// `IFLA_BRPORT_*`.
@@ -194,10 +256,6 @@ fn port_info(data: &mut Builder, state: u8, number: u16) {
 
 /// A device as IPv6 sees it (`ip -6 addr` asks for it): what concerns the link is told elsewhere.
 fn fill6(dev: &Device, seq: u32, pid: u32) -> Vec<u8> {
-    const IFLA_INET6_FLAGS: u16 = 1;
-    const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-    /// `IF_READY`.
-    const READY: u32 = 0x8000_0000;
     let mut message = Builder::new(rtm::NEWLINK, NlFlags::MULTI, seq, pid, &head(family::INET6, dev));
     message.string(IFLA_IFNAME, &dev.name);
     if dev.addr_len() != 0 {
@@ -208,12 +266,7 @@ fn fill6(dev: &Device, seq: u32, pid: u32) -> Vec<u8> {
         message.u32(IFLA_LINK, other);
     }
     message.u8(IFLA_OPERSTATE, dev.operstate());
-    let ready = dev.ip6_ready || dev.is_loopback() && dev.is_up();
-    message.nest(IFLA_PROTINFO, |data| {
-        data.u32(IFLA_INET6_FLAGS, if ready { READY } else { 0 });
-        // Addresses are made of the MAC address.
-        data.u8(IFLA_INET6_ADDR_GEN_MODE, 0);
-    });
+    message.nest(IFLA_PROTINFO, |data| ipv6_info(data, dev));
     message.finish()
 }
 
@@ -349,8 +402,14 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
         if cx.flag(NlFlags::REPLACE) {
             return Err(err!(EOPNOTSUPP, "rtnetlink: devices are not replaced").into());
         }
-        if info.is_some_and(|info| info.get(IFLA_INFO_DATA).is_some()) {
-            return Err(err!(EOPNOTSUPP, "rtnetlink: the device has nothing to change").into());
+        if let Some(info) = info
+            && let Some(data) = info.nest(IFLA_INFO_DATA)?
+        {
+            let fits = |kind| info.string(IFLA_INFO_KIND) == Some(kind);
+            stack.with(|net| match net.device(ifindex).map(|dev| &dev.kind) {
+                Some(DeviceKind::Bridge(_)) if fits(b"bridge") => set_bridge(net, ifindex, data),
+                _ => Err(err!(EOPNOTSUPP, "rtnetlink: the device has nothing to change").into()),
+            })?;
         }
         return change(cx, ifindex, payload, attrs);
     }
@@ -374,12 +433,15 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     }
     match kind {
         b"veth" => new_veth(cx, payload, attrs, data, name, there),
-        b"bridge" => new_device(cx, payload, attrs, name, DeviceKind::Bridge(Bridge::new()), there),
+        b"bridge" => {
+            let kind = DeviceKind::Bridge(Bridge::new());
+            new_device(cx, payload, attrs, name, (kind, data), there)
+        }
         b"tun" => Err(nl_err!(
             EOPNOTSUPP,
             "tun/tap creation via rtnetlink is not supported."
         )),
-        b"dummy" => new_device(cx, payload, attrs, name, DeviceKind::Dummy, there),
+        b"dummy" => new_device(cx, payload, attrs, name, (DeviceKind::Dummy, None), there),
         _ => Err(nl_err!(EOPNOTSUPP, "Unknown device type")),
     }
 }
@@ -432,7 +494,7 @@ fn new_device(
     payload: &[u8],
     attrs: Attrs<'_>,
     name: Option<String>,
-    kind: DeviceKind,
+    (kind, data): (DeviceKind, Option<Attrs<'_>>),
     there: &Arc<NetStack>,
 ) -> NlResult<Reply> {
     let name = choose_name(there, name.as_deref(), kind.name())?;
@@ -440,6 +502,12 @@ fn new_device(
     describe(there, &mut dev, payload, attrs)?;
     let set = dev.mac_set;
     let ifindex = there.with(|net| net.register(dev));
+    if let Some(data) = data
+        && let Err(error) = there.with(|net| set_bridge(net, ifindex, data))
+    {
+        delete(there, ifindex)?;
+        return Err(error);
+    }
     finish(cx, there, ifindex, payload, attrs, set)
 }
 
