@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, Ordering};
 
 use hashbrown::HashMap;
+use spin::Once;
 
 use super::bpf::CgroupBpf;
 use super::cftype::Line;
 use super::fs::{NodeOwner, Nodes};
+use super::view::CgroupLoad;
 use super::{CfType, CgroupMembership, Css, CssSet, Hierarchy, SubsysId, SubsysMask};
 use super::{core_files, legacy_files};
 use crate::fs::Name;
@@ -92,6 +94,8 @@ pub struct Cgroup {
     pub(super) bpf: CgroupBpf,
     /// cgroup2: CPU time used in the subtree.
     cpu_account: Option<Arc<CpuAccount>>,
+    /// Its load averages, once somebody has asked.
+    pub(super) load: Once<Arc<CgroupLoad>>,
 }
 
 impl Cgroup {
@@ -129,6 +133,7 @@ impl Cgroup {
             nodes: Nodes::new(owner),
             bpf: CgroupBpf::default(),
             cpu_account,
+            load: Once::new(),
         });
         let object: Arc<dyn KObject> = cgroup.clone();
         hierarchy.shared.koids.register(&object);

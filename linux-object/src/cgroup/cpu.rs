@@ -75,6 +75,11 @@ impl Task {
     }
 }
 
+/// The group of tasks behind a css.
+pub(super) fn group_of_css(css: &Css) -> &Arc<TaskGroup> {
+    &css.data::<CpuCss>().group
+}
+
 fn group<'a>(cx: &'a CfCx<'_>) -> &'a Arc<TaskGroup> {
     &cx.css().data::<CpuCss>().group
 }

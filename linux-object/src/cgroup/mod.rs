@@ -44,6 +44,7 @@ pub mod release;
 pub mod subsys;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 pub use cftype::{CfCx, CfFlags, CfType, Show, Write, parse_i64, parse_limit, parse_u64, show_limit, strip};
 pub use cgroup::{Cgroup, CgroupFlags};

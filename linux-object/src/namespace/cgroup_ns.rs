@@ -55,6 +55,10 @@ impl CgroupNamespace {
     pub fn root(&self, hierarchy: &Arc<Hierarchy>) -> Option<Arc<Cgroup>> {
         self.root.cgroup(hierarchy)
     }
+    /// Its root in cgroup2.
+    pub fn dfl_root(&self) -> &Arc<Cgroup> {
+        self.root.dfl_cgroup()
+    }
     /// Whether it is the one that the kernel began with.
     pub fn is_initial(&self) -> bool {
         self.count.is_none()

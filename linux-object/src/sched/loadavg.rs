@@ -9,8 +9,8 @@ use super::Scheduler;
 use crate::sync::{SpinLock, class};
 use crate::time::Ktime;
 
-/// Time between samples, and one jiffy as Linux adds it.
-const PERIOD: u64 = 5_004_000_000;
+/// Nanoseconds between samples: five seconds, and one jiffy as Linux adds it.
+pub const LOAD_PERIOD: u64 = 5_004_000_000;
 /// Binary places of a load.
 const FSHIFT: u32 = 11;
 const FIXED_1: u64 = 1 << FSHIFT;
@@ -18,24 +18,31 @@ const FIXED_1: u64 = 1 << FSHIFT;
 const EXP: [u64; 3] = [1884, 2014, 2037];
 
 /// The averages.
-pub(super) struct LoadAverage {
+pub struct LoadAverage {
     next: AtomicU64,
     loads: SpinLock<[u64; 3], class::Leaf>,
 }
 
 impl LoadAverage {
-    pub(super) fn new(now: Ktime) -> LoadAverage {
+    /// Of nobody until now.
+    pub fn new(now: Ktime) -> LoadAverage {
         LoadAverage {
-            next: AtomicU64::new(now.0 + PERIOD),
+            next: AtomicU64::new(now.0 + LOAD_PERIOD),
             loads: SpinLock::new([0; 3]),
         }
     }
 
+    /// Makes up for samples that are due; so many have been `active` since the last.
     #[inline]
-    pub(super) fn catch_up(&self, now: Ktime, active: impl Fn() -> u64) {
+    pub fn catch_up(&self, now: Ktime, active: impl Fn() -> u64) {
         if now.0 >= self.next.load(Relaxed) {
             self.sample(now, active());
         }
+    }
+
+    /// The averages with 11 binary places.
+    pub fn loads(&self) -> [u64; 3] {
+        *self.loads.lock()
     }
 
     fn sample(&self, now: Ktime, active: u64) {
@@ -44,8 +51,8 @@ impl LoadAverage {
         if now.0 < next {
             return;
         }
-        let missed = (now.0 - next) / PERIOD + 1;
-        self.next.store(next + missed * PERIOD, Relaxed);
+        let missed = (now.0 - next) / LOAD_PERIOD + 1;
+        self.next.store(next + missed * LOAD_PERIOD, Relaxed);
         for (load, exp) in loads.iter_mut().zip(EXP) {
             // After so many samples nothing of the past is left.
             for _ in 0..missed.min(20_000) {
@@ -75,7 +82,7 @@ impl Scheduler {
     /// The load averages with 11 binary places (`sysinfo(2)` shows 16).
     pub fn loadavg(&self) -> [u64; 3] {
         self.load.catch_up(self.hal.now(), || self.nr_active());
-        *self.load.loads.lock()
+        self.load.loads()
     }
 
     /// Tasks that run or wait for a CPU (`/proc/loadavg`, `/proc/stat`).
@@ -97,11 +104,11 @@ mod tests {
     fn load_follows_linux() {
         // One busy task: after a minute the first average is about 1 - 1/e.
         let average = LoadAverage::new(Ktime(0));
-        average.catch_up(Ktime(PERIOD * 12), || 1);
+        average.catch_up(Ktime(LOAD_PERIOD * 12), || 1);
         let loads = *average.loads.lock();
         assert!((1250..1320).contains(&loads[0]), "{loads:?}");
         assert!(loads[0] > loads[1] && loads[1] > loads[2]);
-        average.catch_up(Ktime(PERIOD * 12_000), || 0);
+        average.catch_up(Ktime(LOAD_PERIOD * 12_000), || 0);
         assert_eq!(*average.loads.lock(), [0; 3]);
     }
 }

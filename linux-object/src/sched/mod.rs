@@ -42,6 +42,7 @@ pub use account::{Accounts, CpuAccount};
 pub use bandwidth::{Bandwidth, BandwidthStat, DEFAULT_PERIOD, Limit};
 pub use cpu_mask::{CpuMask, MAX_CPUS};
 pub use fair::{Enqueue, Tunables};
+pub use loadavg::{LOAD_PERIOD, LoadAverage};
 pub use policy::Policy;
 pub use real_time::{MAX_RT_PRIO, RR_TIMESLICE};
 pub use rt_bandwidth::RtBandwidth;
@@ -65,7 +66,6 @@ use crate::kernel::Kernel;
 use crate::sync::{SpinLock, class};
 use crate::task::{Task, TaskState, ThreadFlags};
 use crate::time::{ClockEvents, Ktime};
-use loadavg::LoadAverage;
 use sched_task::Wake;
 
 /// One CPU.

@@ -354,6 +354,7 @@ impl INode for ProcInode {
                 Ok(Some(SeqFile::open(Box::new(EntryText {
                     entry: *entry,
                     ipc_ns: OpenerIpc::new(task, entry),
+                    cgview: self.fs.options().cgview,
                     event: match entry {
                         Entry::Sysctl(sysctl) => sysctl.event(task),
                         Entry::File(_) => None,
@@ -390,6 +391,7 @@ impl ConfText {
             kernel: cx.task.kernel(),
             reader: cx.task,
             ipc_ns: None,
+            cgview: false,
         })
     }
 }
@@ -432,6 +434,7 @@ impl OpenerIpc {
 struct EntryText {
     entry: Entry,
     ipc_ns: OpenerIpc,
+    cgview: bool,
     event: Option<Arc<dyn Event>>,
 }
 
@@ -441,6 +444,7 @@ impl EntryText {
             kernel: cx.task.kernel(),
             reader: cx.task,
             ipc_ns: self.ipc_ns.ns.upgrade(),
+            cgview: self.cgview,
         })
     }
 }

@@ -45,6 +45,7 @@ use super::fs_context::param::Param;
 use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::seq_file::SeqBuf;
 use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, SbFlags, SuperBlock};
+use crate::cgroup::view::View;
 use crate::err;
 use crate::error::Result;
 use crate::kernel::Kernel;
@@ -73,9 +74,15 @@ pub(crate) struct ProcCx<'a> {
     pub reader: &'a Arc<Task>,
     /// The IPC namespace of the opener.
     ipc_ns: Option<Arc<IpcNamespace>>,
+    /// The mount is one of `cgview`.
+    cgview: bool,
 }
 
 impl ProcCx<'_> {
+    /// The reader's container, if the mount shows that.
+    fn view(&self) -> Option<View<'_>> {
+        self.cgview.then(|| View::of(self.reader)).flatten()
+    }
     /// The IPC namespace of the opener; `ENOENT` once it is gone.
     pub fn ipc_ns(&self) -> Result<&Arc<IpcNamespace>> {
         self.ipc_ns

@@ -1,4 +1,4 @@
-//! Mount options of procfs: `hidepid=`, `gid=`, `subset=`.
+//! Mount options of procfs: `hidepid=`, `gid=`, `subset=`, and `cgview`, which Linux does not have.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct Options {
     pub gid: Kgid,
     /// `subset=pid`: only tasks.
     pub pid_only: bool,
+    /// `cgview`: what the reader's cgroups leave of the machine (see [`crate::cgroup::view`]).
+    pub cgview: bool,
 }
 
 impl Default for Options {
@@ -35,6 +37,7 @@ impl Default for Options {
             hide_pid: HidePid::Off,
             gid: Kgid::ROOT,
             pid_only: false,
+            cgview: false,
         }
     }
 }
@@ -44,12 +47,14 @@ enum Key {
     HidePid,
     Gid,
     Subset,
+    CgView,
 }
 
 const TABLE: &[Spec<Key>] = &[
     Spec::new("hidepid", Kind::Text, Key::HidePid),
     Spec::new("gid", Kind::U32, Key::Gid),
     Spec::new("subset", Kind::Text, Key::Subset),
+    Spec::new("cgview", Kind::Flag, Key::CgView),
 ];
 
 fn hide_pid(text: &[u8]) -> Option<HidePid> {
@@ -88,6 +93,7 @@ impl Options {
                     bail!(EINVAL, "proc: no such hidepid");
                 }
             },
+            Key::CgView => self.cgview = true,
             Key::Gid => match cx.user_ns.make_kgid(Gid(value.number())) {
                 Some(gid) => self.gid = gid,
                 None => return bad_value(cx.log, param),
@@ -120,6 +126,9 @@ impl Options {
         }
         if self.pid_only {
             out.push_str(",subset=pid");
+        }
+        if self.cgview {
+            out.push_str(",cgview");
         }
     }
 }

@@ -7,11 +7,11 @@ use crate::fs::procfs::mask_list;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::CpuId;
 use crate::kernel::Kernel;
-use crate::sched::MAX_CPUS;
+use crate::sched::{CpuMask, MAX_CPUS};
 
 /// `online`, `possible` and `present`.
-pub(super) fn online(kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {
-    mask_list(out, kernel.sched.cpu_mask())?;
+pub(super) fn online(cpus: CpuMask, out: &mut SeqBuf) -> Result<()> {
+    mask_list(out, cpus)?;
     out.byte(b'\n')
 }
 
@@ -26,9 +26,9 @@ pub(super) fn kernel_max(_kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> 
 }
 
 /// The CPU of a directory `cpuN`.
-pub(super) fn find(kernel: &Kernel, name: &[u8]) -> Option<CpuId> {
+pub(super) fn find(cpus: CpuMask, name: &[u8]) -> Option<CpuId> {
     let digits = core::str::from_utf8(name).ok()?.strip_prefix("cpu")?;
     let cpu = CpuId(digits.parse().ok()?);
     let canonical = digits == "0" || !digits.starts_with(['0', '+']);
-    (canonical && kernel.sched.cpu_mask().contains(cpu)).then_some(cpu)
+    (canonical && cpus.contains(cpu)).then_some(cpu)
 }

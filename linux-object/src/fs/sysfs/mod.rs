@@ -11,25 +11,29 @@ mod net;
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::Ordering;
 
 use self::net::NetNode;
-use super::fs_context::{ContextInit, ContextOps, MountRequest, Tree};
+use super::fs_context::param::{Kind, Param, Spec, parse};
+use super::fs_context::{ContextInit, ContextOps, MountRequest, ParamCx, Tree};
 use super::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
 use super::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use super::{
     DirSink, FileOps, FileSystem, FileSystemType, FileTime, FileType, FsInfo, INode, InodeCommon, Metadata,
     OpenFlags, SbFlags, SetAttr, SuperBlock,
 };
+use crate::cgroup::view::View;
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::{CpuId, KoID};
 use crate::kernel::Kernel;
 use crate::namespace::{NetNamespace, UserNamespace};
 use crate::net::stack::NetStack;
+use crate::sched::CpuMask;
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::{bail, ensure, err};
@@ -37,13 +41,18 @@ use crate::{bail, ensure, err};
 /// `SYSFS_MAGIC`.
 pub const SYSFS_MAGIC: u64 = 0x6265_6572;
 
-type Show = fn(&Arc<Kernel>, &mut SeqBuf) -> Result<()>;
+/// What a line of the table is.
+enum Content {
+    Dir,
+    Text(fn(&Arc<Kernel>, &mut SeqBuf) -> Result<()>),
+    /// The CPUs that there are.
+    Cpus,
+}
 
 /// A line of the table.
 struct SysFile {
     path: &'static str,
-    /// `None` for a directory.
-    show: Option<Show>,
+    content: Content,
 }
 
 impl PathEntry for &'static SysFile {
@@ -53,13 +62,16 @@ impl PathEntry for &'static SysFile {
 }
 
 const fn dir(path: &'static str) -> SysFile {
-    SysFile { path, show: None }
+    let content = Content::Dir;
+    SysFile { path, content }
 }
-const fn text(path: &'static str, show: Show) -> SysFile {
-    SysFile {
-        path,
-        show: Some(show),
-    }
+const fn text(path: &'static str, show: fn(&Arc<Kernel>, &mut SeqBuf) -> Result<()>) -> SysFile {
+    let content = Content::Text(show);
+    SysFile { path, content }
+}
+const fn cpus(path: &'static str) -> SysFile {
+    let content = Content::Cpus;
+    SysFile { path, content }
 }
 
 const CPU_DIR: &str = "devices/system/cpu";
@@ -74,9 +86,9 @@ static FILES: &[SysFile] = &[
     dir("dev/char/"),
     text("devices/system/cpu/kernel_max", cpu::kernel_max),
     text("devices/system/cpu/offline", cpu::offline),
-    text("devices/system/cpu/online", cpu::online),
-    text("devices/system/cpu/possible", cpu::online),
-    text("devices/system/cpu/present", cpu::online),
+    cpus("devices/system/cpu/online"),
+    cpus("devices/system/cpu/possible"),
+    cpus("devices/system/cpu/present"),
     dir("devices/virtual/net/"),
     dir("firmware/"),
     dir("fs/cgroup/"),
@@ -139,7 +151,16 @@ struct SysFs {
     this: Weak<SysFs>,
     kernel: Weak<Kernel>,
     net: Weak<NetStack>,
+    /// `cgview`: the CPUs are those of the reader's container (see [`crate::cgroup::view`]).
+    cgview: bool,
     time: FileTime,
+}
+
+impl SysFs {
+    fn cpus(&self, kernel: &Kernel, reader: Option<&Arc<Task>>) -> CpuMask {
+        let view = reader.filter(|_| self.cgview).and_then(View::of);
+        view.map_or_else(|| kernel.sched.cpu_mask(), |view| view.cpus())
+    }
 }
 
 impl FileSystem for SysFs {
@@ -155,6 +176,11 @@ impl FileSystem for SysFs {
             block_size: 4096,
             name_max: 255,
             ..FsInfo::default()
+        }
+    }
+    fn show_options(&self, out: &mut String) {
+        if self.cgview {
+            out.push_str(",cgview");
         }
     }
     fn cacheable(&self) -> bool {
@@ -186,6 +212,12 @@ impl SysInode {
     fn net(&self) -> Option<Arc<NetStack>> {
         self.fs.upgrade()?.net.upgrade()
     }
+    /// The CPUs that the caller sees.
+    fn cpus(&self, kernel: &Kernel) -> CpuMask {
+        let current = kernel.sched.try_current();
+        let fs = self.fs.upgrade();
+        fs.map_or(CpuMask::EMPTY, |fs| fs.cpus(kernel, current.as_ref()))
+    }
     fn child(&self, node: Node) -> Arc<dyn INode> {
         SysInode::new(self.fs.clone(), node, self.time)
     }
@@ -198,7 +230,7 @@ impl SysInode {
         }
         let kernel = self.kernel()?;
         match path {
-            CPU_DIR => cpu::find(&kernel, name).map(Node::Cpu),
+            CPU_DIR => cpu::find(self.cpus(&kernel), name).map(Node::Cpu),
             NAMESPACE_DIR => namespaces::find(&kernel, name).map(Node::Namespace),
             net::CLASS_DIR | net::DEVICES_DIR => {
                 let devices = net::devices(&*self.net().ok_or(err!(ENOENT))?, path == net::CLASS_DIR);
@@ -225,9 +257,7 @@ impl SysInode {
                 }
                 match path {
                     CPU_DIR => list.extend(
-                        kernel
-                            .sched
-                            .cpu_mask()
+                        self.cpus(&kernel)
                             .iter()
                             .map(|cpu| (format!("cpu{cpu}").into_bytes(), Node::Cpu(cpu))),
                     ),
@@ -356,21 +386,20 @@ impl INode for SysInode {
         );
         Ok(Some(SeqFile::open(Box::new(SysText {
             node: self.node,
-            net: self.fs.upgrade().map(|fs| fs.net.clone()).unwrap_or_default(),
+            fs: self.fs.clone(),
         }))))
     }
 }
 
 struct SysText {
     node: Node,
-    net: Weak<NetStack>,
+    fs: Weak<SysFs>,
 }
 
 impl SysText {
     fn net(&self) -> Result<Arc<NetStack>> {
-        self.net
-            .upgrade()
-            .ok_or(err!(ENODEV, "the network namespace is gone"))
+        let net = self.fs.upgrade().and_then(|fs| fs.net.upgrade());
+        net.ok_or(err!(ENODEV, "the network namespace is gone"))
     }
 }
 
@@ -379,7 +408,17 @@ impl SeqSource for SysText {
         let kernel = cx.task.kernel();
         match self.node {
             Node::Net(node) => node.show(&*self.net()?, out),
-            Node::File(SysFile { show: Some(show), .. }) => show(kernel, out),
+            Node::File(SysFile {
+                content: Content::Text(show),
+                ..
+            }) => show(kernel, out),
+            Node::File(SysFile {
+                content: Content::Cpus,
+                ..
+            }) => {
+                let fs = self.fs.upgrade().ok_or(err!(ENODEV))?;
+                cpu::online(fs.cpus(kernel, Some(cx.task)), out)
+            }
             Node::NamespaceFile(koid, file) => {
                 let ns = kernel.namespaces.find(koid).ok_or(err!(ENODEV))?;
                 (file.show)(kernel, &*ns, out)
@@ -398,8 +437,8 @@ impl SeqSource for SysText {
 /// `mount -t sysfs`.
 #[derive(Default)]
 pub struct SysFsType {
-    /// The superblock of each network namespace that has one.
-    by_net_ns: Arc<Instances>,
+    /// The superblocks that there are.
+    instances: Arc<Instances>,
 }
 
 impl FileSystemType for SysFsType {
@@ -416,28 +455,42 @@ impl FileSystemType for SysFsType {
             EPERM,
             "sysfs: no CAP_SYS_ADMIN in the owner of the network namespace"
         );
-        let instances = self.by_net_ns.clone();
-        Ok(Box::new(SysFsContext { net_ns, instances }))
+        let fs = init
+            .reconfigure
+            .and_then(|sb| (&*sb.fs as &dyn Any).downcast_ref::<SysFs>());
+        Ok(Box::new(SysFsContext {
+            net_ns,
+            instances: self.instances.clone(),
+            cgview: fs.is_some_and(|fs| fs.cgview),
+        }))
     }
 }
 
-/// The superblock of each network namespace that has one.
-type Instances = SpinLock<Vec<(KoID, Weak<SuperBlock>)>, class::Leaf>;
+/// The superblocks by network namespace and whether they are of `cgview`.
+type Instances = SpinLock<Vec<((KoID, bool), Weak<SuperBlock>)>, class::Leaf>;
 
 struct SysFsContext {
     net_ns: Arc<NetNamespace>,
     instances: Arc<Instances>,
+    cgview: bool,
 }
+
+const PARAMS: &[Spec<()>] = &[Spec::new("cgview", Kind::Flag, ())];
 
 impl ContextOps for SysFsContext {
     fn user_ns(&self) -> Option<Arc<UserNamespace>> {
         Some(self.net_ns.user_ns().clone())
     }
+    fn parse_param(&mut self, cx: &mut ParamCx<'_>, param: &Param) -> Result<bool> {
+        let known = parse(cx.log, PARAMS, param)?.is_some();
+        self.cgview |= known;
+        Ok(known)
+    }
     fn get_tree(&mut self, request: &mut MountRequest<'_>) -> Result<Tree> {
-        let koid = crate::kobject::KObject::koid(&*self.net_ns);
-        let find = |list: &Vec<(KoID, Weak<SuperBlock>)>| {
+        let key = (crate::kobject::KObject::koid(&*self.net_ns), self.cgview);
+        let find = |list: &Vec<((KoID, bool), Weak<SuperBlock>)>| {
             list.iter()
-                .find(|(of, _)| *of == koid)
+                .find(|(of, _)| *of == key)
                 .and_then(|(_, sb)| sb.upgrade())
         };
         let existing = find(&self.instances.lock());
@@ -449,6 +502,7 @@ impl ContextOps for SysFsContext {
             this: this.clone(),
             kernel: Arc::downgrade(kernel),
             net: Arc::downgrade(self.net_ns.stack()),
+            cgview: self.cgview,
             time: super::current_time(kernel),
         });
         let flags = SbFlags::I_NODEV | SbFlags::I_NOEXEC | SbFlags::I_USERNS_VISIBLE;
@@ -458,7 +512,7 @@ impl ContextOps for SysFsContext {
         let existing = find(&list);
         if existing.is_none() {
             list.retain(|(_, sb)| sb.strong_count() > 0);
-            list.push((koid, Arc::downgrade(&new)));
+            list.push((key, Arc::downgrade(&new)));
         }
         drop(list);
         Ok(Tree::whole(existing.unwrap_or(new)))

@@ -1,5 +1,6 @@
 //! The text of the files about the whole kernel, from plain figures.
 
+use crate::cgroup::view::CpuView;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 
@@ -41,6 +42,17 @@ pub(super) struct CpuTimes {
     pub nice: u64,
     pub system: u64,
     pub idle: u64,
+}
+
+impl From<CpuView> for CpuTimes {
+    fn from(cpu: CpuView) -> CpuTimes {
+        CpuTimes {
+            user: cpu.user,
+            nice: 0,
+            system: cpu.system,
+            idle: cpu.idle,
+        }
+    }
 }
 
 /// The figures of `/proc/stat`.

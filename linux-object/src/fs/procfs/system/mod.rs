@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::{ProcCx, Show};
+use crate::cgroup::view::MemoryView;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::fs::{DevT, FileOps, FileType, OpenFlags};
@@ -103,12 +104,18 @@ fn version(_cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     writeln!(out, "{SYSNAME} version {RELEASE} (zcell@zcell) (rustc) {VERSION}")
 }
 
-fn cpus(cx: &ProcCx<'_>) -> impl Iterator<Item = CpuId> {
-    cx.kernel.sched.cpu_mask().iter()
+fn cpus(cx: &ProcCx<'_>) -> impl Iterator<Item = CpuId> + use<> {
+    let all = cx.kernel.sched.cpu_mask();
+    cx.view().map_or(all, |view| view.cpus()).iter()
 }
 
 /// Time since boot as the reader's time namespace counts it, and idle time.
 fn uptime(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    if let Some(view) = cx.view()
+        && let Some(times) = view.cpu_times()
+    {
+        return format::uptime(out, view.uptime(), times.map(|cpu| cpu.idle).sum());
+    }
     let offset = super::boottime_offset(cx.reader);
     let up = cx.kernel.time.now().as_nanos().saturating_add_signed(offset);
     let idle = cpus(cx).map(|cpu| cx.kernel.sched.idle_time(cpu)).sum();
@@ -117,21 +124,19 @@ fn uptime(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
 
 fn loadavg(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let sched = &cx.kernel.sched;
-    let threads = cx.kernel.tasks.nr_threads();
-    format::loadavg(
-        out,
-        sched.loadavg(),
-        sched.nr_running() as usize,
-        threads,
-        cx.reader.pid_ns().last_pid(),
-    )
+    let (loads, running, threads) = cx.view().and_then(|view| view.load()).unwrap_or_else(|| {
+        let threads = cx.kernel.tasks.nr_threads();
+        (sched.loadavg(), sched.nr_running(), threads)
+    });
+    let last_pid = cx.reader.pid_ns().last_pid();
+    format::loadavg(out, loads, running as usize, threads, last_pid)
 }
 
 fn stat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let sched = &cx.kernel.sched;
     let up = cx.kernel.time.now().as_nanos();
-    let times: Vec<_> = cpus(cx)
-        .map(|cpu| {
+    let machine = || {
+        cpus(cx).map(|cpu| {
             let idle = sched.idle_time(cpu);
             let (user, nice) = sched.user_time(cpu);
             format::CpuTimes {
@@ -141,30 +146,47 @@ fn stat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
                 idle,
             }
         })
-        .collect();
-    let boot_time =
-        (cx.kernel.time.realtime() - up as i64 - super::boottime_offset(cx.reader)) / 1_000_000_000;
+    };
+    let view = cx.view();
+    let contained = view.as_ref().and_then(|view| Some((view, view.cpu_times()?)));
+    let (times, up): (Vec<_>, i64) = match contained {
+        Some((view, times)) => (times.map(format::CpuTimes::from).collect(), view.uptime() as i64),
+        None => (machine().collect(), up as i64 + super::boottime_offset(cx.reader)),
+    };
+    let running = view.and_then(|view| view.load()).map(|(_, running, _)| running);
+    let boot_time = (cx.kernel.time.realtime() - up) / 1_000_000_000;
     let figures = format::Stat {
         interrupts: 0,
         context_switches: sched.nr_switches(),
         boot_time: boot_time.max(0) as u64,
         forks: cx.kernel.tasks.total_forks(),
-        running: sched.nr_running() as usize,
+        running: running.unwrap_or_else(|| sched.nr_running()) as usize,
         blocked: 0,
     };
     format::stat(out, &times, &figures)
 }
 
 fn meminfo(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
-    let frames = cx.kernel.hal.frame_stats();
     let memory = &cx.kernel.memory;
     let pages = |counter: &core::sync::atomic::AtomicI64| counter.load(Ordering::Relaxed).max(0) as usize;
-    let (cache, anon) = (pages(&memory.nr_cache), pages(&memory.nr_anon));
+    let is = cx.view().and_then(|view| view.memory()).unwrap_or_else(|| {
+        let frames = cx.kernel.hal.frame_stats();
+        MemoryView {
+            total: frames.total,
+            free: frames.free,
+            anon: pages(&memory.nr_anon),
+            file: pages(&memory.nr_cache),
+            slab: frames.heap,
+            kernel_stack: frames.kernel_stacks,
+            page_tables: frames.page_tables,
+        }
+    });
+    let (cache, anon) = (is.file, is.anon);
     // Every file lives in memory only, as shmem: its pages cannot be dropped.
     let lines = [
-        ("MemTotal", frames.total),
-        ("MemFree", frames.free),
-        ("MemAvailable", frames.free),
+        ("MemTotal", is.total),
+        ("MemFree", is.free),
+        ("MemAvailable", is.free),
         ("Buffers", 0),
         ("Cached", cache),
         ("SwapCached", 0),
@@ -184,11 +206,11 @@ fn meminfo(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("Mapped", 0),
         ("Shmem", cache),
         ("KReclaimable", 0),
-        ("Slab", frames.heap),
+        ("Slab", is.slab),
         ("SReclaimable", 0),
-        ("SUnreclaim", frames.heap),
-        ("KernelStack", frames.kernel_stacks),
-        ("PageTables", frames.page_tables),
+        ("SUnreclaim", is.slab),
+        ("KernelStack", is.kernel_stack),
+        ("PageTables", is.page_tables),
         ("CommitLimit", memory.commit_limit() as usize),
         ("Committed_AS", pages(&memory.committed)),
     ];
