@@ -474,9 +474,11 @@ pub fn copy_file_range(
         EBADF,
         "copy_file_range: to a file opened with O_APPEND"
     );
-    // Between file systems only if they are of one type.
-    let same = |a: &OpenFile, b: &OpenFile| a.path.mount.sb.fs.name() == b.path.mount.sb.fs.name();
-    ensure!(same(&input, &output), EXDEV);
+    ensure!(
+        Arc::ptr_eq(&input.path.mount.sb, &output.path.mount.sb),
+        EXDEV,
+        "copy_file_range: between file systems"
+    );
     ensure!(
         from.checked_add(len as u64).is_some() && to.checked_add(len as u64).is_some(),
         EOVERFLOW

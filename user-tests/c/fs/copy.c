@@ -1,4 +1,7 @@
 /* sendfile(2), splice(2), tee(2), vmsplice(2), copy_file_range(2). */
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
@@ -140,4 +143,25 @@ TEST(copy_file_range_copies)
 	CHECK_ERR(copy(in, NULL, end[1], NULL, 1, 0), EINVAL);
 	int dir = CHECK_OK(open(".", O_RDONLY));
 	CHECK_ERR(copy(dir, NULL, out, NULL, 1, 0), EISDIR);
+}
+
+TEST(copy_file_range_stays_within_a_file_system)
+{
+	int in = source();
+	CHECK_OK(unshare(CLONE_NEWNS));
+	CHECK_OK(mkdir("other", 0700));
+	CHECK_OK(mount("none", "other", "tmpfs", 0, NULL));
+	int out = CHECK_OK(open("other/dst", O_CREAT | O_RDWR, 0600));
+	CHECK_ERR(copy(in, NULL, out, NULL, 100, 0), EXDEV);
+	/* Several mounts of one are the same. */
+	CHECK_OK(mkdir("again", 0700));
+	CHECK_OK(mount("other", "again", NULL, MS_BIND, NULL));
+	int third = CHECK_OK(open("again/third", O_CREAT | O_RDWR, 0600));
+	CHECK_EQ(write(out, "0123", 4), 4);
+	CHECK_EQ(lseek(out, 0, SEEK_SET), 0);
+	CHECK_EQ(copy(out, NULL, third, NULL, 100, 0), 4);
+	int a = CHECK_OK(memfd_create("a", 0)), b = CHECK_OK(memfd_create("b", 0));
+	CHECK_EQ(write(a, "0123", 4), 4);
+	CHECK_EQ(lseek(a, 0, SEEK_SET), 0);
+	CHECK_EQ(copy(a, NULL, b, NULL, 100, 0), 4);
 }
