@@ -70,7 +70,7 @@ impl Subsys for Cpu {
 impl Task {
     /// The scheduler's side of being in a set: the task's group, and where its time is charged.
     pub(super) fn follow_css_set(self: &Arc<Task>, set: &CssSet) {
-        let group = &set.css(SubsysId::Cpu).data::<CpuCss>().group;
+        let group = group_of_css(set.css(SubsysId::Cpu));
         self.kernel().sched.move_to_group(self, group, set.accounts());
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn group_of_css(css: &Css) -> &Arc<TaskGroup> {
 }
 
 fn group<'a>(cx: &'a CfCx<'_>) -> &'a Arc<TaskGroup> {
-    &cx.css().data::<CpuCss>().group
+    group_of_css(cx.css())
 }
 
 static DFL_FILES: &[CfType] = &[
