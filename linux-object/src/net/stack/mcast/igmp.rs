@@ -99,23 +99,15 @@ impl Net<'_> {
         };
         let group = addr(4);
         let tenths = |code: u32| Duration::from_millis(code as u64 * 100);
-        match (message[0], message.len()) {
-            (REPORT1 | REPORT2, _) => self.heard_report(delivery.ifindex, group),
+        let (old, time, sources) = match (message[0], message.len()) {
+            (REPORT1 | REPORT2, _) => return self.heard_report(delivery.ifindex, group),
             (QUERY, 8) => {
                 let code = message[1] as u32;
                 let version = if code == 0 { 1 } else { 2 };
                 let time = tenths(if code == 0 { 100 } else { code });
                 let old = Some((version, self.now() + OLD_QUERIER));
                 let sources = Vec::new();
-                self.heard_query(
-                    delivery.ifindex,
-                    Query {
-                        group,
-                        old,
-                        time,
-                        sources,
-                    },
-                );
+                (old, time, sources)
             }
             (QUERY, 12..) => {
                 let count = u16::from_be_bytes([message[10], message[11]]) as usize;
@@ -125,18 +117,17 @@ impl Net<'_> {
                 let time = tenths(expand(message[1] as u32, 8).max(1));
                 let sources = (0..count).map(|n| addr(12 + n * 4)).collect();
                 let old = None;
-                self.heard_query(
-                    delivery.ifindex,
-                    Query {
-                        group,
-                        old,
-                        time,
-                        sources,
-                    },
-                );
+                (old, time, sources)
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        let query = Query {
+            group,
+            old,
+            time,
+            sources,
+        };
+        self.heard_query(delivery.ifindex, query);
     }
 
     /// What a report has room for behind `headers` bytes.

@@ -88,21 +88,13 @@ impl Net<'_> {
         };
         let group = addr(8);
         let code = u16::from_be_bytes([message[4], message[5]]) as u32;
-        match (message[0], message.len()) {
-            (REPORT, _) => self.heard_report(delivery.ifindex, group),
+        let (old, time, sources) = match (message[0], message.len()) {
+            (REPORT, _) => return self.heard_report(delivery.ifindex, group),
             (QUERY, 24) => {
                 let time = Duration::from_millis(code as u64);
                 let old = Some((1, self.now() + OLD_QUERIER));
                 let sources = Vec::new();
-                self.heard_query(
-                    delivery.ifindex,
-                    Query {
-                        group,
-                        old,
-                        time,
-                        sources,
-                    },
-                );
+                (old, time, sources)
             }
             (QUERY, 28..) => {
                 let count = u16::from_be_bytes([message[26], message[27]]) as usize;
@@ -112,17 +104,16 @@ impl Net<'_> {
                 let time = Duration::from_millis(expand(code, 16).max(1) as u64);
                 let sources = (0..count).map(|n| addr(28 + n * 16)).collect();
                 let old = None;
-                self.heard_query(
-                    delivery.ifindex,
-                    Query {
-                        group,
-                        old,
-                        time,
-                        sources,
-                    },
-                );
+                (old, time, sources)
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        let query = Query {
+            group,
+            old,
+            time,
+            sources,
+        };
+        self.heard_query(delivery.ifindex, query);
     }
 }
