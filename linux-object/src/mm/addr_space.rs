@@ -6,7 +6,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 use spin::Once;
@@ -300,6 +300,8 @@ impl MmState {
 /// An address space.
 pub struct Mm {
     pub(super) core: Arc<MmCore>,
+    /// The commands of `membarrier(2)` that it is registered for.
+    pub membarrier: AtomicU32,
     /// Its contexts of asynchronous I/O.
     pub(crate) aio: AioTable,
 }
@@ -326,6 +328,7 @@ impl Mm {
                 user_ns: Once::new(),
                 state: SpinLock::new(MmState::new(memory.control.current())),
             }),
+            membarrier: AtomicU32::new(0),
             aio: AioTable::default(),
         }))
     }

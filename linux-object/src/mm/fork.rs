@@ -4,6 +4,7 @@
 //! other pages come back by faults. Writable entries become read-only on both sides.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use super::addr_space::{Mm, MmCore, MmState};
 use super::mmap::user_range;
@@ -21,6 +22,8 @@ impl Mm {
         let child = Mm::with(&self.core.memory)?;
         let parent = &*self.core;
         child.set_dumpable(self.dumpable());
+        let registered = self.membarrier.load(Ordering::Relaxed);
+        child.membarrier.store(registered, Ordering::Relaxed);
         if let Some(user_ns) = self.user_ns() {
             child.set_user_ns(user_ns.clone());
         }

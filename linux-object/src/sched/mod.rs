@@ -54,7 +54,7 @@ pub use weight::{DEFAULT_WEIGHT, NICE_0_WEIGHT, NICE_RANGE, WEIGHT_SHIFT, nice_t
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 use smallvec::SmallVec;
 use spin::Once;
@@ -89,6 +89,10 @@ struct CpuState {
     switches: AtomicU64,
     /// Counts kicks and switches served, each a full memory barrier.
     barriers: AtomicU64,
+    /// Kicks that it has taken.
+    kicks: AtomicU64,
+    /// With the next kick, what runs is to leave a restartable sequence.
+    restart: AtomicBool,
 }
 
 impl CpuState {
@@ -159,6 +163,8 @@ impl Scheduler {
                 idle_since: AtomicU64::new(0),
                 switches: AtomicU64::new(0),
                 barriers: AtomicU64::new(0),
+                kicks: AtomicU64::new(0),
+                restart: AtomicBool::new(false),
             })
             .collect();
         Scheduler {
@@ -401,6 +407,33 @@ impl Scheduler {
         fence(Ordering::SeqCst);
     }
 
+    /// Waits until every CPU, or one, has taken an interrupt, behind whose end no old instruction is executed; with
+    /// `restart`, what it interrupted leaves a restartable sequence (`membarrier(2)`). No lock may be held.
+    pub fn interrupt_fence(&self, only: Option<CpuId>, restart: bool) {
+        fence(Ordering::SeqCst);
+        let asked = || {
+            self.cpu_mask()
+                .iter()
+                .filter(|cpu| only.is_none_or(|only| only == *cpu))
+        };
+        let seen: SmallVec<[(CpuId, u64); 8]> = asked()
+            .map(|cpu| (cpu, self.cpu(cpu).kicks.load(Ordering::SeqCst)))
+            .collect();
+        for (cpu, _) in &seen {
+            if restart {
+                self.cpu(*cpu).restart.store(true, Ordering::SeqCst);
+            }
+            self.hal.kick(*cpu);
+        }
+        for (cpu, before) in seen {
+            while self.cpu(cpu).kicks.load(Ordering::SeqCst) == before {
+                self.hal.poll_interrupts();
+                self.hal.relax();
+            }
+        }
+        fence(Ordering::SeqCst);
+    }
+
     /// Lets others run that have waited longer (`sched_yield(2)`).
     pub fn yield_now(&self) {
         let (_, cpu) = self.here();
@@ -546,10 +579,14 @@ impl Scheduler {
     pub fn kick_interrupt(&self) {
         let (id, cpu) = self.here();
         cpu.barriers.fetch_add(1, Ordering::SeqCst);
+        let restart = cpu.restart.swap(false, Ordering::SeqCst);
         let now = self.hal.now();
         {
             let mut rq = cpu.rq.lock();
             rq.update_curr(now.0);
+            if restart && let Some(curr) = rq.curr() {
+                curr.rseq_preempt();
+            }
             if rq.has_throttled() && rq.look_again(now.0) {
                 cpu.publish(&rq);
                 if let Some(curr) = rq.curr() {
@@ -558,6 +595,7 @@ impl Scheduler {
             }
             self.set_tick(id, &rq, now);
         }
+        cpu.kicks.fetch_add(1, Ordering::SeqCst);
         self.events.program(id);
     }
 }

@@ -105,8 +105,6 @@ pub struct ThreadGroup {
     pub exec_queue: WaitQueue,
     /// CPU time of its threads.
     pub sched: SchedGroup,
-    /// Registered for `membarrier(2)`.
-    pub membarrier: AtomicBool,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
     /// The pid of the leader.
@@ -167,7 +165,6 @@ impl ThreadGroup {
             exec_queue: WaitQueue::new(),
             sched: SchedGroup::new(),
             timers: ProcessTimers::default(),
-            membarrier: AtomicBool::new(false),
             tgid: init.tgid,
             signal: SpinLock::new(SigState {
                 threads: SmallVec::new(),

@@ -2,10 +2,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use linux_object::cred::{Capability, Cred};
 use linux_object::error::Result;
-use linux_object::ids::{PidNr, Uid, UserAddr};
+use linux_object::ids::{CpuId, PidNr, Uid, UserAddr};
 use linux_object::sched::{CpuMask, NICE_RANGE, Policy, RR_TIMESLICE, SchedParams};
 use linux_object::task::{Resource, Task};
 use linux_object::{bail, ensure, err};
@@ -445,32 +446,50 @@ const MEMBARRIER_CMD_GLOBAL_EXPEDITED: i32 = 1 << 1;
 const MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED: i32 = 1 << 2;
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED: i32 = 1 << 3;
 const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
-const MEMBARRIER_COMMANDS: i32 = MEMBARRIER_CMD_GLOBAL
-    | MEMBARRIER_CMD_GLOBAL_EXPEDITED
-    | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
-    | MEMBARRIER_CMD_PRIVATE_EXPEDITED
-    | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 7;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 8;
+const MEMBARRIER_COMMANDS: i32 = (1 << 9) - 1;
 
-/// `membarrier(2)`. Every barrier is made by all CPUs, so registering only counts as permission for
-/// the private kind.
-pub fn membarrier(cx: &mut Cx<'_>, cmd: i32, flags: u32, _cpu_id: i32) -> Result<usize> {
-    ensure!(flags == 0, EINVAL, "unknown flags");
-    let registered = &cx.task.group().membarrier;
+const MEMBARRIER_CMD_FLAG_CPU: u32 = 1;
+
+/// `membarrier(2)`. Every barrier is made by all CPUs that run something, so registering only counts as
+/// permission for the private kinds; it belongs to the address space.
+pub fn membarrier(cx: &mut Cx<'_>, cmd: i32, flags: u32, cpu_id: i32) -> Result<usize> {
+    let one_cpu = cmd == MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ && flags == MEMBARRIER_CMD_FLAG_CPU;
+    ensure!(flags == 0 || one_cpu, EINVAL, "membarrier: unknown flags");
+    let mm = cx.task.mm();
+    let registered = |cmd: i32| mm.membarrier.load(Ordering::Relaxed) & cmd as u32 != 0;
     match cmd {
         MEMBARRIER_CMD_QUERY => return Ok(MEMBARRIER_COMMANDS as usize),
         MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED => {}
-        MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED => return Ok(0),
-        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED => {
-            registered.store(true, core::sync::atomic::Ordering::Relaxed);
+        MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ => {
+            // The command that is allowed is the bit before.
+            mm.membarrier.fetch_or(cmd as u32 >> 1, Ordering::Relaxed);
             return Ok(0);
         }
-        MEMBARRIER_CMD_PRIVATE_EXPEDITED => ensure!(
-            registered.load(core::sync::atomic::Ordering::Relaxed),
-            EPERM,
-            "membarrier: not registered"
-        ),
-        _ => bail!(EINVAL, "no such command here"),
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED
+        | MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE
+        | MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ => {
+            ensure!(registered(cmd), EPERM, "membarrier: not registered");
+        }
+        _ => bail!(EINVAL, "membarrier: no such command"),
     }
-    cx.kernel.sched.barrier();
+    let sched = &cx.kernel.sched;
+    match cmd {
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE => sched.interrupt_fence(None, false),
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ => {
+            let only = (one_cpu && cpu_id >= 0).then_some(CpuId(cpu_id as u32));
+            // A CPU that is not there runs nothing.
+            if only.is_none_or(|cpu| sched.cpu_mask().contains(cpu)) {
+                sched.interrupt_fence(only, true);
+            }
+        }
+        _ => sched.barrier(),
+    }
     Ok(0)
 }

@@ -276,6 +276,27 @@ TEST(migration_aborts)
 		CHECK_EQ(kt_wait(pid_), SIGSEGV);                              \
 	} while (0)
 
+static volatile int spinning;
+
+static void *spins(void *unused)
+{
+	registered();
+	spinning = 1;
+	CHECK_EQ(cs_spin(&area.rseq_cs, &cs, &stop), 1);
+	return unused;
+}
+
+TEST(a_barrier_aborts_those_of_others)
+{
+	pthread_t t;
+	CHECK_OK(syscall(SYS_membarrier, 256 /* REGISTER_PRIVATE_EXPEDITED_RSEQ */, 0, 0));
+	CHECK_EQ(pthread_create(&t, NULL, spins, NULL), 0);
+	WAIT_FOR(spinning);
+	kt_sleep_ms(20);
+	CHECK_OK(syscall(SYS_membarrier, 128 /* PRIVATE_EXPEDITED_RSEQ */, 0, 0));
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 TEST(a_bad_signature_is_fatal)
 {
 	BAD(cs.abort_ip = (uint64_t)cs_unsigned);
