@@ -134,6 +134,16 @@ impl Frames for Machine {
     fn set_frame_owner(&self, frame: Frame, owner: u32) {
         frames::meta(frame.0).owner.store(owner, Ordering::Relaxed);
     }
+    fn change_frame_owner(&self, frame: Frame, old: u32, new: u32) -> bool {
+        let owner = &frames::meta(frame.0).owner;
+        let changed = owner.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        changed.is_ok()
+    }
+    fn count_frame_maps(&self, frame: Frame, by: i32) -> u32 {
+        let maps = &frames::meta(frame.0).next;
+        maps.fetch_add(by as u32, Ordering::Relaxed)
+            .wrapping_add_signed(by)
+    }
     fn read_frame(&self, frame: Frame, offset: usize, to: &mut [u8]) {
         uaccess::read_frame(frame, offset, to);
     }

@@ -30,7 +30,7 @@ pub struct FrameMeta {
     pub refs: AtomicU32,
     /// Owner word of the memory controller; link of freed page tables; state of a slab.
     pub owner: AtomicU32,
-    /// Link forward.
+    /// Link forward; page-table entries of a counted frame.
     pub next: AtomicU32,
     /// Link back.
     pub prev: AtomicU32,
@@ -338,6 +338,7 @@ pub fn alloc_counted(zeroed: bool) -> Option<Frame> {
     let pfn = alloc_one(Reserve::Keep)?;
     let m = meta(pfn);
     m.owner.store(0, Relaxed);
+    m.next.store(0, Relaxed);
     m.refs.store(1, Relaxed);
     if zeroed {
         crate::arch::page::clear(pfn);

@@ -109,7 +109,11 @@ pub fn frames(hal: &dyn Hal) {
     hal.read_frame(frame, 4032, &mut bytes);
     assert_eq!(bytes, [0; 64]);
     assert_eq!((hal.frame_refs(frame), hal.frame_owner(frame)), (1, 0));
-    hal.set_frame_owner(frame, 77);
+    hal.set_frame_owner(frame, 76);
+    assert!(!hal.change_frame_owner(frame, 75, 1));
+    assert!(hal.change_frame_owner(frame, 76, 77));
+    assert_eq!(hal.count_frame_maps(frame, 1), 1);
+    assert_eq!(hal.count_frame_maps(frame, -1), 0);
     hal.get_frame(frame);
     assert_eq!(hal.frame_refs(frame), 2);
     assert_eq!(hal.put_frame(frame), None);

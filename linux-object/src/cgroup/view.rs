@@ -40,6 +40,8 @@ pub struct MemoryView {
     pub anon: usize,
     /// Pages of files.
     pub file: usize,
+    /// Of these, in page tables.
+    pub mapped: usize,
     /// Kernel objects.
     pub slab: usize,
     /// Kernel stacks.
@@ -169,6 +171,7 @@ impl<'a> View<'a> {
             free: free.min(total.saturating_sub(memcg.memory.usage())) as usize,
             anon: pages(Item::Anon),
             file: pages(Item::Shmem),
+            mapped: pages(Item::Mapped),
             slab: pages(Item::Slab).div_ceil(PAGE_SIZE),
             kernel_stack: pages(Item::KernelStack),
             page_tables: pages(Item::PageTables),

@@ -38,6 +38,11 @@ pub trait Frames {
     fn frame_owner(&self, frame: Frame) -> u32;
     /// Sets the owner word.
     fn set_frame_owner(&self, frame: Frame, owner: u32);
+    /// Sets it to `new` if it is `old`; whether it was.
+    fn change_frame_owner(&self, frame: Frame, old: u32, new: u32) -> bool;
+    /// Adds to the number of page-table entries that its user keeps for a frame, 0 for a new one; what it is
+    /// then.
+    fn count_frame_maps(&self, frame: Frame, by: i32) -> u32;
     /// Copies out of a frame.
     fn read_frame(&self, frame: Frame, offset: usize, to: &mut [u8]);
     /// Copies into a frame.

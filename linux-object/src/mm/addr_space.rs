@@ -178,19 +178,31 @@ impl MmCore {
     pub fn frames(&self) -> &dyn Frames {
         &*self.memory.hal
     }
-    /// Counts a page that was mapped (`by` 1) or unmapped (-1). Under the lock.
+    /// Counts a page that was mapped. Under the lock.
     #[inline]
-    pub fn count_page(&self, flags: PageFlags, by: i64) {
-        if flags.contains(PageFlags::SPECIAL) {
-            return;
+    pub fn count_mapped(&self, pte: Pte) {
+        if self.count_page(pte.flags, 1) {
+            charge::note_mapped(&self.memory, pte.frame);
         }
-        let counter = if flags.contains(PageFlags::ANON) {
-            &self.rss_anon
-        } else {
-            &self.rss_file
-        };
+    }
+    /// Counts a page that was unmapped; its reference is still there. Under the lock.
+    #[inline]
+    pub fn count_unmapped(&self, pte: Pte) {
+        if self.count_page(pte.flags, -1) {
+            charge::note_unmapped(&self.memory, pte.frame);
+        }
+    }
+    /// Whether it is a page of a file.
+    #[inline]
+    fn count_page(&self, flags: PageFlags, by: i64) -> bool {
+        if flags.contains(PageFlags::SPECIAL) {
+            return false;
+        }
+        let anon = flags.contains(PageFlags::ANON);
+        let counter = if anon { &self.rss_anon } else { &self.rss_file };
         // The lock makes this the only writer.
         counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        !anon
     }
     /// Counts pages that were mapped. Under the lock.
     pub fn count_pages(&self, anon: i64, file: i64) {
@@ -439,7 +451,7 @@ impl Drop for Mm {
         let mut state = core.lock();
         let all = crate::ids::UserAddr(0)..crate::ids::UserAddr(USER_END);
         core.space.unmap(all, &mut |_, pte| {
-            core.count_page(pte.flags, -1);
+            core.count_unmapped(pte);
             core.put_pte(pte);
         });
         let mut accounted = 0;

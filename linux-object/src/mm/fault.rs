@@ -218,7 +218,7 @@ impl MmCore {
         match self.space.map(page, pte) {
             Ok(old) => {
                 debug_assert!(old.is_none(), "a page was mapped over another");
-                self.count_page(pte.flags, 1);
+                self.count_mapped(pte);
                 Ok(())
             }
             Err(_) => {
@@ -254,7 +254,7 @@ impl MmCore {
             self.put_pte(new);
             return Err(Fault::Oom);
         }
-        self.count_page(flags, 1);
+        self.count_mapped(new);
         let mut gather = Gather::new(self);
         gather.take(page.0, old);
         Ok(())

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::addr_space::{Mm, MmCore, MmState};
+use super::charge;
 use super::mmap::user_range;
 use super::{VmFlags, Vma};
 use crate::error::Result;
@@ -129,7 +130,10 @@ impl MmCore {
                 match child.space.map(at, copy) {
                     Ok(_) if special => {}
                     Ok(_) if flags.contains(PageFlags::ANON) => anon += 1,
-                    Ok(_) => file += 1,
+                    Ok(_) => {
+                        charge::note_mapped(&self.memory, pte.frame);
+                        file += 1;
+                    }
                     Err(error) => {
                         result = Err(error);
                         self.put_pte(pte);

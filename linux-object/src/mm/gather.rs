@@ -42,7 +42,7 @@ impl<'a> Gather<'a> {
             let (core, ptes) = (self.core, &mut self.ptes);
             let before = ptes.len();
             core.space.unmap(UserAddr(start)..UserAddr(end), &mut |_, pte| {
-                core.count_page(pte.flags, -1);
+                core.count_unmapped(pte);
                 ptes.push(pte);
             });
             if self.ptes.len() > before {
@@ -55,7 +55,7 @@ impl<'a> Gather<'a> {
     /// Takes an entry that was removed or replaced already.
     pub fn take(&mut self, at: u64, pte: Pte) {
         self.make_room(1);
-        self.core.count_page(pte.flags, -1);
+        self.core.count_unmapped(pte);
         self.ptes.push(pte);
         self.touch(at..at + (1 << PAGE_SHIFT));
     }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use super::charge::PageTotal;
 use super::memcg::MemControl;
 use crate::cred::Capability;
 use crate::hal::Hal;
@@ -23,11 +24,13 @@ pub struct Memory {
     /// Pages promised to private writable and shared anonymous mappings (`Committed_AS`).
     pub committed: AtomicI64,
     /// Pages of anonymous memory (`AnonPages`).
-    pub nr_anon: AtomicI64,
+    pub nr_anon: PageTotal,
     /// Pages in page caches (`Cached`, `Shmem`).
-    pub nr_cache: AtomicI64,
+    pub nr_cache: PageTotal,
+    /// Pages of page caches that are in page tables (`Mapped`).
+    pub nr_mapped: AtomicI64,
     /// Pages in pipes.
-    pub nr_pipe: AtomicI64,
+    pub nr_pipe: PageTotal,
     /// Address spaces of OOM victims that are not wholly given back yet.
     pub dying: AtomicUsize,
     /// Who pays for what.
@@ -44,9 +47,10 @@ impl Memory {
             sysctl,
             time,
             committed: AtomicI64::new(0),
-            nr_anon: AtomicI64::new(0),
-            nr_cache: AtomicI64::new(0),
-            nr_pipe: AtomicI64::new(0),
+            nr_anon: PageTotal::default(),
+            nr_cache: PageTotal::default(),
+            nr_mapped: AtomicI64::new(0),
+            nr_pipe: PageTotal::default(),
             dying: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
         })

@@ -24,6 +24,7 @@ use crate::time::{Ktime, Timekeeper};
 struct Page {
     refs: u32,
     owner: u32,
+    maps: u32,
     data: Box<[u8; PAGE_SIZE]>,
 }
 
@@ -97,6 +98,7 @@ impl Frames for TestHal {
                 pages.frames.push(Page {
                     refs: 0,
                     owner: 0,
+                    maps: 0,
                     data: Box::new([0; PAGE_SIZE]),
                 });
                 pages.frames.len() as u32 - 1
@@ -105,6 +107,7 @@ impl Frames for TestHal {
         let page = &mut pages.frames[frame as usize];
         assert_eq!(page.refs, 0);
         page.refs = 1;
+        page.maps = 0;
         page.data.fill(fill);
         Ok(Frame(frame))
     }
@@ -135,6 +138,22 @@ impl Frames for TestHal {
     }
     fn set_frame_owner(&self, frame: Frame, owner: u32) {
         self.pages.lock().unwrap().frames[frame.0 as usize].owner = owner;
+    }
+    fn change_frame_owner(&self, frame: Frame, old: u32, new: u32) -> bool {
+        let page = &mut self.pages.lock().unwrap().frames[frame.0 as usize];
+        let is = page.owner == old;
+        if is {
+            page.owner = new;
+        }
+        is
+    }
+    fn count_frame_maps(&self, frame: Frame, by: i32) -> u32 {
+        let page = &mut self.pages.lock().unwrap().frames[frame.0 as usize];
+        page.maps = page
+            .maps
+            .checked_add_signed(by)
+            .expect("unmapped more often than mapped");
+        page.maps
     }
     fn read_frame(&self, frame: Frame, offset: usize, to: &mut [u8]) {
         let pages = self.pages.lock().unwrap();

@@ -366,7 +366,7 @@ fn behaves_like_a_page_map() {
         drop(processes);
         assert_eq!(hal.used(), 0, "frames are lost");
         assert_eq!(memory.committed.load(core::sync::atomic::Ordering::Relaxed), 0);
-        assert_eq!(memory.nr_anon.load(core::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!(memory.nr_anon.now(), 0);
     }
 }
 

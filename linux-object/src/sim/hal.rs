@@ -366,6 +366,12 @@ impl Frames for Machine {
     fn set_frame_owner(&self, frame: Frame, owner: u32) {
         self.frames.set_owner(frame, owner);
     }
+    fn change_frame_owner(&self, frame: Frame, old: u32, new: u32) -> bool {
+        self.frames.change_owner(frame, old, new)
+    }
+    fn count_frame_maps(&self, frame: Frame, by: i32) -> u32 {
+        self.frames.count_maps(frame, by)
+    }
     fn read_frame(&self, frame: Frame, offset: usize, to: &mut [u8]) {
         self.frames.read(frame, offset, to);
     }

@@ -16,6 +16,7 @@ use crate::ids::{Frame, PAGE_SIZE, UserAddr};
 struct Info {
     refs: u32,
     owner: u32,
+    maps: u32,
     data: Option<Box<[u8; PAGE_SIZE]>>,
 }
 
@@ -53,6 +54,7 @@ impl FrameTable {
         table.frames[nr as usize] = Info {
             refs: 1,
             owner: 0,
+            maps: 0,
             data: None,
         };
         Ok(Frame(nr))
@@ -85,6 +87,24 @@ impl FrameTable {
     /// Sets it.
     pub fn set_owner(&self, frame: Frame, owner: u32) {
         self.0.lock().unwrap().frames[frame.0 as usize].owner = owner;
+    }
+    /// Sets it if it is `old`.
+    pub fn change_owner(&self, frame: Frame, old: u32, new: u32) -> bool {
+        let info = &mut self.0.lock().unwrap().frames[frame.0 as usize];
+        let is = info.owner == old;
+        if is {
+            info.owner = new;
+        }
+        is
+    }
+    /// Counts page-table entries.
+    pub fn count_maps(&self, frame: Frame, by: i32) -> u32 {
+        let info = &mut self.0.lock().unwrap().frames[frame.0 as usize];
+        info.maps = info
+            .maps
+            .checked_add_signed(by)
+            .expect("unmapped more often than mapped");
+        info.maps
     }
     /// Copies out.
     pub fn read(&self, frame: Frame, offset: usize, to: &mut [u8]) {

@@ -2,7 +2,8 @@
 //!
 //! The policy is [`crate::mm::memcg`] and [`crate::mm::oom`]; here are its place in the cgroup tree and its
 //! files. An address space is charged to the cgroup of its *owner*, the process that made it by
-//! `fork` or `execve`; what else a task makes is charged to its own cgroup. Charges stay when a task moves.
+//! `fork` or `execve`; what else a task makes is charged to its own cgroup. Charges stay when a task moves,
+//! unless v1 is told otherwise ([`Immigration`]).
 
 mod event_control;
 mod limits;
@@ -16,7 +17,7 @@ use alloc::sync::Arc;
 use super::{Css, CssData, CssEnv, Subsys, SubsysId, Taskset};
 use crate::cgroup::CfType;
 use crate::error::Result;
-use crate::mm::memcg::{MemCgroup, MemControl};
+use crate::mm::memcg::{Immigration, MemCgroup, MemControl};
 use crate::task::{Task, ThreadFlags};
 
 /// The controller.
@@ -60,12 +61,39 @@ impl Subsys for Memory {
             data.control.offline(&data.memcg);
         }
     }
+    fn can_attach(&self, set: &Taskset<'_>) -> Result<()> {
+        // Charges move with one process whose leader moves, in v1 alone.
+        let mut leaders = set.leaders();
+        let (Some((task, from, to)), None) = (leaders.next(), leaders.next()) else {
+            return Ok(());
+        };
+        let (from, to) = (memcg_of_css(from), memcg_of_css(to));
+        let kinds = to.move_charge();
+        if kinds.is_empty() || !to.is_legacy() {
+            return Ok(());
+        }
+        if let Some(mm) = task.try_mm()
+            && mm.owner() == task.group().koid()
+        {
+            let coming = Immigration::prepare(&mm, from, to, kinds)?;
+            *task.kernel().memory.control.immigration.lock() = Some(coming);
+        }
+        Ok(())
+    }
+    fn cancel_attach(&self, set: &Taskset<'_>) {
+        if let Some((task, _, _)) = set.leaders().next() {
+            task.kernel().memory.control.take_immigration();
+        }
+    }
     fn attach(&self, set: &Taskset<'_>) {
         for (task, _, to) in set.leaders() {
             if let Some(mm) = task.try_mm()
                 && mm.owner() == task.group().koid()
             {
                 mm.set_memcg(memcg_of_css(to));
+            }
+            if let Some(coming) = task.kernel().memory.control.take_immigration() {
+                coming.commit();
             }
         }
     }

@@ -18,6 +18,10 @@ use super::memcg_of_css;
 pub(super) struct Figures {
     pub anon: u64,
     pub shmem: u64,
+    /// Pages of files in page tables.
+    pub mapped: u64,
+    /// Pages, not bytes, of `anon` and `shmem` that were ever charged.
+    pub charged: u64,
     pub kernel: u64,
     pub kernel_stack: u64,
     pub page_tables: u64,
@@ -33,15 +37,23 @@ impl Figures {
         let memory = &cx.kernel.memory;
         let page = PAGE_SIZE as u64;
         if memcg.is_root() {
-            let pages = |count: i64| count.max(0) as u64 * page;
+            // What no cgroup pays for is the root's own.
+            memory.control.drain(memcg);
+            let own = |all: u64, item| match local {
+                true => all.saturating_sub(memcg.stat(item)),
+                false => all,
+            };
+            let mapped = memory.nr_mapped.load(Relaxed).max(0) as u64;
             let frames = cx.kernel.hal.frame_stats();
             let heap = frames.heap as u64 * page;
             let stacks = frames.kernel_stacks as u64 * page;
             let tables = frames.page_tables as u64 * page;
             return Figures {
-                anon: pages(memory.nr_anon.load(Relaxed)),
-                shmem: pages(memory.nr_cache.load(Relaxed)),
-                kernel: heap + stacks + tables + pages(memory.nr_pipe.load(Relaxed)),
+                anon: own(memory.nr_anon.now(), Item::Anon) * page,
+                shmem: own(memory.nr_cache.now(), Item::Shmem) * page,
+                mapped: own(mapped, Item::Mapped) * page,
+                charged: own(memory.nr_anon.made() + memory.nr_cache.made(), Item::Charged),
+                kernel: heap + stacks + tables + memory.nr_pipe.now() * page,
                 kernel_stack: stacks,
                 page_tables: tables,
                 slab: heap,
@@ -60,6 +72,8 @@ impl Figures {
         Figures {
             anon: get(Item::Anon) * page,
             shmem: get(Item::Shmem) * page,
+            mapped: get(Item::Mapped) * page,
+            charged: get(Item::Charged),
             kernel: (get(Item::Kmem) + get(Item::Pipe)) * page,
             kernel_stack: get(Item::KernelStack) * page,
             page_tables: get(Item::PageTables) * page,
@@ -84,6 +98,7 @@ pub(super) fn show(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("sock", is.sock),
         ("vmalloc", 0),
         ("shmem", is.shmem),
+        ("file_mapped", is.mapped),
         ("file_dirty", 0),
         ("file_writeback", 0),
         ("swapcached", 0),
@@ -120,6 +135,7 @@ pub(super) fn show_numa(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("kernel_stack", is.kernel_stack),
         ("pagetables", is.page_tables),
         ("shmem", is.shmem),
+        ("file_mapped", is.mapped),
         ("inactive_anon", is.anon + is.shmem),
         ("active_anon", 0),
         ("inactive_file", 0),

@@ -16,7 +16,7 @@ use crate::cgroup::{CfCx, CfFlags, CfType, Show, Write};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::PAGE_SIZE;
-use crate::mm::memcg::{Event, MemCgroup, Pressure};
+use crate::mm::memcg::{Event, MemCgroup, MoveCharge, Pressure};
 use crate::mm::page_counter::UNLIMITED;
 use crate::mm::{oom, reclaim};
 use crate::{bail, ensure};
@@ -30,8 +30,7 @@ fn memcg<'a>(cx: &'a CfCx<'_>) -> &'a Arc<MemCgroup> {
 fn usage(cx: &CfCx<'_>) -> u64 {
     if memcg(cx).is_root() {
         let memory = &cx.kernel.memory;
-        let pages = memory.nr_anon.load(Relaxed) + memory.nr_cache.load(Relaxed);
-        return pages.max(0) as u64 * PAGE;
+        return (memory.nr_anon.now() + memory.nr_cache.now()) * PAGE;
     }
     cx.kernel.memory.control.usage_bytes(memcg(cx))
 }
@@ -114,11 +113,14 @@ fn show_stat(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
             ("rss", is.anon),
             ("rss_huge", 0),
             ("shmem", is.shmem),
+            ("mapped_file", is.mapped),
             ("dirty", 0),
             ("writeback", 0),
             ("workingset_refault_anon", 0),
             ("workingset_refault_file", 0),
             ("swap", 0),
+            ("pgpgin", is.charged),
+            ("pgpgout", is.charged.saturating_sub((is.anon + is.shmem) / PAGE)),
             ("pgfault", is.faults),
             ("pgmajfault", 0),
             ("inactive_anon", is.anon + is.shmem),
@@ -185,6 +187,30 @@ fn set_kmem_limit(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Buffers of sockets are counted from the first limit on.
+fn set_tcp_limit(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
+    let pages = parse_pages(data, b"-1")?;
+    let memcg = memcg(cx);
+    ensure!(
+        !memcg.is_root(),
+        EINVAL,
+        "memory.kmem.tcp.limit_in_bytes of the root"
+    );
+    let fits = memcg.tcp.try_set_max(pages);
+    ensure!(fits, EBUSY, "memory.kmem.tcp.limit_in_bytes below the usage");
+    memcg.tcp_active.store(true, Relaxed);
+    Ok(())
+}
+
+fn set_move_charge(cx: &CfCx<'_>, value: u64) -> Result<()> {
+    let kinds = u8::try_from(value).ok().and_then(MoveCharge::from_bits);
+    let Some(kinds) = kinds else {
+        bail!(EINVAL, "memory.move_charge_at_immigrate: 0 to 3")
+    };
+    memcg(cx).move_charge.store(kinds.bits(), Relaxed);
+    Ok(())
+}
+
 pub(super) static FILES: &[CfType] = &[
     CfType::new("memory.usage_in_bytes").show(Show::U64(usage)),
     CfType::new("memory.max_usage_in_bytes")
@@ -213,6 +239,9 @@ pub(super) static FILES: &[CfType] = &[
     CfType::new("memory.swappiness")
         .show(Show::U64(|cx| memcg(cx).swappiness.load(Relaxed)))
         .write(Write::U64(set_swappiness)),
+    CfType::new("memory.move_charge_at_immigrate")
+        .show(Show::U64(|cx| memcg(cx).move_charge().bits().into()))
+        .write(Write::U64(set_move_charge)),
     CfType::new("memory.oom_control")
         .show(Show::Text(show_oom_control))
         .write(Write::U64(set_oom_control)),
@@ -237,6 +266,22 @@ pub(super) static FILES: &[CfType] = &[
             Ok(())
         })),
     CfType::new("memory.kmem.slabinfo").show(Show::Text(|_, _| Ok(()))),
+    CfType::new("memory.kmem.tcp.limit_in_bytes")
+        .show(Show::U64(|cx| memcg(cx).tcp.max() * PAGE))
+        .write(Write::Text(set_tcp_limit)),
+    CfType::new("memory.kmem.tcp.usage_in_bytes").show(Show::U64(|cx| memcg(cx).tcp.usage() * PAGE)),
+    CfType::new("memory.kmem.tcp.failcnt")
+        .show(Show::U64(|cx| memcg(cx).tcp.failcnt()))
+        .write(Write::Text(|cx, _| {
+            memcg(cx).tcp.reset_failcnt();
+            Ok(())
+        })),
+    CfType::new("memory.kmem.tcp.max_usage_in_bytes")
+        .show(Show::U64(|cx| memcg(cx).tcp.watermark() * PAGE))
+        .write(Write::Text(|cx, _| {
+            memcg(cx).tcp.reset_watermark();
+            Ok(())
+        })),
     CfType::new("memory.memsw.usage_in_bytes").show(Show::U64(usage)),
     CfType::new("memory.memsw.max_usage_in_bytes")
         .show(Show::U64(|cx| memcg(cx).memory.watermark() * PAGE))

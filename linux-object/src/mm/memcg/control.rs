@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use spin::Once;
 
+use super::immigrate::Immigration;
 use super::kmem::KmemCharge;
 use super::stock::{BATCH, CpuStock, Slot};
 use super::watch::Watch;
@@ -42,6 +43,8 @@ pub struct MemControl {
     pub(super) watches: SpinLock<Vec<Watch>, class::Leaf>,
     /// How many those are.
     pub(super) nr_watches: AtomicU32,
+    /// The process that is about to move with its charges. Under `CgroupMembership`, so there is one.
+    pub(crate) immigration: SpinLock<Option<Immigration>, class::Leaf>,
 }
 
 impl MemControl {
@@ -59,6 +62,7 @@ impl MemControl {
             count: AtomicU32::new(0),
             current: Once::new(),
             watches: SpinLock::default(),
+            immigration: SpinLock::default(),
             nr_watches: AtomicU32::new(0),
         })
     }
@@ -82,6 +86,11 @@ impl MemControl {
             Some(task) => cgroup::memory::memcg_of(&task),
             None => self.root.clone(),
         }
+    }
+
+    /// The process that was about to move.
+    pub(crate) fn take_immigration(&self) -> Option<Immigration> {
+        self.immigration.lock().take()
     }
 
     /// A cgroup below `parent`. `ENOMEM`.
@@ -117,7 +126,7 @@ impl MemControl {
     }
 
     /// Frees the number of an offline cgroup once nothing is charged to it.
-    fn release_unused(&self, memcg: &Arc<MemCgroup>) {
+    pub(super) fn release_unused(&self, memcg: &Arc<MemCgroup>) {
         if memcg.is_online() || memcg.memory.usage() != 0 {
             return;
         }
@@ -163,7 +172,7 @@ impl MemControl {
             if let Some(slot) = stock.find(memcg.id)
                 && slot.take(pages)
             {
-                slot.count(item, pages as i32);
+                slot.count_charged(item, pages as i32);
                 return Ok(());
             }
         }
@@ -228,7 +237,11 @@ impl MemControl {
         let mut stock = self.stock().lock();
         if memcg.is_online() {
             let (slot, old) = stock.take_place(memcg);
-            slot.count(item, count);
+            if count > 0 {
+                slot.count_charged(item, count);
+            } else {
+                slot.count(item, count);
+            }
             let much = slot.put(pages);
             if much {
                 slot.trim();
@@ -243,6 +256,9 @@ impl MemControl {
             drop(stock);
             memcg.memory.uncharge(pages.into());
             memcg.add_stat(item as usize, count.into());
+            if count > 0 && item.comes_and_goes() {
+                memcg.add_stat(Item::Charged as usize, count.into());
+            }
             self.release_unused(memcg);
         }
     }
@@ -318,6 +334,20 @@ impl MemControl {
         };
         if !found {
             self.keep(memcg, 0, item, 1);
+        }
+    }
+
+    /// A page of a file that this cgroup pays for is mapped now (1), or no longer (-1).
+    pub(in crate::mm) fn count_mapped(&self, id: u32, by: i32) {
+        if id == 0 {
+            return;
+        }
+        if let Some(slot) = self.stock().lock().find(id) {
+            slot.count(Item::Mapped, by);
+            return;
+        }
+        if let Some(memcg) = self.find(id) {
+            self.keep(&memcg, 0, Item::Mapped, by);
         }
     }
 

@@ -23,6 +23,7 @@
 //! `Documentation/admin-guide/cgroup-v2.rst` "Memory", `cgroup-v1/memory.rst`.
 
 mod control;
+mod immigrate;
 mod kmem;
 mod stock;
 #[cfg(test)]
@@ -30,12 +31,13 @@ mod tests;
 mod watch;
 
 pub use control::{CurrentTask, MemControl};
+pub use immigrate::{Immigration, MoveCharge};
 pub use kmem::KmemCharge;
 pub use stock::BATCH;
 pub use watch::{Pressure, Reach, Watched};
 
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use spin::Once;
 
@@ -67,11 +69,20 @@ pub enum Item {
     Faults = 7,
     /// Bytes of sockets' buffers.
     Sock = 8,
+    /// Pages of [`Item::Anon`] and [`Item::Shmem`] that were ever charged.
+    Charged = 9,
+    /// Pages of files that are in page tables.
+    Mapped = 10,
 }
 
 impl Item {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 11;
+    /// Whether v1 counts these pages as they come and go.
+    #[inline(always)]
+    fn comes_and_goes(self) -> bool {
+        matches!(self, Item::Anon | Item::Shmem)
+    }
 }
 
 /// What happened (`memory.events`).
@@ -147,6 +158,12 @@ pub struct MemCgroup {
     kmem_peak: AtomicU64,
     /// Bytes that are charged but belong to no object: rest of pages.
     odd_bytes: AtomicU64,
+    /// v1: buffers of sockets, apart from everything else, if they are counted at all.
+    pub tcp: Arc<PageCounter>,
+    /// v1: whether they are: a limit was set once.
+    pub tcp_active: AtomicBool,
+    /// v1: [`MoveCharge`] of who comes.
+    pub move_charge: AtomicU8,
     /// `memory.oom.group`.
     pub oom_group: AtomicBool,
     /// v1: nobody is killed; who needs memory waits.
@@ -158,6 +175,7 @@ pub struct MemCgroup {
 impl MemCgroup {
     fn new(id: u32, parent: Option<Arc<MemCgroup>>) -> Arc<MemCgroup> {
         let counter = parent.as_ref().map(|parent| parent.memory.clone());
+        let tcp = parent.as_ref().map(|parent| parent.tcp.clone());
         let zeros = || core::array::from_fn(|_| AtomicI64::new(0));
         let none = || core::array::from_fn(|_| AtomicU64::new(0));
         let inherit = |flag: fn(&MemCgroup) -> &AtomicBool| {
@@ -189,6 +207,9 @@ impl MemCgroup {
             events: none(),
             events_local: none(),
             odd_bytes: AtomicU64::new(0),
+            tcp: PageCounter::new(tcp),
+            tcp_active: AtomicBool::new(false),
+            move_charge: AtomicU8::new(0),
             oom_group: AtomicBool::new(false),
             oom_kill_disable: inherit(|parent| &parent.oom_kill_disable),
             oom_waiters: AtomicU32::new(0),
@@ -227,6 +248,11 @@ impl MemCgroup {
     /// Its side in the cgroup tree; `None` once that is gone, or before it is there.
     pub fn css(&self) -> Option<Arc<Css>> {
         self.css.get()?.upgrade()
+    }
+    /// Whether the rules of v1 hold: the controller is bound to a v1 hierarchy.
+    pub fn is_legacy(&self) -> bool {
+        let cgroup = self.css().and_then(|css| css.cgroup());
+        cgroup.is_some_and(|cgroup| !cgroup.on_dfl())
     }
     /// Enters it into the cgroup tree.
     pub fn set_css(&self, css: &Arc<Css>) {

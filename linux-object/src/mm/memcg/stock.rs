@@ -93,6 +93,17 @@ impl Slot {
         let delta = &mut self.delta[item as usize];
         *delta = delta.wrapping_add(by);
     }
+    /// Counts pages that are charged.
+    #[inline(always)]
+    pub fn count_charged(&mut self, item: Item, pages: i32) {
+        self.count(item, pages);
+        if item.comes_and_goes() {
+            self.count(Item::Charged, pages);
+            if self.is_due(Item::Charged) {
+                self.tell();
+            }
+        }
+    }
     /// Whether what was counted should be told.
     #[inline(always)]
     pub fn is_due(&self, item: Item) -> bool {

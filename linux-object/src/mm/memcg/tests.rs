@@ -224,13 +224,7 @@ fn a_fault_that_does_not_fit_leaves_nothing_behind() {
             .charge_kmem_to(&world.memcgs[at], 1, Item::Slab)
             .is_err()
     );
-    assert_eq!(
-        (
-            world.hal.used(),
-            world.memory.nr_anon.load(core::sync::atomic::Ordering::Relaxed)
-        ),
-        (0, 0)
-    );
+    assert_eq!((world.hal.used(), world.memory.nr_anon.now()), (0, 0));
     world.check();
     // The machine is full and the cgroup is not.
     world.memcgs[at].memory.set_max(1000);

@@ -174,8 +174,9 @@ fn meminfo(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         MemoryView {
             total: frames.total,
             free: frames.free,
-            anon: pages(&memory.nr_anon),
-            file: pages(&memory.nr_cache),
+            anon: memory.nr_anon.now() as usize,
+            file: memory.nr_cache.now() as usize,
+            mapped: pages(&memory.nr_mapped),
             slab: frames.heap,
             kernel_stack: frames.kernel_stacks,
             page_tables: frames.page_tables,
@@ -203,7 +204,7 @@ fn meminfo(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("Dirty", 0),
         ("Writeback", 0),
         ("AnonPages", anon),
-        ("Mapped", 0),
+        ("Mapped", is.mapped),
         ("Shmem", cache),
         ("KReclaimable", 0),
         ("Slab", is.slab),
@@ -226,9 +227,14 @@ fn vmstat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let frames = cx.kernel.hal.frame_stats();
     let memory = &cx.kernel.memory;
     writeln!(out, "nr_free_pages {}", frames.free)?;
-    writeln!(out, "nr_anon_pages {}", memory.nr_anon.load(Ordering::Relaxed))?;
-    writeln!(out, "nr_file_pages {}", memory.nr_cache.load(Ordering::Relaxed))?;
-    writeln!(out, "nr_shmem {}", memory.nr_cache.load(Ordering::Relaxed))?;
+    writeln!(out, "nr_anon_pages {}", memory.nr_anon.now())?;
+    writeln!(
+        out,
+        "nr_mapped {}",
+        memory.nr_mapped.load(Ordering::Relaxed).max(0)
+    )?;
+    writeln!(out, "nr_file_pages {}", memory.nr_cache.now())?;
+    writeln!(out, "nr_shmem {}", memory.nr_cache.now())?;
     writeln!(out, "nr_page_table_pages {}", frames.page_tables)?;
     writeln!(out, "nr_kernel_stack {}", frames.kernel_stacks * 4)?;
     writeln!(out, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0")

@@ -5,9 +5,9 @@ use alloc::sync::Arc;
 use super::{Datagram, DatagramSocket, State};
 use crate::cbpf::PacketInput;
 use crate::fs::PollEvents;
-use crate::mm::memcg::KmemCharge;
 use crate::net::inet::ports::any;
 use crate::net::inet::proto;
+use crate::net::payer::SockCharge;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::packet::be16;
 use crate::net::stack::sockets::{Delivery, InetInfo, InetSocket, tcp_state};
@@ -68,7 +68,7 @@ impl InetSocket for DatagramSocket {
                     tos: 0,
                     at,
                     error: Some(error),
-                    _memory: KmemCharge::none(),
+                    _memory: SockCharge::none(),
                 });
             }
             drop(state);

@@ -24,9 +24,8 @@ use super::{membership, proto};
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::ids::UserAddr;
-use crate::mm::memcg::KmemCharge;
 use crate::namespace::NetNamespace;
-use crate::net::payer::Payer;
+use crate::net::payer::{Payer, SockCharge};
 use crate::net::stack::Run;
 use crate::net::stack::sockets::{IcmpError, PortTable, RawBound, SocketTable, WeakSocket};
 use crate::net::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, Socket, SocketType, af};
@@ -46,7 +45,7 @@ struct Datagram {
     at: i64,
     error: Option<IcmpError>,
     /// What it costs.
-    _memory: KmemCharge,
+    _memory: SockCharge,
 }
 
 struct State {

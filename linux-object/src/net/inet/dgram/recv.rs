@@ -4,9 +4,9 @@ use core::net::IpAddr;
 
 use super::{Datagram, DatagramSocket};
 use crate::error::Result;
-use crate::mm::memcg::KmemCharge;
 use crate::net::inet::addr::SockAddrIn;
 use crate::net::inet::options::{SOL_IP, SOL_IPV6};
+use crate::net::payer::SockCharge;
 use crate::net::stack::mib::Counter;
 use crate::net::{MsgFlags, RecvMsg, Shutdown};
 use crate::{bail, err};
@@ -35,7 +35,7 @@ impl DatagramSocket {
             let datagram = if peek {
                 Datagram {
                     data: first.data.clone(),
-                    _memory: KmemCharge::none(),
+                    _memory: SockCharge::none(),
                     ..*first
                 }
             } else {

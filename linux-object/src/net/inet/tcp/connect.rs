@@ -6,7 +6,7 @@ use core::net::IpAddr;
 
 use smoltcp::socket::tcp::State as TcpState;
 
-use super::engine::{BUFFERS, Engine};
+use super::engine::{BUFFER, Engine};
 use super::socket::{Phase, TcpSocket};
 use crate::error::Result;
 use crate::net::Shutdown;
@@ -132,7 +132,7 @@ impl TcpSocket {
             "TCP connects to one host"
         );
         ensure!(to.port != 0, ECONNREFUSED, "port 0");
-        let memory = self.payer.charge(BUFFERS)?;
+        let memory = self.payer.charge_buffers(BUFFER)?;
         let ends = |port: u16| Ends {
             local: route.src,
             port,

@@ -12,14 +12,12 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use super::stats::Stats;
-use crate::mm::memcg::KmemCharge;
+use crate::net::payer::SockCharge;
 use crate::net::stack::packet::Packet;
 use crate::time::Ktime;
 
 /// Bytes that a connection's buffers have, each way.
-const BUFFER: usize = 65536;
-/// Bytes of both.
-pub const BUFFERS: usize = 2 * BUFFER;
+pub const BUFFER: usize = 65536;
 /// Unanswered segments are given up after (`tcp_retries2`, about).
 const TIMEOUT: Duration = Duration::from_secs(924);
 /// An attempt to connect is given up after (`tcp_syn_retries`).
@@ -79,7 +77,7 @@ pub struct Engine {
     /// What it measures.
     pub stats: Stats,
     /// What its buffers cost.
-    _memory: KmemCharge,
+    _memory: SockCharge,
 }
 
 fn instant(now: Ktime) -> Instant {
@@ -88,8 +86,14 @@ fn instant(now: Ktime) -> Instant {
 
 impl Engine {
     /// A closed connection with a local address.
-    /// `memory` pays for [`BUFFERS`] bytes.
-    pub fn new(local: IpAddr, mtu: usize, seed: u64, now: Ktime, memory: KmemCharge) -> Engine {
+    /// `memory` pays for two buffers of that size.
+    pub fn new(
+        local: IpAddr,
+        mtu: usize,
+        seed: u64,
+        now: Ktime,
+        (memory, size): (SockCharge, usize),
+    ) -> Engine {
         let mut queue = Queue {
             incoming: VecDeque::new(),
             outgoing: Vec::new(),
@@ -103,7 +107,7 @@ impl Engine {
             // Everything is directly reachable: routing is the network layer's.
             let _ = addrs.push(IpCidr::new(IpAddress::from(local), 0));
         });
-        let buffer = || SocketBuffer::new(vec![0; BUFFER]);
+        let buffer = || SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.set_timeout(Some(CONNECT_TIMEOUT));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use smoltcp::socket::tcp::State as TcpState;
 
-use super::engine::{BUFFERS, Engine};
+use super::engine::{BUFFER, Engine};
 use super::socket::{Phase, TcpSocket};
 use crate::error::Result;
 use crate::fs::PollEvents;
@@ -144,7 +144,7 @@ impl TcpSocket {
             remote_port,
         };
         // Nobody is told but the peer, who tries again.
-        let Ok(memory) = self.payer.charge(BUFFERS) else {
+        let Ok(memory) = self.payer.charge_buffers(BUFFER) else {
             self.stack.mib.add(Counter::TcpExtListenDrops);
             return;
         };
