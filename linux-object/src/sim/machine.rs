@@ -171,9 +171,13 @@ impl Machine {
                 machine.end(Outcome::Failed(text));
             }
         });
-        let mut state = self.lock();
-        state.gates.push(Arc::downgrade(gate));
-        state.joins.push(join.expect("the host has threads"));
+        self.open_at_end(gate);
+        self.lock().joins.push(join.expect("the host has threads"));
+    }
+
+    /// Whoever waits at this gate goes on when the run ends.
+    pub(super) fn open_at_end(&self, gate: &Arc<Gate>) {
+        self.lock().gates.push(Arc::downgrade(gate));
     }
 
     /// Ends the run; the first outcome counts.

@@ -224,6 +224,8 @@ impl SimThread {
         let program = self.program.lock().unwrap().take();
         let program = program.expect("a thread that goes to user mode has a program");
         let side = user.clone();
+        // A program that panics asks for nothing any more.
+        self.machine.open_at_end(&user.to_kernel);
         self.machine.spawn(&user.to_user, None, move || {
             let code = program(&side);
             side.ask(Request::Done(code));
