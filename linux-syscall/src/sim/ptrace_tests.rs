@@ -196,3 +196,36 @@ fn listening_misses_no_continuation() {
         assert_eq!(wait(sys, sender, 0), (sender, 0));
     });
 }
+
+/// The letter of `/proc/PID/stat`.
+fn state(sys: &Sys<'_>, pid: i64) -> char {
+    let fd = sys.must(2, &[sys.text(&alloc::format!("/proc/{pid}/stat")), 0, 0]);
+    let line = sys.read(fd, 64).expect("it is there");
+    sys.close(fd);
+    let line = alloc::string::String::from_utf8(line).expect("it is text");
+    let (_, fields) = line.split_once(") ").expect("a name in parentheses");
+    fields.chars().next().expect("a letter")
+}
+
+/// Who has heard of a stop finds it so, though the stopped task may not have come to its sleep.
+#[test]
+fn a_stop_that_was_reported_is_seen() {
+    each_seed(120, |sys| {
+        let at = sys.text("/proc");
+        sys.must(83, &[at, 0o755]);
+        // The name of the file system stands behind the slash.
+        sys.must(165, &[at + 1, at, at + 1, 0, 0]);
+        let child = sys.fork(|sys| busy(sys));
+        sys.kill(child, SIGSTOP);
+        assert_eq!(wait(sys, child, WUNTRACED), (child, (SIGSTOP as u32) << 8 | 0x7f));
+        assert_eq!(state(sys, child), 'T');
+        sys.kill(child, SIGCONT);
+        assert_eq!(ptrace(sys, SEIZE, child, 0), 0);
+        assert_eq!(ptrace(sys, INTERRUPT, child, 0), 0);
+        let (who, status) = wait(sys, child, WALL);
+        assert!(who == child && is_stop(status), "{status:x}");
+        assert_eq!(state(sys, child), 't');
+        sys.kill(child, SIGKILL);
+        while is_stop(wait(sys, child, WALL).1) {}
+    });
+}

@@ -10,7 +10,9 @@ use crate::fs::PollEvents;
 use crate::hal::UserRegs;
 use crate::sched::StateMask;
 use crate::task::signal::{SIG_IGN, SaFlags, jobctl, send_to_group, send_to_task_locked};
-use crate::task::{SigInfo, SigInfoFields, SigState, Signal, SignalFlags, Task, ThreadFlags, si_code};
+use crate::task::{
+    SigInfo, SigInfoFields, SigState, Signal, SignalFlags, Task, TaskState, ThreadFlags, si_code,
+};
 
 /// What a stop is for, as SIGCHLD tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,6 +152,8 @@ impl Task {
                 });
             }
             self.set_jobctl(jobctl::TRACED);
+            // Before anyone can hear of it: who waited for the stop finds it so in `/proc/PID/stat`.
+            self.sched.set_state(TaskState::Traced);
             *self.ptrace.stop.lock() = Some(stop);
             let group_done =
                 why == Why::Stopped && self.stop_is_pending() && self.participate_in_stop(&mut state);

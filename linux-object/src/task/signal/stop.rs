@@ -12,7 +12,7 @@ use super::types::{SigInfo, SigInfoFields, Signal, si_code};
 use super::{SIG_IGN, SaFlags};
 use crate::fs::PollEvents;
 use crate::task::ptrace::PtraceFlags;
-use crate::task::{SigState, SignalFlags, Task, ThreadFlags};
+use crate::task::{SigState, SignalFlags, Task, TaskState, ThreadFlags};
 
 /// How a thread takes part in a stop.
 #[must_use]
@@ -111,6 +111,8 @@ impl Task {
         }
         let notify = self.participate_in_stop(state);
         self.set_jobctl(jobctl::STOPPED);
+        // Before anyone can hear of it: who waited for the stop finds it so in `/proc/PID/stat`.
+        self.sched.set_state(TaskState::Stopped);
         self.clear_thread_flags(ThreadFlags::JOBCTL);
         Some(StopVerdict { notify })
     }
