@@ -11,9 +11,10 @@ MEM     =
 APPEND  =
 ROOTFS  =
 KERNEL  =
+NET     =
 
 tool    = cargo run --quiet --package user-tests --
-options = 'T=$(T)' 'SMP=$(SMP)' 'MEM=$(MEM)' 'APPEND=$(APPEND)' 'ROOTFS=$(ROOTFS)' 'KERNEL=$(KERNEL)'
+options = 'T=$(T)' 'SMP=$(SMP)' 'MEM=$(MEM)' 'APPEND=$(APPEND)' 'ROOTFS=$(ROOTFS)' 'KERNEL=$(KERNEL)' 'NET=$(NET)'
 bare    = --package zcell --target x86_64-unknown-none
 host    = --workspace --exclude zcell --all-features
 
@@ -21,6 +22,7 @@ host    = --workspace --exclude zcell --all-features
 
 help:
 	@echo 'make run          boot to a shell     ROOTFS=busybox|debian SMP=2 MEM=512M APPEND=…'
+	@echo '                                      NET=user: eth0, connected by QEMU (README.md)'
 	@echo '                                      KERNEL=linux: the same on Debian'"'"'s Linux'
 	@echo 'make demo         a container from nothing, each command with its output and a verdict'
 	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 2 4"'

@@ -1,13 +1,14 @@
 //! The ports on one page: what the libraries ask of the machine, and who does it.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{
-    AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, MachineThread,
-    Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
+    AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Nic,
+    Nics, Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
 };
 use linux_object::ids::{CpuId, Frame, UserAddr};
 use linux_object::time::Ktime;
@@ -16,7 +17,7 @@ use crate::arch::{
     self, activate, address_space::PageTables, apic, cpu_info, interrupts, page, percpu, thread, timer, tsc,
     uaccess, user,
 };
-use crate::drivers::{entropy, power, uart};
+use crate::drivers::{entropy, power, uart, virtio_net};
 use crate::init;
 use crate::mm::frames;
 use crate::sync::BootCell;
@@ -200,6 +201,12 @@ impl UserMemory for Machine {
 impl Console for Machine {
     fn console_write(&self, bytes: &[u8]) {
         uart::write(bytes);
+    }
+}
+
+impl Nics for Machine {
+    fn nics(&self) -> Vec<Arc<dyn Nic>> {
+        virtio_net::all()
     }
 }
 

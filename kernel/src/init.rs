@@ -9,7 +9,7 @@ use crate::arch::tsc::{self, Calibration};
 use crate::arch::{
     acpi::MachineInfo, alternatives, apic, features, gdt, idt, interrupts, ioapic, percpu, smp, thread,
 };
-use crate::drivers::{power, rtc, uart};
+use crate::drivers::{power, rtc, uart, virtio_net};
 use crate::mm::{boot_memory, phys_to_virt};
 use crate::sync::BootCell;
 use crate::{cmdline, lockdep, logger};
@@ -95,6 +95,8 @@ unsafe fn boot(start_info: u64) -> Booted {
         calibration.finish();
         BOOT_REALTIME.set((realtime * 1_000_000_000).saturating_sub(tsc::now().0));
     }
+    // SAFETY: as above.
+    unsafe { virtio_net::init() };
     thread::boot_thread();
     log::info!("{} CPUs, {} MiB", percpu::count(), memory_mib());
 

@@ -47,6 +47,12 @@ impl upcall::Upcalls for Events {
     fn console_input(&self, bytes: &[u8]) {
         kernel().console_input(bytes);
     }
+    fn nic_interrupt(&self) {
+        kernel().net.poll_nics();
+    }
+    fn nic_link_interrupt(&self) {
+        kernel().net.nics_link();
+    }
     fn user_fault(&self, addr: UserAddr, access: Access, present: bool) -> Result<()> {
         kernel().user_fault(addr, access, present)
     }

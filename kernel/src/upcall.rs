@@ -13,6 +13,10 @@ pub trait Upcalls: Sync {
     fn kick_interrupt(&self);
     /// Bytes came in on the console.
     fn console_input(&self, bytes: &[u8]);
+    /// Frames came in on a network card, or it can send again.
+    fn nic_interrupt(&self);
+    /// A network card's link came or went.
+    fn nic_link_interrupt(&self);
     /// The kernel touched user memory that is not there. On an error the copy fails.
     fn user_fault(&self, addr: UserAddr, access: Access, present: bool) -> Result<()>;
     /// A kernel message of Linux's severity 0 to 7, for the log that user space can read. Returns

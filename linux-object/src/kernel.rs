@@ -21,6 +21,7 @@ use crate::loader::Vdso;
 use crate::log_ring::LogRing;
 use crate::mm::Memory;
 use crate::namespace::{InitNamespaces, NsRegistry, UserNamespace};
+use crate::net::nic;
 use crate::net::stack::NetShared;
 use crate::net::unix::UnixTable;
 use crate::rng::Rng;
@@ -131,6 +132,7 @@ impl Kernel {
             },
         );
         let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set(), net.clone());
+        nic::start(&hal, init_ns.net_ns.stack());
         let rng = Rng::new(&*hal);
         Arc::new(Kernel {
             sched,

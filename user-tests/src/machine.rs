@@ -45,8 +45,14 @@ impl Machine {
 
     /// Start it with the serial console as a stream of lines.
     pub fn start(&self) -> Result<Guest> {
+        self.start_with(&[])
+    }
+
+    /// Likewise, with more devices.
+    pub fn start_with(&self, devices: &[String]) -> Result<Guest> {
         let mut child = self
             .command()
+            .args(devices)
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -75,6 +81,19 @@ impl Machine {
         });
         Ok(Guest { child, lines })
     }
+}
+
+/// A network card for QEMU, connected to `net`: `user`, perhaps with options of QEMU's user network after a comma.
+pub fn card(net: &str) -> [String; 4] {
+    let (kind, options) = net.split_once(',').unwrap_or((net, ""));
+    let comma = if options.is_empty() { "" } else { "," };
+    [
+        "-netdev".to_owned(),
+        format!("{kind},id=net0{comma}{options}"),
+        "-device".to_owned(),
+        // Nobody boots from it.
+        "virtio-net-pci,netdev=net0,romfile=".to_owned(),
+    ]
 }
 
 /// A running guest; it is killed when dropped.

@@ -31,7 +31,7 @@ user-tests COMMAND [OPTION=VALUE…]
   image         build the kernel at target/zcell.elf
   build         compile the C programs
   initramfs     make the root file system ROOTFS and print its path
-  run           boot an interactive shell: KERNEL ROOTFS SMP MEM APPEND
+  run           boot an interactive shell: KERNEL ROOTFS SMP MEM APPEND NET
   gdb           boot stopped, with gdb attached: the same options
   qemu-test     run C tests on zcell: T SMP MEM APPEND
   linux-test    run C tests on Debian's Linux in QEMU: T SMP MEM APPEND
@@ -92,7 +92,7 @@ impl Options {
             let Some((key, value)) = arg.split_once('=') else {
                 bail!("{arg:?} is not OPTION=VALUE");
             };
-            if !["T", "SMP", "MEM", "APPEND", "ROOTFS", "KERNEL"].contains(&key) {
+            if !["T", "SMP", "MEM", "APPEND", "ROOTFS", "KERNEL", "NET"].contains(&key) {
                 bail!("no option {key:?}");
             }
             if !value.is_empty() {
@@ -174,6 +174,10 @@ impl Options {
 /// Hand the terminal over to QEMU.
 fn run(options: &Options) -> Result<()> {
     let mut qemu = options.machine()?.command();
+    match options.get("NET", "none") {
+        "none" => {}
+        net => drop(qemu.args(machine::card(net))),
+    }
     Err(qemu.arg("-nographic").exec()).context("start qemu-system-x86_64")
 }
 

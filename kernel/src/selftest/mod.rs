@@ -102,6 +102,8 @@ impl upcall::Upcalls for Receiver {
         kprintln!("# console input: {bytes:?}");
         QUIT.fetch_add(usize::from(bytes.contains(&b'q')), Relaxed);
     }
+    fn nic_interrupt(&self) {}
+    fn nic_link_interrupt(&self) {}
     fn log(&self, _: Ktime, _: u8, _: &[u8]) -> bool {
         true
     }

@@ -15,11 +15,13 @@
 mod address_space;
 mod frames;
 mod machine;
+mod nic;
 mod user;
 
 pub use address_space::{AddressSpace, PageFlags, Pte};
 pub use frames::{FrameStats, Frames};
 pub use machine::{Clock, Console, Cpu, CpuInfo, Entropy, Entry, MachineThread, Power, Switch, VdsoClock};
+pub use nic::{Nic, Nics};
 pub use user::{Access, Trap, UserClock, UserMemory, UserRegs};
 
 use alloc::sync::Arc;
@@ -28,7 +30,7 @@ use crate::error::Result;
 
 /// A whole machine.
 pub trait Hal:
-    Clock + Cpu + Switch + Frames + UserMemory + Console + Entropy + Power + Send + Sync + 'static
+    Clock + Cpu + Switch + Frames + UserMemory + Console + Entropy + Nics + Power + Send + Sync + 'static
 {
     /// An empty user address space (the kernel's half is shared by all).
     fn new_address_space(&self) -> Result<Arc<dyn AddressSpace>>;

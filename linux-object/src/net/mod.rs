@@ -8,6 +8,7 @@ mod filter;
 pub mod inet;
 mod message;
 pub mod netlink;
+pub mod nic;
 mod options;
 pub mod packet;
 mod payer;

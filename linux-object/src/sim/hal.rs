@@ -11,8 +11,8 @@ use super::{lockdep, thread_arc};
 use crate::bail;
 use crate::error::Result;
 use crate::hal::{
-    Access, AddressSpace, Clock, Console, Cpu, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Power,
-    Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
+    Access, AddressSpace, Clock, Console, Cpu, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Nics,
+    Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
 };
 use crate::ids::{CpuId, Frame, PAGE_SIZE, USER_END, UserAddr};
 use crate::time::Ktime;
@@ -403,6 +403,8 @@ impl Console for Machine {
         self.lock().console.extend_from_slice(bytes);
     }
 }
+
+impl Nics for Machine {}
 
 impl Entropy for Machine {
     fn entropy(&self, out: &mut [u8]) {

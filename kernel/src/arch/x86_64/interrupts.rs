@@ -1,11 +1,15 @@
 //! Interrupt vectors and what each one does.
 
 use super::{apic, percpu, timer, tlb};
-use crate::drivers::uart;
+use crate::drivers::{uart, virtio_net};
 use crate::upcall;
 
 /// The console's UART.
 pub const UART: u8 = 0x34;
+/// A queue of a network card has news.
+pub const NIC: u8 = 0x35;
+/// The settings of a network card have changed.
+pub const NIC_CONFIG: u8 = 0x36;
 /// This CPU's timer.
 pub const TIMER: u8 = 0xf0;
 /// "Look at your run queue."
@@ -33,6 +37,14 @@ pub fn handle(vector: u8) {
         UART => {
             apic::end_of_interrupt();
             uart::interrupt();
+        }
+        NIC => {
+            apic::end_of_interrupt();
+            virtio_net::interrupt();
+        }
+        NIC_CONFIG => {
+            apic::end_of_interrupt();
+            virtio_net::config_interrupt();
         }
         SPURIOUS => {}
         _ => {

@@ -27,7 +27,7 @@ const ACTIONS: [&str; 8] = [
 ];
 
 fn message(action: &str, dev: &Device, extra: &[String], seq: u64) -> Vec<u8> {
-    let path = format!("/devices/virtual/net/{}", dev.name);
+    let path = format!("/{}", dev.path());
     let mut words = alloc::vec![
         format!("{action}@{path}"),
         format!("ACTION={action}"),

@@ -4,6 +4,7 @@
 //! becomes of a frame that it sends. Every device speaks Ethernet; `lo` with addresses of zeros.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ use super::bridge::{Bridge, BridgePort};
 use super::conf::Conf;
 use super::mcast::Groups;
 use super::router::Routers;
+use crate::net::nic::Nic;
 use crate::net::tun::{self, Tun};
 
 bitflags::bitflags! {
@@ -86,13 +88,15 @@ pub enum DeviceKind {
     Dummy,
     /// A program's.
     Tun(Box<Tun>),
+    /// A network card's.
+    Nic(Arc<Nic>),
 }
 
 impl DeviceKind {
-    /// `IFLA_INFO_KIND`; `lo` has none.
+    /// `IFLA_INFO_KIND`; `lo` and cards have none.
     pub fn name(&self) -> &'static str {
         match self {
-            DeviceKind::Loopback => "",
+            DeviceKind::Loopback | DeviceKind::Nic(_) => "",
             DeviceKind::Veth(_) => "veth",
             DeviceKind::Bridge(_) => "bridge",
             DeviceKind::Dummy => "dummy",
@@ -162,7 +166,9 @@ impl Device {
         let (flags, mtu, carrier) = match &kind {
             DeviceKind::Tun(tun) => (tun::device_flags(tun), 1500, false),
             DeviceKind::Loopback => (IfFlags::LOOPBACK, 65536, true),
-            DeviceKind::Veth(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false),
+            DeviceKind::Veth(_) | DeviceKind::Nic(_) => {
+                (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, false)
+            }
             // A bridge is without a carrier only once it has had ports.
             DeviceKind::Bridge(_) => (IfFlags::BROADCAST | IfFlags::MULTICAST, 1500, true),
             DeviceKind::Dummy => (IfFlags::BROADCAST | IfFlags::NOARP, 1500, true),
@@ -246,11 +252,42 @@ impl Device {
     }
     /// Smallest and largest MTU.
     pub fn mtu_range(&self) -> (u32, u32) {
-        match self.kind {
+        match &self.kind {
             DeviceKind::Loopback => (0, 0),
             DeviceKind::Dummy => (0, 0),
+            DeviceKind::Nic(nic) => (68, nic.max_mtu()),
             _ => (68, 65535),
         }
+    }
+    /// The address of its hardware, if it has any.
+    pub fn perm_addr(&self) -> Option<Mac> {
+        match &self.kind {
+            DeviceKind::Nic(nic) => Some(nic.mac()),
+            _ => None,
+        }
+    }
+    /// Its path below `/sys`.
+    pub fn path(&self) -> String {
+        match &self.kind {
+            DeviceKind::Nic(nic) => format!("devices/{}/net/{}", nic.path(), self.name),
+            _ => format!("devices/virtual/net/{}", self.name),
+        }
+    }
+    /// Whoever is behind it learns where it is now.
+    pub(super) fn moved(&self, to: Option<DevRef>) {
+        match &self.kind {
+            DeviceKind::Tun(tun) => tun.moved(to),
+            DeviceKind::Nic(nic) => nic.moved(to.unwrap_or_default()),
+            _ => {}
+        }
+    }
+    /// Its namespace is gone: it is down, alone, and without what it had there.
+    pub(in crate::net) fn leave_namespace(&mut self) {
+        self.set_flags -= IfFlags::UP;
+        (self.port, self.promiscuity) = (None, 0);
+        self.addrs.clear();
+        self.ip6_ready = false;
+        self.routers = Routers::default();
     }
     /// The other end of a veth.
     pub fn peer(&self) -> Option<(Arc<NetStack>, u32)> {

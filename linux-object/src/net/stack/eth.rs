@@ -80,6 +80,7 @@ impl Net<'_> {
             DeviceKind::Bridge(_) => self.bridge_xmit(ifindex, frame),
             DeviceKind::Dummy => {}
             DeviceKind::Tun(tun) => sent = dev.carrier && tun.send(frame, dev.txqlen),
+            DeviceKind::Nic(nic) => sent = dev.carrier && nic.send(frame),
         }
         if let Some(dev) = self.device_mut(ifindex) {
             if sent {

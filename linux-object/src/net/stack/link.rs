@@ -67,6 +67,19 @@ impl Net<'_> {
         ifindex
     }
 
+    /// A device comes from another namespace, under a name that has been chosen.
+    pub(in crate::net) fn arrive(&mut self, dev: Box<Device>) -> u32 {
+        let ifindex = self.state.insert(dev);
+        let stack = Arc::downgrade(self.stack);
+        if let Some(dev) = self.device(ifindex) {
+            dev.moved(Some(DevRef { stack, ifindex }));
+        }
+        self.groups_begin(ifindex);
+        self.uevent(ifindex, "add", &[]);
+        self.event(Event::NewLink(ifindex));
+        ifindex
+    }
+
     /// Removes a device; returns the other end of its cable, which has to go too.
     pub fn unregister(&mut self, ifindex: u32) -> Option<(Arc<NetStack>, u32)> {
         self.detach(ifindex);
@@ -74,9 +87,7 @@ impl Net<'_> {
         self.uevent(ifindex, "remove", &[]);
         let dev = self.state.take(ifindex)?;
         self.stack_forget(ifindex);
-        if let DeviceKind::Tun(tun) = &dev.kind {
-            tun.moved(None);
-        }
+        dev.moved(None);
         dev.peer()
     }
 
@@ -187,13 +198,13 @@ impl Net<'_> {
         let Some(dev) = self.state.devices.get_mut(&ifindex) else {
             return Ok(());
         };
+        let from = format!("DEVPATH_OLD=/{}", dev.path());
         let old = core::mem::replace(&mut dev.name, name.clone());
         for addr in dev.addrs.iter_mut().filter(|addr| addr.label == old) {
             addr.label = name.clone();
         }
         self.state.names.remove(&old);
         self.state.names.insert(name, ifindex);
-        let from = format!("DEVPATH_OLD=/devices/virtual/net/{old}");
         self.uevent(ifindex, "move", &[from]);
         self.event(Event::NewLink(ifindex));
         Ok(())
@@ -274,12 +285,13 @@ fn connect(run: &mut Run, (stack, ifindex): (&Arc<NetStack>, u32), (to, peer): (
     });
 }
 
-/// Removes a device and what belongs to it. `EOPNOTSUPP`: `lo` stays.
+/// Removes a device and what belongs to it. `EOPNOTSUPP`: `lo` and network cards stay.
 pub fn delete(stack: &Arc<NetStack>, ifindex: u32) -> Result<()> {
     let mut run = Run::new();
     let peer = stack.enter(&mut run, |net| {
         let dev = net.device(ifindex).ok_or(err!(ENODEV))?;
-        ensure!(!dev.is_loopback(), EOPNOTSUPP, "lo stays");
+        let stays = dev.is_loopback() || matches!(dev.kind, DeviceKind::Nic(_));
+        ensure!(!stays, EOPNOTSUPP, "lo and cards stay");
         Ok(net.unregister(ifindex))
     });
     if let Ok(Some((stack, ifindex))) = &peer {
@@ -322,17 +334,7 @@ pub fn change_netns(
     let mut dev = moved.ok_or(err!(ENODEV))?;
     dev.name = name;
     let peer = dev.peer();
-    let new = to.enter(&mut run, |net| {
-        let ifindex = net.state.insert(dev);
-        if let Some(DeviceKind::Tun(tun)) = net.device(ifindex).map(|dev| &dev.kind) {
-            let stack = Arc::downgrade(to);
-            tun.moved(Some(DevRef { stack, ifindex }));
-        }
-        net.groups_begin(ifindex);
-        net.uevent(ifindex, "add", &[]);
-        net.event(Event::NewLink(ifindex));
-        ifindex
-    });
+    let new = to.enter(&mut run, |net| net.arrive(dev));
     if let Some((peer_stack, other)) = &peer {
         connect(&mut run, (peer_stack, *other), (to, new));
     }

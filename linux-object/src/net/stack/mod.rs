@@ -6,7 +6,7 @@
 //! recurses, no two stacks are locked at once, and there is no thread per namespace.
 //!
 //! Invariants: a route refers only to devices of its stack that are up; a veth whose peer is gone
-//! is gone too; a device dies with its namespace ([`NetStack::shutdown`]).
+//! is gone too; a device dies with its namespace, but for network cards ([`NetStack::shutdown`]).
 //!
 //! Locks: `class::Rtnl`, one for the kernel, around changes of devices, addresses and routes (Linux's
 //! `rtnl_lock`); `class::Net` around one stack. Sockets are told without any lock, so theirs ranks before.
@@ -52,7 +52,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use hashbrown::HashMap;
 use spin::Once;
 
-use self::device::Device;
+use self::device::{Device, DeviceKind};
 use self::mib::{Counter, Mib};
 use self::neigh::NeighTable;
 use self::route::Fib;
@@ -60,6 +60,7 @@ use self::sockets::SocketTable;
 use crate::ids::KoID;
 use crate::namespace::{NetNamespace, UserNamespace};
 use crate::net::netlink::NetlinkTable;
+use crate::net::nic::{Cards, Nic};
 use crate::rng::Rng;
 use crate::sync::{SpinGuard, SpinLock, class};
 use crate::time::{Ktime, Timekeeper, TimerCallback, TimerId, Timers};
@@ -76,6 +77,7 @@ pub struct NetShared {
     pub uevent_seqnum: AtomicU64,
     /// The initial namespace's.
     init: Once<Weak<NetStack>>,
+    nics: Once<Cards>,
     rtnl: SpinLock<(), class::Rtnl>,
 }
 
@@ -88,8 +90,21 @@ impl NetShared {
             rng,
             uevent_seqnum: AtomicU64::new(0),
             init: Once::new(),
+            nics: Once::new(),
             rtnl: SpinLock::new(()),
         })
+    }
+    /// The initial namespace's, while it is there.
+    pub fn init_stack(&self) -> Option<Arc<NetStack>> {
+        self.init.get()?.upgrade()
+    }
+    /// The network cards.
+    pub(in crate::net) fn nics(&self) -> &[Arc<Nic>] {
+        self.nics.get().map_or(&[], |nics| nics)
+    }
+    /// Sets them, once.
+    pub(in crate::net) fn set_nics(&self, nics: Cards) {
+        self.nics.call_once(|| nics);
     }
     /// Holds off other changes of devices, addresses and routes in every namespace.
     pub fn rtnl(&self) -> SpinGuard<'_, (), class::Rtnl> {
@@ -168,7 +183,7 @@ impl NetStack {
     /// A stack with nothing but `lo`, which is down.
     pub fn new(shared: Arc<NetShared>, koid: KoID, user_ns: Arc<UserNamespace>) -> Arc<NetStack> {
         let (mut conf_all, mut conf_default) = <(conf::Conf, conf::Conf)>::default();
-        if let Some(init) = shared.init.get().and_then(|init| init.upgrade()) {
+        if let Some(init) = shared.init_stack() {
             let init = init.lock();
             conf_all.inherit(&init.conf_all);
             conf_default.inherit(&init.conf_default);
@@ -192,7 +207,7 @@ impl NetStack {
                 ip_id: shared.rng.next_u64() as u16,
                 fragments: frag::Fragments::default(),
             };
-            let lo = Device::new("lo", device::DeviceKind::Loopback, [0; 6]);
+            let lo = Device::new("lo", DeviceKind::Loopback, [0; 6]);
             state.insert(Box::new(lo));
             NetStack {
                 shared,
@@ -254,7 +269,7 @@ impl NetStack {
         }
     }
 
-    /// The namespace goes: so do its devices, and the other ends of its cables.
+    /// The namespace goes: so do its devices, and the other ends of its cables. Network cards go home.
     pub fn shutdown(self: &Arc<Self>) {
         let mut peers = Vec::new();
         let (devices, connections) = {
@@ -268,7 +283,12 @@ impl NetStack {
             let connections = core::mem::take(&mut state.sockets.connections);
             (core::mem::take(&mut state.devices), connections)
         };
-        drop(devices);
+        for (_, dev) in devices {
+            match &dev.kind {
+                DeviceKind::Nic(nic) => nic.clone().go_home(dev),
+                _ => drop(dev),
+            }
+        }
         drop(connections);
         let mut run = Run::new();
         for (stack, ifindex) in peers.into_iter().filter(|(stack, _)| !Arc::ptr_eq(stack, self)) {

@@ -43,6 +43,9 @@ const IFLA_TARGET_NETNSID: u16 = 46;
 const IFLA_MIN_MTU: u16 = 50;
 const IFLA_MAX_MTU: u16 = 51;
 const IFLA_ALT_IFNAME: u16 = 53;
+const IFLA_PERM_ADDRESS: u16 = 54;
+const IFLA_PARENT_DEV_NAME: u16 = 56;
+const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 const IFLA_ALLMULTI: u16 = 61;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -114,6 +117,14 @@ pub fn fill(
     if dev.addr_len() != 0 {
         message.attr(IFLA_ADDRESS, &dev.mac);
         message.attr(IFLA_BROADCAST, &broadcast_mac(dev));
+    }
+    if let Some(mac) = dev.perm_addr() {
+        message.attr(IFLA_PERM_ADDRESS, &mac);
+    }
+    if let DeviceKind::Nic(nic) = &dev.kind {
+        let (bus, name) = nic.parent();
+        message.string(IFLA_PARENT_DEV_NAME, name);
+        message.string(IFLA_PARENT_DEV_BUS_NAME, bus);
     }
     let s = &dev.stats;
     let stats = [
