@@ -232,8 +232,8 @@ impl SysInode {
         match path {
             CPU_DIR => cpu::find(self.cpus(&kernel), name).map(Node::Cpu),
             NAMESPACE_DIR => namespaces::find(&kernel, name).map(Node::Namespace),
-            net::CLASS_DIR | net::DEVICES_DIR => {
-                let devices = net::devices(&*self.net().ok_or(err!(ENOENT))?, path == net::CLASS_DIR);
+            net::CLASS_DIR | net::DEVICES_DIR | net::ROOT_DIR => {
+                let devices = net::devices(&*self.net().ok_or(err!(ENOENT))?, path);
                 let found = devices.into_iter().find(|(child, _)| child == name);
                 found.map(|(_, node)| Node::Net(node))
             }
@@ -265,9 +265,9 @@ impl SysInode {
                         let koid = ns.common().koid();
                         (format!("{koid}").into_bytes(), Node::Namespace(koid))
                     })),
-                    net::CLASS_DIR | net::DEVICES_DIR => {
+                    net::CLASS_DIR | net::DEVICES_DIR | net::ROOT_DIR => {
                         if let Some(stack) = self.net() {
-                            let devices = net::devices(&stack, path == net::CLASS_DIR);
+                            let devices = net::devices(&stack, path);
                             list.extend(devices.into_iter().map(|(name, node)| (name, Node::Net(node))));
                         }
                     }

@@ -50,7 +50,7 @@ pub(super) static FILES: &[NetFile] = &[
     text(Sub::Device, "addr_assign_type", |_, dev, out| {
         let kind = match dev.mac_set {
             true => 3,
-            false => !dev.is_loopback() as u8,
+            false => (!dev.is_loopback() && dev.perm_addr().is_none()) as u8,
         };
         writeln!(out, "{kind}")
     }),

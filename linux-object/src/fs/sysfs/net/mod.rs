@@ -1,4 +1,4 @@
-//! `/sys/class/net` and `/sys/devices/virtual/net`: the devices of the network namespace in which the file system
+//! `/sys/class/net`, `/sys/devices/virtual/net` and the way to network cards: the devices of the network namespace in which the file system
 //! was mounted (`Documentation/ABI/testing/sysfs-class-net`).
 //!
 //! A device is a directory with one fact per file, `statistics`, and what a bridge or its port adds; links lead from
@@ -25,6 +25,7 @@ use crate::{ensure, err};
 
 pub(super) const CLASS_DIR: &str = "class/net";
 pub(super) const DEVICES_DIR: &str = "devices/virtual/net";
+pub(super) const ROOT_DIR: &str = "devices";
 
 /// A directory of a device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) enum Target {
     Device,
     /// The class.
     Class,
+    /// What a card's device is part of.
+    Parent,
     /// To another device, from this one's directory.
     Other(u32),
     /// From `brif` to what the port knows.
@@ -61,6 +64,8 @@ pub(super) enum Target {
 /// What stands below the two directories; the number is the device's.
 #[derive(Clone, Copy)]
 pub(super) enum NetNode {
+    /// A directory on the way to a card, so many names below `devices`.
+    Way(u32, usize),
     Dir(u32, Sub),
     File(u32, &'static NetFile),
     Link(u32, Target),
@@ -101,35 +106,84 @@ fn files() -> impl Iterator<Item = &'static NetFile> {
     device::FILES.iter().chain(bridge::FILES)
 }
 
-/// The devices, as the children of either directory.
-pub(super) fn devices(stack: &NetStack, class: bool) -> Vec<(Vec<u8>, NetNode)> {
+/// The devices that are children of a directory.
+pub(super) fn devices(stack: &NetStack, dir: &str) -> Vec<(Vec<u8>, NetNode)> {
     let state = stack.lock();
+    if dir == ROOT_DIR {
+        return on_the_way(&state, "", 0);
+    }
+    let class = dir == CLASS_DIR;
     let node = |dev: &Device| match class {
         true => NetNode::Link(dev.ifindex, Target::Device),
         false => NetNode::Dir(dev.ifindex, Sub::Device),
     };
     let devices = state.devices.values();
     devices
+        .filter(|dev| class || !matches!(dev.kind, DeviceKind::Nic(_)))
         .map(|dev| (dev.name.clone().into_bytes(), node(dev)))
         .collect()
+}
+
+/// The first `depth` names of the way to a card.
+fn way(dev: &Device, depth: usize) -> String {
+    let path = dev.path();
+    let names: Vec<&str> = path.split('/').skip(1).take(depth).collect();
+    names.join("/")
+}
+
+/// What is in the directory `way`, which is `depth` names below `devices`, on the way to the cards.
+fn on_the_way(state: &NetState, from: &str, depth: usize) -> Vec<(Vec<u8>, NetNode)> {
+    let mut list: Vec<(Vec<u8>, NetNode)> = Vec::new();
+    for dev in state.devices.values() {
+        if !matches!(dev.kind, DeviceKind::Nic(_)) || way(dev, depth) != from {
+            continue;
+        }
+        let path = dev.path();
+        let mut rest = path.split('/').skip(1 + depth);
+        let name = rest.next().unwrap_or_default().as_bytes().to_vec();
+        let node = match rest.next() {
+            Some(_) => NetNode::Way(dev.ifindex, depth + 1),
+            None => NetNode::Dir(dev.ifindex, Sub::Device),
+        };
+        if list.iter().all(|(have, _)| *have != name) {
+            list.push((name, node));
+        }
+    }
+    list
+}
+
+/// The way from a directory to something else, both below the root.
+fn relative(from: &str, to: &str) -> String {
+    let common = from
+        .split('/')
+        .zip(to.split('/'))
+        .take_while(|(from, to)| from == to)
+        .count();
+    let mut path = "../".repeat(from.split('/').count() - common);
+    let rest: Vec<&str> = to.split('/').skip(common).collect();
+    path += &rest.join("/");
+    path
 }
 
 impl NetNode {
     fn ifindex(&self) -> u32 {
         match *self {
-            NetNode::Dir(ifindex, _) | NetNode::File(ifindex, _) | NetNode::Link(ifindex, _) => ifindex,
+            NetNode::Dir(ifindex, _)
+            | NetNode::File(ifindex, _)
+            | NetNode::Link(ifindex, _)
+            | NetNode::Way(ifindex, _) => ifindex,
         }
     }
     pub fn file_type(&self) -> FileType {
         match self {
-            NetNode::Dir(..) => FileType::Directory,
+            NetNode::Dir(..) | NetNode::Way(..) => FileType::Directory,
             NetNode::File(..) => FileType::Regular,
             NetNode::Link(..) => FileType::Symlink,
         }
     }
     pub fn mode(&self) -> u32 {
         match self {
-            NetNode::Dir(..) => 0o755,
+            NetNode::Dir(..) | NetNode::Way(..) => 0o755,
             NetNode::File(_, file) => {
                 let read = if file.show.is_some() { 0o444 } else { 0 };
                 read | if file.store.is_some() { 0o200 } else { 0 }
@@ -142,6 +196,7 @@ impl NetNode {
         let name = match self {
             NetNode::Dir(ifindex, sub) => format!("net/{ifindex}/{}", *sub as u8),
             NetNode::File(ifindex, file) => format!("net/{ifindex}/{}/{}", file.dir as u8, file.name),
+            NetNode::Way(ifindex, depth) => format!("net/{ifindex}/way/{depth}"),
             NetNode::Link(ifindex, target) => {
                 let (kind, other) = match target {
                     Target::Device => (0, 0),
@@ -149,6 +204,7 @@ impl NetNode {
                     Target::Other(other) => (2, *other),
                     Target::Port(other) => (3, *other),
                     Target::OfPort(other) => (4, *other),
+                    Target::Parent => (5, 0),
                 };
                 format!("net/{ifindex}/link/{kind}/{other}")
             }
@@ -170,12 +226,15 @@ impl NetNode {
 
     /// The content of a directory.
     pub fn children(&self, stack: &NetStack) -> Vec<(Vec<u8>, NetNode)> {
-        let NetNode::Dir(ifindex, dir) = *self else {
-            return Vec::new();
-        };
         let state = stack.lock();
+        let ifindex = self.ifindex();
         let Some(dev) = state.devices.get(&ifindex) else {
             return Vec::new();
+        };
+        let dir = match *self {
+            NetNode::Dir(_, dir) => dir,
+            NetNode::Way(_, depth) => return on_the_way(&state, &way(dev, depth), depth),
+            _ => return Vec::new(),
         };
         let is_tun = matches!(dev.kind, DeviceKind::Tun(_));
         let mut list: Vec<(Vec<u8>, NetNode)> = files()
@@ -192,6 +251,9 @@ impl NetNode {
             Sub::Device => {
                 add("statistics".into(), NetNode::Dir(ifindex, Sub::Statistics));
                 add("subsystem".into(), NetNode::Link(ifindex, Target::Class));
+                if let DeviceKind::Nic(_) = dev.kind {
+                    add("device".into(), NetNode::Link(ifindex, Target::Parent));
+                }
                 if let Some(bridge) = bridge {
                     add("bridge".into(), NetNode::Dir(ifindex, Sub::Bridge));
                     add("brif".into(), NetNode::Dir(ifindex, Sub::Ports));
@@ -232,16 +294,21 @@ impl NetNode {
             return Err(err!(EINVAL, "not a symlink"));
         };
         let state = stack.lock();
-        let name = |ifindex: u32| -> Result<&str> {
+        let path = |ifindex: u32| -> Result<String> {
             let dev = state.devices.get(&ifindex);
-            Ok(&dev.ok_or(err!(ENOENT, "the device is gone"))?.name)
+            Ok(dev.ok_or(err!(ENOENT, "the device is gone"))?.path())
         };
+        let here = path(ifindex)?;
         Ok(match target {
-            Target::Device => format!("../../{DEVICES_DIR}/{}", name(ifindex)?),
-            Target::Class => format!("../../../../{CLASS_DIR}"),
-            Target::Other(other) => format!("../{}", name(other)?),
-            Target::Port(port) => format!("../../{}/brport", name(port)?),
-            Target::OfPort(bridge) => format!("../../{}", name(bridge)?),
+            Target::Device => relative(CLASS_DIR, &here),
+            Target::Class => relative(&here, CLASS_DIR),
+            Target::Parent => {
+                let parent = here.rsplitn(3, '/').nth(2).unwrap_or_default();
+                format!("../../../{}", parent.rsplit('/').next().unwrap_or_default())
+            }
+            Target::Other(other) => relative(&here, &path(other)?),
+            Target::Port(port) => relative(&format!("{here}/brif"), &format!("{}/brport", path(port)?)),
+            Target::OfPort(bridge) => relative(&format!("{here}/brport"), &path(bridge)?),
         }
         .into_bytes())
     }
@@ -287,4 +354,21 @@ fn number(data: &[u8]) -> Result<u64> {
         None => text.parse(),
     };
     parsed.map_err(|_| err!(EINVAL, "not a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative;
+
+    #[test]
+    fn links_lead_up_and_down() {
+        let eth0 = "devices/pci0000:00/0000:00:03.0/virtio0/net/eth0";
+        let br0 = "devices/virtual/net/br0";
+        let of = |from, to| relative(from, to);
+        assert_eq!(of("class/net", br0), "../../devices/virtual/net/br0");
+        assert_eq!(of(br0, "class/net"), "../../../../class/net");
+        assert_eq!(of(br0, "devices/virtual/net/v0"), "../v0");
+        assert_eq!(of(br0, eth0), "../../../pci0000:00/0000:00:03.0/virtio0/net/eth0");
+        assert_eq!(of(eth0, br0), "../../../../../virtual/net/br0");
+    }
 }

@@ -1,0 +1,4 @@
+# A container reaches out through a bridge that has the card as a port.
+#: vary time[= ][\d.]+
+#: vary rtt .*
+bash -c 'ip addr flush dev eth0; ip link add br0 type bridge; ip link set eth0 master br0; ip link set eth0 up; ip link set br0 up; ip netns add c1; ip link add v1 type veth peer name eth0 netns c1; ip link set v1 master br0 up; ip -n c1 link set eth0 up; ip -n c1 addr add 10.0.2.20/24 dev eth0; ip -n c1 route add default via 10.0.2.2; sleep 2; ip netns exec c1 ping -c 2 10.0.2.2; head -c 300000 /dev/urandom > /tmp/sent; ip netns exec c1 bash -c "exec 3<>/dev/tcp/10.0.2.100/7; cat /tmp/sent >&3 & head -c 300000 <&3 > /tmp/back"; cmp /tmp/sent /tmp/back && echo "all came back"; bridge link | grep -v veth; readlink /sys/class/net/br0/lower_eth0 /sys/class/net/eth0/device; ip link del br0'
