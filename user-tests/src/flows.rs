@@ -1,6 +1,6 @@
 //! Flows: command lines of unmodified programs, played on zcell and on Debian's Linux, their outputs compared.
 //!
-//! `flows/CHAPTER/NN-NAME.sh` is one flow; a chapter is one boot. `#:` lines in a script say what may differ:
+//! `flows/CHAPTER/NN-NAME.sh` is one flow; a chapter is one boot (chapter `card` with a network card). `#:` lines in a script say what may differ:
 //! `vary REGEX` hides what matches, `drop REGEX` leaves lines out, `only REGEX` all others, `numbers` hides every number, `unordered`
 //! compares sorted lines.
 

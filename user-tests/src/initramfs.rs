@@ -68,6 +68,12 @@ pub fn busybox() -> Result<PathBuf> {
     programs::compile(std::slice::from_ref(&nstree))?;
     archive.file("usr/bin/nstree", 0o755, &project::read(&nstree.binary())?);
     archive.file("etc/profile", 0o644, include_bytes!("../rootfs/busybox-profile"));
+    archive.dir("etc/udhcpc", 0o755);
+    archive.file(
+        "etc/udhcpc/default.script",
+        0o755,
+        include_bytes!("../rootfs/udhcpc-script"),
+    );
     busybox_links(&mut archive)?;
     let path = project::target("user-tests/busybox.cpio");
     project::write(&path, &archive.finish())?;

@@ -55,7 +55,9 @@ pub(super) static FILES: &[NetFile] = &[
     fixed!(Sub::Bridge, "topology_change", 0),
     fixed!(Sub::Bridge, "topology_change_detected", 0),
     fixed!(Sub::Bridge, "vlan_filtering", 0),
-    fixed!(Sub::Port, "path_cost", 2),
+    text(Sub::Port, "path_cost", |_, dev, out| {
+        writeln!(out, "{}", dev.path_cost())
+    }),
     text(Sub::Port, "port_id", |_, dev, out| {
         writeln!(out, "0x{:x}", 0x8000 | port(dev)?.0)
     }),

@@ -10,7 +10,7 @@ use super::{Cx, family, rtm};
 use crate::namespace::NetNamespace;
 use crate::net::stack::device::{DevRef, Device, DeviceKind, IFNAMSIZ, IfFlags};
 use crate::net::stack::link::{broadcast_mac, change_netns, create_veth, delete};
-use crate::net::stack::{Bridge, Net, NetStack};
+use crate::net::stack::{Bridge, BridgePort, Net, NetStack};
 use crate::net::tun::Tun;
 use crate::{err, nl_err};
 
@@ -162,9 +162,7 @@ pub fn fill(
             }
             if let Some(port) = &dev.port {
                 info.string(IFLA_INFO_SLAVE_KIND, "bridge");
-                info.nest(IFLA_INFO_SLAVE_DATA, |data| {
-                    port_info(data, port.state as u8, port.number)
-                });
+                info.nest(IFLA_INFO_SLAVE_DATA, |data| port_info(data, dev, port));
             }
         });
     }
@@ -253,10 +251,11 @@ fn set_bridge(net: &mut Net<'_>, ifindex: u32, data: Attrs<'_>) -> NlResult<()> 
 }
 
 /// `IFLA_BRPORT_*`.
-fn port_info(data: &mut Builder, state: u8, number: u16) {
+fn port_info(data: &mut Builder, dev: &Device, port: &BridgePort) {
+    let (state, number) = (port.state as u8, port.number);
     data.u8(1, state)
         .u16(2, 32)
-        .u32(3, 2)
+        .u32(3, dev.path_cost())
         .u8(4, 0)
         .u8(5, 0)
         .u8(6, 0)
@@ -293,9 +292,7 @@ fn fill_port(net: &Net<'_>, dev: &Device, seq: u32, pid: u32) -> Option<Vec<u8>>
     if let Some((_, other)) = dev.peer() {
         message.u32(IFLA_LINK, other);
     }
-    message.nest(IFLA_PROTINFO | 0x8000, |data| {
-        port_info(data, port.state as u8, port.number)
-    });
+    message.nest(IFLA_PROTINFO | 0x8000, |data| port_info(data, dev, port));
     let _ = net;
     Some(message.finish())
 }
