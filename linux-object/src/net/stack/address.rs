@@ -155,7 +155,13 @@ impl Net<'_> {
             let secondary = dev.addrs.iter().any(|have| have.same_network(&new));
             new.flags.set(IfaFlags::SECONDARY, secondary);
         }
-        dev.addrs.push(new.clone());
+        // IPv6 addresses stand by scope, the newest first (Linux's `ipv6_link_dev_addr`).
+        let after = |have: &IfAddr| have.addr.is_ipv6() && have.scope >= new.scope;
+        let at = dev
+            .addrs
+            .iter()
+            .position(|have| new.addr.is_ipv6() && after(have));
+        dev.addrs.insert(at.unwrap_or(dev.addrs.len()), new.clone());
         let (up, loopback) = (dev.is_up(), dev.is_loopback());
         if new.addr.is_ipv6()
             && !loopback

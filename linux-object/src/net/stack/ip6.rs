@@ -33,7 +33,8 @@ impl Net<'_> {
             })
         };
         let best = |ifindex: u32| {
-            let best = usable(ifindex).max_by_key(|(own, have, old)| {
+            // Of several that are as good it is the first: the newest.
+            let best = usable(ifindex).rev().max_by_key(|(own, have, old)| {
                 let near = (u128::from(*own) ^ dst_key).leading_zeros();
                 // The same scope is best, then a wider one.
                 let fit = match *have {
