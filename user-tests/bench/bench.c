@@ -6,7 +6,8 @@
  *
  *     bench <name> <instructions>
  *
- * the smallest mean of several batches. `bench exec-child` is the program that the exec row runs.
+ * the smallest mean of several batches. `bench exec-child` is the program that the exec row runs;
+ * `bench command NAME PROGRAM ARGUMENT…` measures a program from its start to its end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,6 +138,21 @@ static void vfork_exec_wait(void)
 	}
 	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
 		die("vfork");
+}
+
+static char **command;
+
+static void run_command(void)
+{
+	int status;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		execvp(command[0], command);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		die("command");
 }
 
 static int ping[2], pong[2];
@@ -501,6 +517,11 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "exec-child") == 0)
 		return 0;
+	if (argc > 3 && strcmp(argv[1], "command") == 0) {
+		command = argv + 3;
+		measure(argv[2], 1, run_command);
+		return 0;
+	}
 	mkdir("/dev", 0755);
 	mkdir("/tmp", 0755);
 	mkdir("/proc", 0755);

@@ -1,5 +1,6 @@
 //! What the container exercises need, laid over a root of Debian's packages: their programs in
-//! `/usr/local/bin`, a small root directory for containers in `/rootfs`, the flows in `/flows`, the demonstration in `/demo`.
+//! `/usr/local/bin`, a small root directory for containers in `/rootfs`, the flows and the
+//! measurement of a container in `/flows`, the demonstration in `/demo`.
 
 use crate::cpio::Archive;
 use crate::expectations::Target;
@@ -32,6 +33,9 @@ pub fn initramfs(target: Target) -> Result<PathBuf> {
             &project::read(&program.binary())?,
         );
     }
+    let bench = programs::bench()?;
+    programs::compile(std::slice::from_ref(&bench))?;
+    archive.file("usr/local/bin/bench", 0o755, &project::read(&bench.binary())?);
     let cgprog = project::build_host_program("cgprog")?;
     archive.file("usr/local/bin/cgprog", 0o755, &project::read(&cgprog)?);
     container_root(&mut archive, &demo)?;
