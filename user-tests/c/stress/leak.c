@@ -9,6 +9,10 @@
 
 #include "stress.h"
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
 /* What a kernel may keep in caches, in KiB. */
 #define CACHES 6144
 
@@ -139,6 +143,35 @@ static void namespaces(void)
 TEST_FOR(pid_and_uts_namespaces, 590)
 {
 	no_leak(namespaces, CACHES);
+}
+
+/* One of each kind by unshare, the last reference of which is the process's end, then all at once by clone. */
+static void each_kind(void)
+{
+	static const int kinds[] = { CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNS,
+				     CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWPID };
+	int all = 0;
+	for (int i = 0; i < 8; i++) {
+		all |= kinds[i];
+		JOIN(SPAWN({
+			for (int n = 0; n < 20; n++)
+				if (unshare(kinds[i]) < 0) {
+					/* User namespaces nest to a depth; the others of these can be left but once. */
+					CHECK(kinds[i] & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWTIME));
+					break;
+				}
+		}));
+	}
+	/* Time namespaces can only be entered by a child of who made one. */
+	pid_t child = CHECK_OK(sys_clone((all & ~CLONE_NEWTIME) | SIGCHLD, NULL, NULL));
+	if (child == 0)
+		_exit(0);
+	JOIN(child);
+}
+
+TEST_FOR(every_kind_of_namespace, 590)
+{
+	no_leak(each_kind, CACHES);
 }
 
 static void mappings(void)

@@ -100,6 +100,38 @@ TEST(privilege)
 	}));
 }
 
+TEST(the_owner_decides)
+{
+	enter();
+	CHECK_OK(sethostname("outer", 5));
+	JOIN(SPAWN({
+		/* All capabilities, but not over a namespace that another user namespace owns. */
+		CHECK_OK(unshare(CLONE_NEWUSER));
+		CHECK_ERR(sethostname("x", 1), EPERM);
+		CHECK_ERR(setdomainname("x", 1), EPERM);
+		CHECK_OK(unshare(CLONE_NEWUTS));
+		CHECK(is("outer"));
+		CHECK_OK(sethostname("inner", 5));
+		CHECK(is("inner"));
+	}));
+	CHECK(is("outer"));
+}
+
+TEST(names_are_bytes)
+{
+	struct utsname u;
+	enter();
+	CHECK_OK(sethostname("a b\n\xff", 5));
+	CHECK_OK(uname(&u));
+	CHECK(!memcmp(u.nodename, "a b\n\xff\0", 6));
+	/* What a longer name left is gone. */
+	CHECK_OK(sethostname("zz\0yy", 5));
+	CHECK(is("zz"));
+	CHECK_OK(uname(&u));
+	CHECK(!memcmp(u.nodename, "zz\0yy\0", 6));
+	CHECK_ERR(syscall(SYS_uname, BAD_PTR), EFAULT);
+}
+
 TEST(entering_by_descriptor)
 {
 	int end[2], back[2];
