@@ -1,11 +1,13 @@
 //! Kernel objects and the table that finds them by KoID.
 //!
-//! Every task, thread group, namespace, cgroup and mount has a KoID. The table holds weak
-//! references only: being listed keeps nothing alive. An object enters with
+//! Every task, thread group, pid, namespace and cgroup has a KoID, which says of two of them
+//! whether they are the same, and which came first. The table finds those that somebody looks for by it: namespaces
+//! (the tree in `/sys/kernel/namespaces`, `ioctl_ns`) and cgroups (file handles). Tasks are looked for by pid, mounts by
+//! path, so they are not in it. It holds weak references only: being listed keeps nothing alive. An object enters with
 //! [`KoidTable::register`] and leaves with [`KoidTable::forget`] in its `Drop`.
 //!
-//! The table is split into shards by the low bits of the KoID so that tasks made on different
-//! CPUs do not meet on one lock.
+//! The table is split into shards by the low bits of the KoID so that objects made on different CPUs do not meet on
+//! one lock.
 
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
@@ -16,24 +18,10 @@ use hashbrown::HashMap;
 use crate::ids::KoID;
 use crate::sync::{SpinLock, class};
 
-/// What kind of object a KoID names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub enum KObjectType {
-    Task,
-    ThreadGroup,
-    Pid,
-    Namespace,
-    Cgroup,
-    Mount,
-}
-
 /// An object with identity.
 pub trait KObject: Any + Send + Sync {
     /// Its identity.
     fn koid(&self) -> KoID;
-    /// Its kind.
-    fn kobject_type(&self) -> KObjectType;
     /// The object as a namespace, if it is one.
     fn as_namespace(self: Arc<Self>) -> Option<Arc<dyn crate::namespace::Namespace>> {
         None

@@ -16,7 +16,7 @@ use super::{CfType, CgroupMembership, Css, CssSet, Hierarchy, SubsysId, SubsysMa
 use super::{core_files, legacy_files};
 use crate::fs::Name;
 use crate::ids::KoID;
-use crate::kobject::{KObject, KObjectType};
+use crate::kobject::KObject;
 use crate::sched::CpuAccount;
 use crate::sync::{SpinLock, class};
 
@@ -420,9 +420,6 @@ impl Iterator for Subtree {
 impl KObject for Cgroup {
     fn koid(&self) -> KoID {
         self.koid
-    }
-    fn kobject_type(&self) -> KObjectType {
-        KObjectType::Cgroup
     }
 }
 

@@ -199,9 +199,6 @@ macro_rules! namespace_object {
             fn koid(&self) -> $crate::ids::KoID {
                 self.common.koid()
             }
-            fn kobject_type(&self) -> $crate::kobject::KObjectType {
-                $crate::kobject::KObjectType::Namespace
-            }
             fn as_namespace(
                 self: alloc::sync::Arc<Self>,
             ) -> Option<alloc::sync::Arc<dyn $crate::namespace::Namespace>> {
