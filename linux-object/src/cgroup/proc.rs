@@ -53,6 +53,24 @@ pub fn task_cgroups(task: &Arc<Task>, reader: &Arc<Task>, out: &mut SeqBuf) -> R
     Ok(())
 }
 
+/// `/proc/PID/cpuset` of `task`, as the cgroup namespace of `reader` sees it.
+pub fn task_cpuset(task: &Arc<Task>, reader: &Arc<Task>, out: &mut SeqBuf) -> Result<()> {
+    let Some(ns) = reader.try_nsproxy().map(|nsproxy| nsproxy.cgroup_ns.clone()) else {
+        return Ok(());
+    };
+    let _membership = reader.kernel().cgroups.lock();
+    let Some(cgroup) = task.css_set().css(SubsysId::Cpuset).cgroup() else {
+        return Ok(());
+    };
+    let mut root = cgroup.clone();
+    while let Some(above) = root.parent().cloned() {
+        root = above;
+    }
+    let from = ns.root(cgroup.hierarchy()).unwrap_or(root);
+    out.bytes(&cgroup.path_from(&from))?;
+    out.byte(b'\n')
+}
+
 /// `/proc/cgroups`.
 pub fn controllers(kernel: &Kernel, out: &mut SeqBuf) -> Result<()> {
     out.bytes(b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n")?;

@@ -30,9 +30,20 @@ impl Scheduler {
         if self.cpus.len() == 1 {
             return CpuId(0);
         }
-        let allowed = self.allowed(task);
+        let mut allowed = self.allowed(task);
         let idle = CpuMask(self.idle.load(Ordering::SeqCst));
         let last = task.sched.cpu();
+        // A new task begins where its parent is.
+        let home = match task.sched.fresh.load(Ordering::Relaxed) {
+            true => self.hal.current_cpu(),
+            false => last,
+        };
+        if allowed.contains(home) {
+            allowed = allowed.and(self.domains.of(home));
+            if allowed.is_empty() {
+                return home;
+            }
+        }
         let free = |cpu: CpuId| idle.contains(cpu) && self.load_of(cpu) == 0;
         if allowed.contains(last) && free(last) {
             return last;
@@ -88,7 +99,7 @@ impl Scheduler {
 
     /// This CPU has nothing to run: takes a task from the busiest other.
     pub(super) fn pull(&self, here: CpuId, now: Ktime) {
-        let others = self.cpu_mask().iter().filter(|cpu| *cpu != here);
+        let others = self.domains.of(here).iter().filter(|cpu| *cpu != here);
         let mut busy: SmallVec<[CpuId; 8]> = others.filter(|cpu| self.load_of(*cpu) > 1).collect();
         busy.sort_unstable_by_key(|cpu| core::cmp::Reverse(self.weight_on(*cpu)));
         // The busiest may have only tasks that may not come here.
@@ -115,7 +126,7 @@ impl Scheduler {
             cpu.publish(&rq);
         }
         let figures = |cpu| (self.weight_on(cpu), self.load_of(cpu));
-        for (from, to, aim) in plan(here, self.cpu_mask(), figures) {
+        for (from, to, aim) in plan(here, self.domains.of(here), figures) {
             if self.migrate_one(from, to, aim, now) {
                 return;
             }

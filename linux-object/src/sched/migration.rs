@@ -49,8 +49,9 @@ pub fn plan(here: CpuId, cpus: CpuMask, figures: impl Fn(CpuId) -> (u64, u32)) -
     ) else {
         return moves;
     };
-    if figures(least).1 == 0 {
-        moves.push((here, least, Aim::Fill));
+    // The tasks that wait here may not run on every CPU that is idle.
+    for idle in others().filter(|cpu| figures(*cpu).1 == 0) {
+        moves.push((here, idle, Aim::Fill));
     }
     for aim in [Aim::Even, Aim::Exchange, Aim::Rotate] {
         if figures(here).0 > figures(least).0 {

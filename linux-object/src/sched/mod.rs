@@ -20,6 +20,7 @@ mod balance;
 mod bandwidth;
 mod control;
 mod cpu_mask;
+mod domains;
 mod fair;
 mod idle;
 mod loadavg;
@@ -41,6 +42,7 @@ mod weight;
 pub use account::{Accounts, CpuAccount};
 pub use bandwidth::{Bandwidth, BandwidthStat, DEFAULT_PERIOD, Limit};
 pub use cpu_mask::{CpuMask, MAX_CPUS};
+pub use domains::Domains;
 pub use fair::{Enqueue, Tunables};
 pub use loadavg::{LOAD_PERIOD, LoadAverage};
 pub use policy::Policy;
@@ -111,6 +113,7 @@ pub struct Scheduler {
     root: Arc<TaskGroup>,
     /// CPUs in their idle loop.
     idle: AtomicU64,
+    domains: Arc<Domains>,
     load: LoadAverage,
 }
 
@@ -145,7 +148,7 @@ impl Scheduler {
         let nr_cpus = hal.nr_cpus().clamp(1, MAX_CPUS);
         let root = TaskGroup::root(nr_cpus);
         let tunables = Tunables::default();
-        let cpus = (0..nr_cpus)
+        let cpus: Arc<[CpuState]> = (0..nr_cpus)
             .map(|cpu| {
                 let mut rq = RunQueue::new(CpuId(cpu as u32), &root, tunables);
                 rq.set_rt_bandwidth(rt_bandwidth.clone());
@@ -169,6 +172,7 @@ impl Scheduler {
             .collect();
         Scheduler {
             load: LoadAverage::new(hal.now()),
+            domains: Arc::new(Domains::new(cpus.len())),
             hal,
             events,
             cpus,
@@ -188,6 +192,10 @@ impl Scheduler {
     /// All CPUs.
     pub fn cpu_mask(&self) -> CpuMask {
         CpuMask::first_n(self.cpus.len())
+    }
+    /// Which CPUs share their load.
+    pub fn domains(&self) -> &Arc<Domains> {
+        &self.domains
     }
     /// The group of tasks that are in no other.
     pub fn root_group(&self) -> &Arc<TaskGroup> {

@@ -144,6 +144,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     text("wchan", Both, text::wchan),
     entry("stack", 0o400, Both, Kind::Text(text::stack)),
     text("schedstat", Both, text::schedstat),
+    text("cpuset", Both, text::cpuset),
     text("cgroup", Both, text::cgroup),
     entry("io", 0o400, Both, Kind::Text(text::io)),
     text("oom_score", Both, settings::show_oom_score),

@@ -265,6 +265,11 @@ pub(super) fn cgroup(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     crate::cgroup::proc::task_cgroups(cx.task, cx.reader, out)
 }
 
+/// `cpuset`.
+pub(super) fn cpuset(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    crate::cgroup::proc::task_cpuset(cx.task, cx.reader, out)
+}
+
 /// `children` of a thread.
 pub(super) fn children(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     for child in cx.task.group().children() {
