@@ -13,13 +13,14 @@ use linux_object::cgroup::memory::memcg_of;
 use linux_object::error::{Errno, Result};
 use linux_object::hal::{Trap, UserRegs};
 use linux_object::ids::UserAddr;
+use linux_object::mm::memcg::MemCgroup;
 use linux_object::mm::oom;
 use linux_object::task::{SigInfo, SigInfoFields, Signal, Task, ThreadFlags, si_code, signal};
 use linux_object::time::Ktime;
 
 use crate::context::Cx;
 use crate::seccomp::{self, Filtered};
-use crate::wait_until::{WaitKind, wait_until};
+use crate::wait_until::{WaitError, WaitKind, WaitOn, wait_until};
 use crate::{calls, low_memory, ptrace, release_agent, signal_frame, strace, table};
 
 /// What a new thread runs that goes to user mode with these registers (for
@@ -158,14 +159,28 @@ pub(crate) fn breathe(cx: &mut Cx<'_>) {
     }
 }
 
+/// The task waits until its full cgroup has room, or until it is killed.
+fn wait_for_room(cx: &mut Cx<'_>, over: &Arc<MemCgroup>) {
+    // Those who give memory back tell of it; but for an idle CPU that drops a packet, perhaps.
+    const LOOK: u64 = 1_000_000_000;
+    let on = [WaitOn::any(&over.oom_queue)];
+    loop {
+        let until = Ktime(cx.kernel.hal.now().0 + LOOK);
+        let room = || oom::has_room(cx.task, over).then_some(());
+        let waited = wait_until(cx.task, &on, until, WaitKind::Killable, room);
+        if !matches!(waited, Err(WaitError::TimedOut)) {
+            break;
+        }
+    }
+    cx.task.memory.stop_waiting();
+}
+
 /// Over `memory.high`, or full and without a killer, the task sleeps for what it charged.
 #[cold]
 fn pay_for_memory(cx: &mut Cx<'_>) {
-    const MOMENT: u64 = 20_000_000;
     cx.task.clear_thread_flags(ThreadFlags::MEMORY_HIGH);
-    while oom::waits_for_room(cx.task) {
-        let until = Ktime(cx.kernel.hal.now().0 + MOMENT);
-        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
+    if let Some(over) = oom::waits_for_room(cx.task) {
+        wait_for_room(cx, &over);
     }
     let pages = cx.task.memory.take_over_high();
     if let Some(delay) = oom::high_delay(&memcg_of(cx.task), pages) {

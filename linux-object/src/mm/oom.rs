@@ -22,9 +22,10 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::VmFlags;
 use super::addr_space::Mm;
 use super::gather::Gather;
-use super::memcg::{Event, MemCgroup, Pressure};
+use super::memcg::{Event, MemCgroup, MemControl, Pressure};
 use super::page_counter::UNLIMITED;
 use crate::cgroup::memory::memcg_of;
+use crate::fs::PollEvents;
 use crate::ids::PAGE_SIZE;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, class};
@@ -42,18 +43,33 @@ enum Pending {
 }
 
 /// A task waits for room in this cgroup; it is under OOM as long.
-struct OomWait(Arc<MemCgroup>);
+struct OomWait {
+    over: Arc<MemCgroup>,
+    control: Arc<MemControl>,
+}
 
 impl OomWait {
-    fn new(over: Arc<MemCgroup>) -> OomWait {
-        over.oom_waiters.fetch_add(1, Ordering::Relaxed);
-        OomWait(over)
+    fn new(over: Arc<MemCgroup>, control: &Arc<MemControl>) -> OomWait {
+        over.oom_waiters.fetch_add(1, Ordering::SeqCst);
+        control.oom_waiters.fetch_add(1, Ordering::SeqCst);
+        control.oom_waiting.lock().push(over.clone());
+        OomWait {
+            over,
+            control: control.clone(),
+        }
     }
 }
 
 impl Drop for OomWait {
     fn drop(&mut self) {
-        self.0.oom_waiters.fetch_sub(1, Ordering::Relaxed);
+        let gone = {
+            let mut waiting = self.control.oom_waiting.lock();
+            let at = waiting.iter().position(|over| Arc::ptr_eq(over, &self.over));
+            at.map(|at| waiting.swap_remove(at))
+        };
+        drop(gone);
+        self.control.oom_waiters.fetch_sub(1, Ordering::SeqCst);
+        self.over.oom_waiters.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -145,7 +161,7 @@ pub(super) fn user_fault_out_of_memory(task: &Arc<Task>) {
     match task.memory.take() {
         Some(Pending::Group(over, pages)) => {
             if !memcg_out_of_memory(task, &over, pages) && over.is_oom_kill_disabled() {
-                let wait = OomWait::new(over);
+                let wait = OomWait::new(over, &task.kernel().memory.control);
                 let old = task.memory.waits.lock().replace(wait);
                 drop(old);
                 task.set_thread_flags(ThreadFlags::MEMORY_HIGH);
@@ -155,17 +171,36 @@ pub(super) fn user_fault_out_of_memory(task: &Arc<Task>) {
     }
 }
 
-/// Whether the task must still wait for room in a full cgroup whose processes nobody kills. Then it sleeps a
-/// moment and asks again.
-pub fn waits_for_room(task: &Arc<Task>) -> bool {
-    let over = task.memory.waits.lock().as_ref().map(|wait| wait.0.clone());
-    let Some(over) = over else { return false };
-    task.kernel().memory.control.drain(&over);
-    if over.memory.margin() == 0 && over.is_oom_kill_disabled() && !task.fatal_signal_pending() {
-        return true;
+/// The full cgroup whose processes nobody kills and in which the task waits for room: it sleeps on
+/// [`MemCgroup::oom_queue`] until [`has_room`], and stops waiting.
+pub fn waits_for_room(task: &Arc<Task>) -> Option<Arc<MemCgroup>> {
+    let waits = task.memory.waits.lock();
+    waits.as_ref().map(|wait| wait.over.clone())
+}
+
+/// Whether a task need not wait for room in this cgroup any more.
+pub fn has_room(task: &Arc<Task>, over: &Arc<MemCgroup>) -> bool {
+    // From here on what is given back is not kept in a stock.
+    task.kernel().memory.control.drain(over);
+    over.memory.margin() > 0 || !over.is_oom_kill_disabled()
+}
+
+/// Wakes those who wait where there is room now. Called without locks.
+pub(super) fn tell_of_room(control: &MemControl) {
+    if control.oom_waiters.load(Ordering::SeqCst) == 0 {
+        return;
     }
-    task.memory.stop_waiting();
-    false
+    let waiting = control.oom_waiting.lock().clone();
+    for over in &waiting {
+        wake_waiters(over);
+    }
+}
+
+/// Wakes those who wait in this cgroup: its limit was raised, or they may be killed.
+pub fn wake_waiters(over: &MemCgroup) {
+    if over.memory.margin() > 0 || !over.is_oom_kill_disabled() {
+        over.oom_queue.wake(PollEvents::all());
+    }
 }
 
 /// Whether somebody waits for room here or above (v1's `under_oom`).

@@ -42,7 +42,9 @@ fn set_limit(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     ensure!(!memcg.is_root(), EINVAL, "memory.limit_in_bytes of the root");
     let control = &cx.kernel.memory.control;
     control.drain(memcg);
-    if !memcg.set_limit(pages)? {
+    if memcg.set_limit(pages)? {
+        oom::wake_waiters(memcg);
+    } else {
         reclaim::reclaim(control, memcg, memcg.memory.usage().saturating_sub(pages));
         control.tell_pressure(memcg, Pressure::Critical);
         let fits = memcg.set_limit(pages)?;
@@ -100,6 +102,7 @@ fn set_oom_control(cx: &CfCx<'_>, value: u64) -> Result<()> {
         bail!(EINVAL, "memory.oom_control: of the root, or neither 0 nor 1");
     }
     memcg.oom_kill_disable.store(value == 1, Relaxed);
+    oom::wake_waiters(memcg);
     Ok(())
 }
 

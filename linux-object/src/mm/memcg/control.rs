@@ -19,7 +19,7 @@ use crate::ids::PAGE_SIZE;
 use crate::mm::page_counter::{OverLimit, PageCounter};
 use crate::mm::{charge, oom, reclaim};
 use crate::sync::{SpinLock, class};
-use crate::task::Task;
+use crate::task::{Task, ThreadFlags};
 use crate::{bail, cgroup};
 
 /// Finds the running task, if there is one.
@@ -40,6 +40,10 @@ pub struct MemControl {
     /// Cgroups besides the root. Without any, nobody needs to be asked who pays.
     count: AtomicU32,
     current: Once<CurrentTask>,
+    /// Tasks that wait for room in a full cgroup.
+    pub(in crate::mm) oom_waiters: AtomicU32,
+    /// Where each of them waits.
+    pub(in crate::mm) oom_waiting: SpinLock<Vec<Arc<MemCgroup>>, class::Leaf>,
     pub(super) watches: SpinLock<Vec<Watch>, class::Leaf>,
     /// How many those are.
     pub(super) nr_watches: AtomicU32,
@@ -61,6 +65,8 @@ impl MemControl {
             root,
             count: AtomicU32::new(0),
             current: Once::new(),
+            oom_waiters: AtomicU32::new(0),
+            oom_waiting: SpinLock::default(),
             watches: SpinLock::default(),
             immigration: SpinLock::default(),
             nr_watches: AtomicU32::new(0),
@@ -235,7 +241,7 @@ impl MemControl {
     /// Keeps pages that are charged in this CPU's stock, and counts.
     fn keep(&self, memcg: &Arc<MemCgroup>, pages: u32, item: Item, count: i32) {
         let mut stock = self.stock().lock();
-        if memcg.is_online() {
+        if self.keeps_stock(memcg) {
             let (slot, old) = stock.take_place(memcg);
             if count > 0 {
                 slot.count_charged(item, count);
@@ -259,7 +265,24 @@ impl MemControl {
             if count > 0 && item.comes_and_goes() {
                 memcg.add_stat(Item::Charged as usize, count.into());
             }
+            self.note_room(memcg);
             self.release_unused(memcg);
+        }
+    }
+
+    /// Whether a CPU may keep a stock for the cgroup: not for dead ones, nor where somebody waits for room.
+    #[inline]
+    fn keeps_stock(&self, memcg: &Arc<MemCgroup>) -> bool {
+        memcg.is_online() && (self.oom_waiters.load(Relaxed) == 0 || !oom::is_under_oom(memcg))
+    }
+
+    /// Something was given back to a cgroup without a stock: the running task tells who waits.
+    fn note_room(&self, memcg: &Arc<MemCgroup>) {
+        if self.oom_waiters.load(Relaxed) != 0
+            && oom::is_under_oom(memcg)
+            && let Some(task) = self.current_task()
+        {
+            task.set_thread_flags(ThreadFlags::MEMORY_EVENTS);
         }
     }
 
@@ -424,13 +447,13 @@ impl MemControl {
         if slot.put_bytes(bytes) {
             slot.trim();
         }
-        if !memcg.is_online() {
-            // Dead cgroups have no stock.
+        if !self.keeps_stock(memcg) {
             slot.flush();
             dead = core::mem::take(slot);
         }
         drop(stock);
         if dead.memcg().is_some() {
+            self.note_room(memcg);
             self.release_unused(memcg);
         }
         drop((dead, old));

@@ -11,6 +11,9 @@
 //! wrong: they are given back before one is read. *Decided:* `memory.current` is exact when read (on Linux it
 //! may be too large by 63 pages for each CPU); `memory.peak` may show a stock as Linux's does.
 //!
+//! Where tasks wait for room because nobody is killed (v1's `oom_kill_disable`), there are no stocks: what is given back is
+//! seen at once, and told to them by whoever gave it back, on its way to user mode.
+//!
 //! The root charges nothing and has no limits; its statistics are those of the machine.
 //!
 //! Over the limit a charge fails, and the out-of-memory killer runs where no lock is held: in a page
@@ -45,7 +48,7 @@ use super::page_counter::{PageCounter, UNLIMITED};
 use crate::cgroup::Css;
 use crate::ensure;
 use crate::error::Result;
-use crate::sync::{SpinLock, class};
+use crate::sync::{SpinLock, WaitQueue, class};
 
 /// What is counted for `memory.stat`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,6 +173,8 @@ pub struct MemCgroup {
     pub oom_kill_disable: AtomicBool,
     /// Tasks that wait for the end of an out-of-memory situation, which v1 leaves to user space.
     pub oom_waiters: AtomicU32,
+    /// Where they wait.
+    pub oom_queue: WaitQueue,
 }
 
 impl MemCgroup {
@@ -213,6 +218,7 @@ impl MemCgroup {
             oom_group: AtomicBool::new(false),
             oom_kill_disable: inherit(|parent| &parent.oom_kill_disable),
             oom_waiters: AtomicU32::new(0),
+            oom_queue: WaitQueue::new(),
             parent,
         })
     }

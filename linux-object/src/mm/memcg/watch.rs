@@ -159,8 +159,9 @@ impl MemControl {
         }
     }
 
-    /// Tells of every threshold that was crossed. Called without locks.
+    /// Tells of every threshold that was crossed, and of room where tasks wait for it. Called without locks.
     pub fn tell_thresholds(&self) {
+        crate::mm::oom::tell_of_room(self);
         let mut told: Vec<Arc<dyn FileOps>> = Vec::new();
         {
             let watches = self.watches.lock();
