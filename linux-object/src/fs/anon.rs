@@ -174,8 +174,12 @@ pub fn anon_file(
     shown.extend_from_slice(b"anon_inode:");
     shown.extend_from_slice(name.as_bytes());
     let path = Path::new(mount, Dentry::pseudo(inode.clone(), &shown));
-    Ok(Arc::new(OpenFile::new(path, inode, Some(ops), flags, cred)))
+    let file = OpenFile::charged(kernel, OBJECT_BYTES, path, inode, Some(ops), flags, cred)?;
+    Ok(Arc::new(file))
 }
+
+/// What comes with the description: inode, name, and the object behind it, most of which are about this large.
+const OBJECT_BYTES: usize = size_of::<PseudoInode>() + size_of::<Dentry>() + 512;
 
 fn pseudo_path(kernel: &Arc<Kernel>, kind: FileType, cred: &Cred) -> Result<(Path, Arc<dyn INode>)> {
     let (mount, mode) = if kind == FileType::Socket {
@@ -196,7 +200,8 @@ pub fn pseudo_file(
     cred: Arc<Cred>,
 ) -> Result<Arc<OpenFile>> {
     let (path, inode) = pseudo_path(kernel, kind, &cred)?;
-    Ok(Arc::new(OpenFile::new(path, inode, Some(ops), flags, cred)))
+    let file = OpenFile::charged(kernel, OBJECT_BYTES, path, inode, Some(ops), flags, cred)?;
+    Ok(Arc::new(file))
 }
 
 /// Two descriptions of one inode: the ends of a pipe.
@@ -210,13 +215,8 @@ pub fn pseudo_pair(
     let (path, inode) = pseudo_path(kernel, kind, cred)?;
     let [first, second] = ops;
     let open = |ops, flags| {
-        Arc::new(OpenFile::new(
-            path.clone(),
-            inode.clone(),
-            Some(ops),
-            flags,
-            cred.clone(),
-        ))
+        let (path, inode, cred) = (path.clone(), inode.clone(), cred.clone());
+        OpenFile::charged(kernel, OBJECT_BYTES / 2, path, inode, Some(ops), flags, cred).map(Arc::new)
     };
-    Ok([open(first, flags[0]), open(second, flags[1])])
+    Ok([open(first, flags[0])?, open(second, flags[1])?])
 }

@@ -265,13 +265,8 @@ fn vfs_open_with(task: &Arc<Task>, path: &Path, flags: OpenFlags, cred: Arc<Cred
     let kept =
         !(OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
     if flags.contains(OpenFlags::PATH) {
-        return Ok(Arc::new(OpenFile::new(
-            path.clone(),
-            inode,
-            None,
-            flags & kept,
-            cred,
-        )));
+        let file = OpenFile::charged(task.kernel(), 0, path.clone(), inode, None, flags & kept, cred)?;
+        return Ok(Arc::new(file));
     }
     let file_type = inode.file_type();
     let stored = matches!(file_type, FileType::Regular | FileType::Directory);
@@ -284,8 +279,13 @@ fn vfs_open_with(task: &Arc<Task>, path: &Path, flags: OpenFlags, cred: Arc<Cred
         }
     }
     let ops = open_ops(task, &inode, flags);
-    let ops = match ops {
-        Ok(ops) => ops,
+    let plain = matches!(ops, Ok(None)) && file_type == FileType::Regular;
+    let file = ops.and_then(|ops| {
+        let inode = inode.clone();
+        OpenFile::charged(task.kernel(), 0, path.clone(), inode, ops, flags & kept, cred)
+    });
+    let file = match file {
+        Ok(file) => file,
         Err(error) => {
             if writer {
                 inode.common().put_write_access();
@@ -294,8 +294,6 @@ fn vfs_open_with(task: &Arc<Task>, path: &Path, flags: OpenFlags, cred: Arc<Cred
             return Err(error);
         }
     };
-    let plain = ops.is_none() && file_type == FileType::Regular;
-    let file = OpenFile::new(path.clone(), inode, ops, flags & kept, cred);
     file.writer.store(writer, Ordering::Relaxed);
     ensure!(
         !(flags.contains(OpenFlags::DIRECT) && plain),

@@ -9,6 +9,8 @@ use super::{FileOps, FileTable, FileType, INode, Path};
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::ids::Kuid;
+use crate::kernel::Kernel;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::task::pid::Pid;
@@ -85,6 +87,7 @@ pub struct OpenFile {
     pub position: SpinLock<u64, class::OpenFile>,
     /// `F_SETOWN`.
     pub owner: SpinLock<FileOwner, class::Leaf>,
+    memory: KmemCharge,
 }
 
 impl OpenFile {
@@ -98,6 +101,7 @@ impl OpenFile {
     ) -> OpenFile {
         inode.common().opens.fetch_add(1, Ordering::Relaxed);
         OpenFile {
+            memory: KmemCharge::none(),
             path,
             inode,
             ops,
@@ -108,6 +112,22 @@ impl OpenFile {
             position: SpinLock::new(0),
             owner: SpinLock::default(),
         }
+    }
+    /// Likewise, charged to the control group of the calling task with `extra` bytes that come along. `ENOMEM`.
+    pub fn charged(
+        kernel: &Kernel,
+        extra: usize,
+        path: Path,
+        inode: Arc<dyn INode>,
+        ops: Option<Arc<dyn FileOps>>,
+        flags: OpenFlags,
+        cred: Arc<Cred>,
+    ) -> Result<OpenFile> {
+        let bytes = size_of::<OpenFile>() + extra;
+        let memory = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
+        let mut file = OpenFile::new(path, inode, ops, flags, cred);
+        file.memory = memory;
+        Ok(file)
     }
     /// The flags that `F_GETFL` shows, and the access mode.
     #[inline]

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use spin::Once;
 
 use super::charge;
-use super::memcg::{Item, KmemCharge, MemCgroup};
+use super::memcg::{Item, KmemCharge, MemCgroup, MemControl};
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
@@ -90,7 +90,9 @@ pub(super) struct MmState {
     /// The process that decides who pays (Linux's `mm->owner`).
     pub owner: KoID,
     /// Page tables, as they are charged.
-    tables: TableCharge,
+    tables: PagesCharge,
+    /// Areas, likewise: pages of [`AREAS_PER_PAGE`], but for the first, which is free.
+    areas: PagesCharge,
     pub vmas: VmaTree,
     pub layout: MmLayout,
     pub counts: MmCounts,
@@ -99,20 +101,45 @@ pub(super) struct MmState {
     pub exe: Option<Arc<ExeFile>>,
 }
 
-/// Page tables that are charged: to one cgroup, or to several if the process moved.
+/// Areas that a page of memory is charged for.
+const AREAS_PER_PAGE: usize = PAGE_SIZE / (size_of::<Vma>() + size_of::<u64>());
+
+/// Pages of the kernel's that are charged: to one cgroup, or to several if the process moved.
 #[derive(Default)]
-struct TableCharge {
+struct PagesCharge {
     parts: SmallVec<[KmemCharge; 1]>,
     pages: usize,
 }
 
-impl TableCharge {
+impl PagesCharge {
     fn join(&mut self, memcg: &Arc<MemCgroup>, charge: KmemCharge, pages: usize) {
         match self.parts.last_mut() {
             Some(last) if last.is_of(memcg) => last.join(charge),
             _ => self.parts.push(charge),
         }
         self.pages += pages;
+    }
+
+    /// Makes them `now`. What is there already is not stopped by a limit.
+    #[cold]
+    fn set(&mut self, control: &Arc<MemControl>, memcg: &Arc<MemCgroup>, now: usize, item: Item) {
+        if let Some(more) = now.checked_sub(self.pages) {
+            let charge = control.charge_kmem_forced(memcg, more * PAGE_SIZE, item);
+            self.join(memcg, charge, more);
+            return;
+        }
+        let mut less = (self.pages - now) * PAGE_SIZE;
+        while less > 0
+            && let Some(last) = self.parts.last_mut()
+        {
+            let part = less.min(last.bytes() as usize);
+            last.shrink(part as u32);
+            less -= part;
+            if last.bytes() == 0 {
+                self.parts.pop();
+            }
+        }
+        self.pages = now;
     }
 }
 
@@ -233,7 +260,8 @@ impl MmState {
         MmState {
             memcg,
             owner: KoID(0),
-            tables: TableCharge::default(),
+            tables: PagesCharge::default(),
+            areas: PagesCharge::default(),
             vmas: VmaTree::default(),
             layout: MmLayout::default(),
             counts: MmCounts::default(),
@@ -258,31 +286,26 @@ impl MmState {
     pub fn sync_tables(&mut self, core: &MmCore) {
         let now = core.space.table_pages();
         if now != self.tables.pages {
-            self.charge_tables(core, now);
+            self.tables
+                .set(&core.memory.control, &self.memcg, now, Item::PageTables);
+        }
+        let areas = self.vmas.len() / AREAS_PER_PAGE;
+        if areas > self.areas.pages || areas + 1 < self.areas.pages {
+            self.areas
+                .set(&core.memory.control, &self.memcg, areas, Item::Slab);
         }
     }
 
-    #[cold]
-    fn charge_tables(&mut self, core: &MmCore, now: usize) {
-        let tables = &mut self.tables;
-        if let Some(more) = now.checked_sub(tables.pages) {
-            let control = &core.memory.control;
-            let charge = control.charge_kmem_forced(&self.memcg, more * PAGE_SIZE, Item::PageTables);
-            tables.join(&self.memcg, charge, more);
-        } else {
-            let mut less = (tables.pages - now) * PAGE_SIZE;
-            while less > 0
-                && let Some(last) = tables.parts.last_mut()
-            {
-                let part = less.min(last.bytes() as usize);
-                last.shrink(part as u32);
-                less -= part;
-                if last.bytes() == 0 {
-                    tables.parts.pop();
-                }
-            }
-            tables.pages = now;
+    /// Charges an area that is about to be made. `ENOMEM`.
+    #[inline]
+    pub fn charge_area(&mut self, core: &MmCore) -> Result<()> {
+        if self.vmas.len() / AREAS_PER_PAGE < self.areas.pages + 1 {
+            return Ok(());
         }
+        let control = &core.memory.control;
+        let charge = control.charge_kmem_to(&self.memcg, PAGE_SIZE, Item::Slab)?;
+        self.areas.join(&self.memcg, charge, 1);
+        Ok(())
     }
 
     /// Counts an area that came (`+`) or went (`-`).
@@ -462,11 +485,14 @@ impl Drop for Mm {
             trash.keep(vma);
         }
         state.counts = MmCounts::default();
-        let tables = core::mem::take(&mut state.tables);
+        let charges = (
+            core::mem::take(&mut state.tables),
+            core::mem::take(&mut state.areas),
+        );
         trash.exe = state.exe.take();
         drop(state);
         core.memory.uncommit(accounted);
-        drop(tables);
+        drop(charges);
         drop(trash);
         if core.dying.load(Ordering::SeqCst) {
             core.memory.dying.fetch_sub(1, Ordering::SeqCst);

@@ -66,6 +66,7 @@ impl Mm {
             ENOMEM,
             "vm.max_map_count is reached"
         );
+        state.charge_area(&self.core)?;
         let addr = state.get_unmapped_area(&self.core, who, request.addr, len, request.flags)?;
         if request.flags.contains(MapFlags::FIXED_NOREPLACE) {
             let taken = state.vmas.iter_range(addr, addr + len).next().is_some();
@@ -561,6 +562,7 @@ impl MmState {
             ENOMEM,
             "vm.max_map_count is reached"
         );
+        self.charge_area(core)?;
         self.split_uncounted(at)
     }
 

@@ -83,6 +83,9 @@ pub struct CloneArgs {
 /// What a kernel stack is charged as (Linux's `THREAD_SIZE`).
 const STACK_BYTES: usize = 16 << 10;
 
+/// What comes with it, about (Linux's `task_struct`, `signal_struct`, `sighand_struct` and `pid`).
+const TASK_BYTES: usize = size_of::<Task>() + size_of::<ThreadGroup>() + (1 << 10);
+
 /// Gives the count of a process back unless the child was born.
 struct NprocCharge(Option<Arc<Cred>>);
 
@@ -221,6 +224,7 @@ pub fn prepare(
         .memory
         .control
         .charge_kmem(STACK_BYTES, Item::KernelStack)?;
+    let objects = kernel.memory.control.charge_kmem(TASK_BYTES, Item::Slab)?;
     let mut shares = Shares {
         parent: parent.clone(),
         fs: None,
@@ -342,7 +346,7 @@ pub fn prepare(
                 comm,
             },
             signals: TaskSignals::new(parent.sig.blocked(), altstack),
-            charge,
+            charge: [charge, objects],
         },
     );
     task.inherit(parent);
@@ -558,7 +562,7 @@ pub fn spawn_process(
             thread,
             parts,
             signals: TaskSignals::new(super::SignalSet::EMPTY, AltStack::NONE),
-            charge: KmemCharge::none(),
+            charge: [KmemCharge::none(), KmemCharge::none()],
         },
     );
     let mut tree = kernel.tasks.lock();

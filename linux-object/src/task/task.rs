@@ -92,7 +92,7 @@ pub struct TaskInit {
     /// Blocked signals.
     pub signals: TaskSignals,
     /// What it costs.
-    pub charge: KmemCharge,
+    pub charge: [KmemCharge; 2],
 }
 
 /// One thread.
@@ -119,7 +119,7 @@ pub struct Task {
     /// What memory control wants of it on the way back to user mode.
     pub memory: TaskMemory,
     /// Its kernel stack and itself, as they are charged.
-    _charge: KmemCharge,
+    _charge: [KmemCharge; 2],
     /// Its own signals: blocked, pending, alternate stack.
     pub sig: TaskSignals,
     /// What it used.

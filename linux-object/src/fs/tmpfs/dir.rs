@@ -9,7 +9,9 @@ use hashbrown::HashTable;
 use super::TmpInode;
 use crate::bail;
 use crate::error::Result;
-use crate::fs::{DirSink, INode, Name, hash_name};
+use crate::fs::{Dentry, DirSink, INode, Name, hash_name};
+use crate::mm::Memory;
+use crate::mm::memcg::{Item, KmemCharge};
 
 struct Entry {
     hash: u64,
@@ -17,6 +19,8 @@ struct Entry {
     offset: u64,
     name: Name,
     inode: Arc<TmpInode>,
+    /// For itself, its name and the dentry that comes with it.
+    _memory: KmemCharge,
 }
 
 /// The position behind all entries: that of the oldest is just before it.
@@ -52,8 +56,14 @@ impl Entries {
         Some(&entry.inode)
     }
 
-    /// Adds a name that is not there.
-    pub fn insert(&mut self, name: &[u8], inode: Arc<TmpInode>) -> Result<()> {
+    /// What an entry costs, charged to the control group of the calling task. `ENOMEM`.
+    pub fn charge(memory: &Memory, name: &[u8]) -> Result<KmemCharge> {
+        let bytes = size_of::<Entry>() + size_of::<(u64, Name)>() + size_of::<Dentry>() + 3 * name.len();
+        memory.control.charge_kmem(bytes, Item::Slab)
+    }
+
+    /// Adds a name that is not there, and that `memory` pays for.
+    pub fn insert(&mut self, name: &[u8], inode: Arc<TmpInode>, memory: KmemCharge) -> Result<()> {
         if self.by_name.try_reserve(1, |entry| entry.hash).is_err() {
             bail!(ENOMEM, "no memory for a directory entry");
         }
@@ -68,6 +78,7 @@ impl Entries {
                 offset,
                 name: Name::from_slice(name),
                 inode,
+                _memory: memory,
             },
             |entry| entry.hash,
         );

@@ -15,6 +15,7 @@ use crate::fs::{
     CreateSpec, DevT, DirSink, FileTime, FileType, INode, InodeCommon, Metadata, Owner, SetAttr, atime_moves,
 };
 use crate::ids::{Kgid, Kuid, PAGE_SIZE};
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::mm::{MAX_FILE_SIZE, PageCache, PageHost, Seals};
 use crate::sync::{SpinLock, class};
 use crate::{bail, ensure, err};
@@ -51,6 +52,7 @@ pub struct TmpInode {
     file_type: FileType,
     attributes: SpinLock<Attributes, class::Inode>,
     content: Content,
+    _memory: KmemCharge,
 }
 
 impl TmpInode {
@@ -60,9 +62,11 @@ impl TmpInode {
         target: Option<&[u8]>,
     ) -> Result<Arc<TmpInode>> {
         shared.take_inode()?;
-        let content = TmpInode::content(shared, spec, target);
-        let content = match content {
-            Ok(content) => content,
+        let bytes = size_of::<TmpInode>() + target.map_or(size_of::<PageCache>(), <[u8]>::len);
+        let parts = shared.memory.control.charge_kmem(bytes, Item::Slab);
+        let parts = parts.and_then(|memory| Ok((TmpInode::content(shared, spec, target)?, memory)));
+        let (content, memory) = match parts {
+            Ok(parts) => parts,
             Err(error) => {
                 shared.give_inode();
                 return Err(error);
@@ -90,6 +94,7 @@ impl TmpInode {
                 xattrs: None,
             }),
             content,
+            _memory: memory,
         }))
     }
 
@@ -169,7 +174,8 @@ impl TmpInode {
 
     fn add(&self, name: &[u8], inode: Arc<TmpInode>) -> Result<()> {
         let is_dir = inode.file_type == FileType::Directory;
-        self.entries()?.lock().insert(name, inode)?;
+        let memory = Entries::charge(&self.shared.memory, name)?;
+        self.entries()?.lock().insert(name, inode, memory)?;
         self.changed(i32::from(is_dir));
         Ok(())
     }
@@ -398,7 +404,8 @@ impl INode for TmpInode {
             }
             None if exchange => bail!(ENOENT),
             None => {
-                to.entries()?.lock().insert(to_name, source.clone())?;
+                let memory = Entries::charge(&self.shared.memory, to_name)?;
+                to.entries()?.lock().insert(to_name, source.clone(), memory)?;
                 let moved = self.entries()?.lock().remove(name);
                 drop(moved);
                 let dir = i32::from(is_dir(&source));
@@ -485,11 +492,13 @@ impl INode for TmpInode {
     }
     fn setxattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         let now = self.shared.now();
+        let bytes = Xattrs::bytes(name, value);
+        let memory = self.shared.memory.control.charge_kmem(bytes, Item::Slab)?;
         let mut attributes = self.attributes.lock();
         attributes
             .xattrs
             .get_or_insert_default()
-            .set(name, value, flags)?;
+            .set_charged(name, value, flags, memory)?;
         attributes.ctime = now;
         Ok(())
     }

@@ -56,7 +56,8 @@ pub fn memfd(task: &Arc<Task>, name: &[u8], allow_sealing: bool) -> Result<Arc<O
     shown.extend_from_slice(b" (deleted)");
     let path = Path::new(mount, Dentry::pseudo(inode.clone(), &shown));
     let flags = OpenFlags::RDWR | OpenFlags::LARGEFILE;
-    Ok(Arc::new(OpenFile::new(path, inode, None, flags, cred)))
+    let file = OpenFile::charged(task.kernel(), size_of::<Dentry>(), path, inode, None, flags, cred)?;
+    Ok(Arc::new(file))
 }
 
 /// A file of `size` bytes that nobody can open (Linux's `shmem_kernel_file_setup`), shown as `name`.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::Result;
+use crate::mm::memcg::KmemCharge;
 use crate::{bail, err};
 
 /// `XATTR_CREATE`.
@@ -15,8 +16,8 @@ const REPLACE: u32 = 2;
 #[derive(Default)]
 pub(crate) struct Xattrs(Vec<Xattr>);
 
-/// Name and value.
-type Xattr = (Box<[u8]>, Box<[u8]>);
+/// Name and value, and who pays for them.
+type Xattr = (Box<[u8]>, Box<[u8]>, KmemCharge);
 
 fn supported(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];
@@ -39,22 +40,32 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
 impl Xattrs {
     pub fn get(&self, name: &[u8]) -> Result<Vec<u8>> {
         supported(name)?;
-        let found = self.0.iter().find(|(other, _)| **other == *name);
+        let found = self.0.iter().find(|(other, ..)| **other == *name);
         copy(&found.ok_or(err!(ENODATA))?.1)
     }
 
+    /// What an attribute costs.
+    pub fn bytes(name: &[u8], value: &[u8]) -> usize {
+        size_of::<Xattr>() + name.len() + value.len()
+    }
+
     pub fn set(&mut self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+        self.set_charged(name, value, flags, KmemCharge::none())
+    }
+
+    /// Sets an attribute that `memory` pays for.
+    pub fn set_charged(&mut self, name: &[u8], value: &[u8], flags: u32, memory: KmemCharge) -> Result<()> {
         supported(name)?;
         let value = copy(value)?.into_boxed_slice();
-        match self.0.iter_mut().find(|(other, _)| **other == *name) {
+        match self.0.iter_mut().find(|(other, ..)| **other == *name) {
             Some(_) if flags & CREATE != 0 => bail!(EEXIST),
-            Some((_, old)) => *old = value,
+            Some((_, old, charge)) => (*old, *charge) = (value, memory),
             None if flags & REPLACE != 0 => bail!(ENODATA),
             None => {
                 if self.0.try_reserve(1).is_err() {
                     bail!(ENOMEM, "no memory for an extended attribute");
                 }
-                self.0.push((copy(name)?.into_boxed_slice(), value));
+                self.0.push((copy(name)?.into_boxed_slice(), value, memory));
             }
         }
         Ok(())
@@ -62,14 +73,14 @@ impl Xattrs {
 
     pub fn remove(&mut self, name: &[u8]) -> Result<()> {
         supported(name)?;
-        let at = self.0.iter().position(|(other, _)| **other == *name);
+        let at = self.0.iter().position(|(other, ..)| **other == *name);
         self.0.remove(at.ok_or(err!(ENODATA))?);
         Ok(())
     }
 
     pub fn list(&self) -> Vec<u8> {
         let mut names = Vec::new();
-        for (name, _) in &self.0 {
+        for (name, ..) in &self.0 {
             names.extend_from_slice(name);
             names.push(0);
         }

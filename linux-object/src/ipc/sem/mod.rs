@@ -23,6 +23,7 @@ use super::ids::{IpcObject, Limit};
 use super::perm::{IpcPerm, READ, WRITE};
 use super::{IpcContent, seconds};
 use crate::error::Result;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::namespace::IpcNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
 use crate::task::Task;
@@ -33,6 +34,7 @@ use crate::{bail, ensure};
 pub struct SemArray {
     perm: SpinLock<IpcPerm, class::Leaf>,
     nsems: u32,
+    _memory: KmemCharge,
     /// When it was operated on last, in seconds since 1970; 0: never.
     pub otime: AtomicI64,
     /// When it was changed by `semctl` last.
@@ -192,12 +194,15 @@ impl IpcContent {
         self.sem.get(key, flags, limit, check, || {
             ensure!(nsems > 0, EINVAL, "semget: a set without semaphores");
             let now = seconds(task.kernel());
+            let set = SemSet::new(nsems as usize)?;
+            let bytes = size_of::<SemArray>() + set.bytes();
             Ok(Arc::new(SemArray {
+                _memory: task.kernel().memory.control.charge_kmem(bytes, Item::Slab)?,
                 perm: SpinLock::new(IpcPerm::new(key, flags, &cred)),
                 nsems: nsems as u32,
                 otime: AtomicI64::new(0),
                 ctime: AtomicI64::new(now),
-                set: SpinLock::new(Some(SemSet::new(nsems as usize)?)),
+                set: SpinLock::new(Some(set)),
             }))
         })
     }

@@ -125,6 +125,10 @@ impl<W: Operator> SemSet<W> {
     pub fn len(&self) -> usize {
         self.semaphores.len()
     }
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.len() * size_of::<Semaphore<W>>()
+    }
     /// A set is never empty.
     pub fn is_empty(&self) -> bool {
         false
