@@ -4,14 +4,16 @@ use crate::bail;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 
-/// Reads a list of numbers below `nr`. `EINVAL` if it is none, `ERANGE` for a number too large.
+/// Reads a list of numbers below `nr`, up to the end of the line. `EINVAL` if it is none, or has a number from 64 on,
+/// which nothing here has; `ERANGE` for a number too large.
 ///
 /// Beside numbers and ranges there are `all`, `N` (the last number), and `a-b:used/group`: of each
 /// group of the range, the first few.
 pub fn parse_list(text: &[u8], nr: usize) -> Result<u64> {
     let is_separator = |byte: &u8| *byte == b',' || byte.is_ascii_whitespace();
     let mut mask = 0;
-    for region in text.split(is_separator).filter(|region| !region.is_empty()) {
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    for region in line.split(is_separator).filter(|region| !region.is_empty()) {
         let mut at = Reader(region);
         let (mut start, mut end) = (0, nr - 1);
         if !at.eat(b"all") {
@@ -36,6 +38,9 @@ pub fn parse_list(text: &[u8], nr: usize) -> Result<u64> {
             bail!(ERANGE, "cpuset: a number that is too large");
         }
         let group = if group == 0 { usize::MAX } else { group };
+        if end >= 64 {
+            bail!(EINVAL, "cpuset: there is no such CPU or node");
+        }
         for n in (start..=end).filter(|n| (n - start) % group < used) {
             mask |= 1 << n;
         }
@@ -115,6 +120,7 @@ mod tests {
             ("6-N", 0xc0),
             ("0-7:1/2", 0x55),
             ("all:2/4", 0x33),
+            ("1\n2", 2),
         ] {
             assert_eq!(parse_list(text.as_bytes(), 8).unwrap(), mask, "{text}");
         }
@@ -125,6 +131,7 @@ mod tests {
                 "{text}"
             );
         }
+        assert_eq!(parse_list(b"64", 1024).unwrap_err(), Errno::EINVAL);
         assert_eq!(parse_list(b"8", 8).unwrap_err(), Errno::ERANGE);
         assert_eq!(parse_list(b"0-99", 8).unwrap_err(), Errno::ERANGE);
         assert_eq!(parse_list(b"99999999999", 8).unwrap_err(), Errno::EOVERFLOW);

@@ -51,7 +51,7 @@ fn spawn(init: &Arc<Task>, body: impl FnOnce(&Arc<Task>) + Send + 'static) -> Ar
             thread: Scheduler::new_thread(kernel, body).unwrap(),
             parts: parts(kernel),
             signals: TaskSignals::new(SignalSet::EMPTY, AltStack::NONE),
-            charge: crate::mm::memcg::KmemCharge::none(),
+            charge: Default::default(),
         },
     );
     kernel.sched.start(&task);

@@ -11,8 +11,11 @@ use crate::fs::seq_file::SeqBuf;
 use crate::sched::CpuMask;
 use crate::{bail, ensure};
 
-/// Node numbers that can be named.
-const MAX_NODES: usize = 64;
+/// Node numbers that can be named (Debian's `MAX_NUMNODES`).
+const MAX_NODES: usize = 1024;
+/// How long a list of nodes, or of CPUs, may be (Debian's `NR_CPUS` is 8192).
+const MEMS_TEXT: usize = 100 + 6 * MAX_NODES;
+const CPUS_TEXT: usize = 100 + 6 * 8192;
 
 pub(super) static DFL: &[CfType] = &[
     CfType::new("cpuset.cpus")
@@ -20,13 +23,15 @@ pub(super) static DFL: &[CfType] = &[
         .show(Show::Text(|cx, out| {
             show_list(cpuset(cx.css()).state().cpus.0, out)
         }))
-        .write(Write::Text(set_cpus)),
+        .write(Write::Text(set_cpus))
+        .max_write(CPUS_TEXT),
     CfType::new("cpuset.mems")
         .flags(CfFlags::NOT_ON_ROOT)
         .show(Show::Text(|cx, out| {
             show_list(cpuset(cx.css()).state().mems, out)
         }))
-        .write(Write::Text(set_mems)),
+        .write(Write::Text(set_mems))
+        .max_write(MEMS_TEXT),
     CfType::new("cpuset.cpus.effective").show(Show::Text(|cx, out| {
         show_list(cpuset(cx.css()).state().effective_cpus.0, out)
     })),
@@ -44,12 +49,14 @@ pub(super) static LEGACY: &[CfType] = &[
         .show(Show::Text(|cx, out| {
             show_list(cpuset(cx.css()).state().cpus.0, out)
         }))
-        .write(Write::Text(set_cpus)),
+        .write(Write::Text(set_cpus))
+        .max_write(CPUS_TEXT),
     CfType::new("cpuset.mems")
         .show(Show::Text(|cx, out| {
             show_list(cpuset(cx.css()).state().mems, out)
         }))
-        .write(Write::Text(set_mems)),
+        .write(Write::Text(set_mems))
+        .max_write(MEMS_TEXT),
     CfType::new("cpuset.effective_cpus").show(Show::Text(|cx, out| {
         show_list(cpuset(cx.css()).state().effective_cpus.0, out)
     })),

@@ -50,7 +50,9 @@ fn set_high(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
 
 fn set_oom_group(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     let flag: &AtomicBool = &memcg(cx).oom_group;
-    match parse_i64(strip(data))? {
+    let value = parse_i64(strip(data))?;
+    ensure!(i32::try_from(value).is_ok(), ERANGE, "memory.oom.group: no int");
+    match value {
         0 => flag.store(false, Relaxed),
         1 => flag.store(true, Relaxed),
         _ => bail!(EINVAL, "memory.oom.group: neither 0 nor 1"),
