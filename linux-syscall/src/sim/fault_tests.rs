@@ -35,7 +35,10 @@ const MKDIR: u64 = 83;
 const MOUNT: u64 = 165;
 const UMOUNT: u64 = 166;
 const UNSHARE: u64 = 272;
+const PIPE2: u64 = 293;
+const SETNS: u64 = 308;
 const MEMFD: u64 = 319;
+const PIDFD_OPEN: u64 = 434;
 
 /// All that a call could leave behind.
 #[derive(PartialEq, Eq, Debug)]
@@ -185,6 +188,28 @@ fn a_failed_unshare_changes_nothing() {
     });
 }
 
+/// What there is to share is there already.
+#[test]
+fn setns_asks_for_nothing_that_could_fail() {
+    alone(|sys| {
+        let target = sys.clone(NEWUSER | ALL, |sys| {
+            loop {
+                sys.sleep(1_000_000_000);
+            }
+        });
+        let pidfd = sys.must(PIDFD_OPEN, &[target as u64, 0]);
+        for flags in [NEWUTS, NEWIPC, NEWNS, NEWPID, NEWNET, NEWCGROUP, NEWUSER | ALL] {
+            let child = sys.fork(move |sys| {
+                let (result, is_done) = attempt(sys, 1, || sys.call(SETNS, &[pidfd, flags]));
+                i32::from(result != 0 || !is_done)
+            });
+            assert_eq!(sys.waitpid(child), (child, 0), "setns {flags:x}");
+        }
+        sys.kill(target, 9);
+        assert_eq!(sys.waitpid(target), (target, 9));
+    });
+}
+
 /// Undone by a call of its own.
 fn each_failure_undone(
     sys: &Sys<'_>,
@@ -275,7 +300,12 @@ fn a_failed_file_changes_nothing() {
             sys,
             "a pipe that is filled",
             |sys| {
-                let (from, to) = sys.pipe();
+                let ends = sys.word(2);
+                let made = sys.call(PIPE2, &[ends, 0]);
+                if made < 0 {
+                    return made;
+                }
+                let (from, to) = (sys.peek(ends).into(), sys.peek(ends + 4).into());
                 let written = sys.write(to, &[1; 4096]);
                 let got = if written > 0 {
                     sys.read(from, 4096).map_or(-1, |got| got.len() as i64)
@@ -293,7 +323,10 @@ fn a_failed_file_changes_nothing() {
             sys,
             "a file that is written",
             |sys| {
-                let fd = sys.must(MEMFD, &[sys.text("file"), 0]);
+                let made = sys.call(MEMFD, &[sys.text("file"), 0]);
+                let Ok(fd) = u64::try_from(made) else {
+                    return made;
+                };
                 let written = sys.write(fd, &[1; 8192]);
                 sys.close(fd);
                 written
