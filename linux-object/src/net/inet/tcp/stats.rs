@@ -45,6 +45,9 @@ pub struct Stats {
     srtt: u32,
     rttvar: u32,
     min_rtt: u32,
+    /// The newest window that the peer told, unshifted, and the sequence number of the segment that did (`SND.WND`, `SND.WL1`).
+    window: u16,
+    window_seq: u32,
     /// The last acknowledgement and window that were told the peer.
     told: (u32, u16),
     last_sent: Ktime,
@@ -168,9 +171,33 @@ impl Stats {
             self.timed = None;
         }
     }
-    /// A packet arrives.
-    pub fn received(&mut self, packet: &[u8], now: Ktime) {
-        let Some(segment) = segment(packet) else { return };
+    /// A packet arrives. If later ones have overtaken it, what it acknowledges and its window are old: then those that count are
+    /// returned (RFC 9293, 3.10.7.4: an old acknowledgement is ignored, not the segment's data).
+    pub fn received(&mut self, packet: &[u8], now: Ktime) -> Option<(u32, u16)> {
+        let segment = segment(packet)?;
+        let overtaken = self.overtaken(&segment);
+        self.count_received(&segment, now);
+        overtaken
+    }
+    /// Takes note of a window, as Linux's `tcp_may_update_window` does.
+    fn overtaken(&mut self, segment: &Segment<'_>) -> Option<(u32, u16)> {
+        let sent = self.next.is_none_or(|next| !after(segment.ack, next));
+        if segment.flags & ACK == 0 || !sent {
+            return None;
+        }
+        let (seq, window) = (segment.seq, segment.window as u16);
+        let old = after(self.una, segment.ack) && segment.flags & SYN == 0;
+        let news = segment.flags & SYN != 0 || after(segment.ack, self.una) || after(seq, self.window_seq);
+        if !old && (news || seq == self.window_seq && window > self.window) {
+            (self.window_seq, self.window) = (seq, window);
+            return None;
+        }
+        // Without data it is nothing but old.
+        let carries = segment.len > 0 || segment.flags & FIN != 0;
+        let differs = old || window != self.window;
+        (differs && (carries || !old)).then(|| (if old { self.una } else { segment.ack }, self.window))
+    }
+    fn count_received(&mut self, segment: &Segment<'_>, now: Ktime) {
         self.segs_in = self.segs_in.wrapping_add(1);
         self.heard = now;
         if segment.flags & SYN != 0 {
@@ -182,7 +209,8 @@ impl Stats {
         } else {
             self.snd_wnd = segment.window << self.scale[0];
         }
-        if segment.flags & ACK != 0 && after(segment.ack, self.una) {
+        let sent = self.next.is_none_or(|next| !after(segment.ack, next));
+        if segment.flags & ACK != 0 && after(segment.ack, self.una) && sent {
             let first = segment.flags & SYN != 0 || self.bytes_acked == 0 && self.data_segs_out == 0;
             let more = segment.ack.wrapping_sub(self.una) as u64;
             self.una = segment.ack;
@@ -301,6 +329,33 @@ mod tests {
         );
         assert_eq!((stats.bytes_acked, stats.bytes_received), (100, 50));
         assert_eq!(stats.srtt, 10_000, "a segment that was sent again is not timed");
+    }
+
+    #[test]
+    fn what_overtaken_segments_say_is_old() {
+        let mut stats = Stats::new(1500);
+        let window = |mut packet: Vec<u8>, window: u16| {
+            packet[34..36].copy_from_slice(&window.to_be_bytes());
+            packet
+        };
+        let now = Ktime(1);
+        stats.sent(&packet(99, 0, SYN, 0), now);
+        assert_eq!(stats.received(&packet(500, 100, SYN | ACK, 0), now), None);
+        stats.sent(&packet(100, 501, ACK, 200), now);
+        assert_eq!(stats.received(&window(packet(601, 300, ACK, 50), 7), now), None);
+        // Sent before, and overtaken: its data counts, what it acknowledges does not.
+        assert_eq!(stats.received(&packet(501, 200, ACK, 100), now), Some((300, 7)));
+        assert_eq!(stats.received(&packet(501, 300, ACK, 100), now), Some((300, 7)));
+        assert_eq!(stats.received(&packet(601, 200, ACK, 0), now), None);
+        // The window opens; a later one that says less was sent earlier.
+        assert_eq!(stats.received(&window(packet(651, 300, ACK, 0), 9), now), None);
+        assert_eq!(
+            stats.received(&window(packet(651, 300, ACK, 0), 8), now),
+            Some((300, 9))
+        );
+        // Nobody has sent that much.
+        assert_eq!(stats.received(&packet(651, 301, ACK, 10), now), None);
+        assert_eq!(stats.una, 300);
     }
 
     #[test]
