@@ -325,6 +325,8 @@ impl Console for TestHal {
     fn console_write(&self, _bytes: &[u8]) {}
 }
 
+impl Nics for TestHal {}
+
 impl Entropy for TestHal {
     fn entropy(&self, out: &mut [u8]) {
         out.fill(7);
