@@ -16,6 +16,7 @@ use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
 use crate::futex::FutexTable;
 use crate::hal::Hal;
+use crate::keys::Keys;
 use crate::kobject::KoidTable;
 use crate::loader::Vdso;
 use crate::log_ring::LogRing;
@@ -95,6 +96,8 @@ pub struct Kernel {
     pub futexes: FutexTable,
     /// Random numbers.
     pub rng: Rng,
+    /// Keys and keyrings.
+    pub keys: Arc<Keys>,
     /// The order that `kcmp(2)` gives.
     pub kcmp: KcmpOrder,
     /// The kernel log.
@@ -134,7 +137,9 @@ impl Kernel {
         let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set(), net.clone());
         nic::start(&hal, init_ns.net_ns.stack());
         let rng = Rng::new(&*hal);
+        let keys = Keys::new(&*hal, &time, &timers, &memory.control, &sysctl);
         Arc::new(Kernel {
+            keys,
             sched,
             cgroups,
             timers,

@@ -25,6 +25,7 @@ pub mod hal;
 pub mod ids;
 pub mod ipc;
 pub mod kernel;
+pub mod keys;
 pub mod kobject;
 pub mod loader;
 pub mod log_ring;

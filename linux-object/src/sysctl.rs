@@ -98,6 +98,18 @@ settings! {
     inotify_max_queued_events = 16384,
     /// `fs.epoll.max_user_watches`.
     epoll_max_user_watches = 200000,
+    /// `kernel.keys.maxkeys`: keys that a user may have.
+    key_maxkeys = 200,
+    /// `kernel.keys.maxbytes`: bytes of descriptions, payloads and links.
+    key_maxbytes = 20000,
+    /// `kernel.keys.root_maxkeys`: likewise of root.
+    key_root_maxkeys = 1000000,
+    /// `kernel.keys.root_maxbytes`.
+    key_root_maxbytes = 25000000,
+    /// `kernel.keys.gc_delay`: seconds for which a revoked or expired key is kept.
+    key_gc_delay = 300,
+    /// `kernel.keys.persistent_keyring_expiry`: seconds.
+    key_persistent_expiry = 259200,
     /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 never.
     overcommit_memory = 0,
     /// `vm.overcommit_ratio`.

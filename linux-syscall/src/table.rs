@@ -231,6 +231,9 @@ syscalls! {
     244 mq_notify(mqdes: Fd, sevp: UserInPtr<abi::SigEvent>) => ipc;
     245 mq_getsetattr(mqdes: Fd, newattr: UserInPtr<abi::MqAttr>, oldattr: UserOutPtr<abi::MqAttr>) => ipc;
     247 waitid(idtype: i32, id: i32, infop: UserOutPtr<abi::SigInfo>, options: u32, rusage: UserOutPtr<abi::Rusage>) => wait;
+    248 add_key(kind: UserCStr, description: UserCStr, payload: UserInPtr<u8>, plen: usize, keyring: i32) => keys;
+    249 request_key(kind: UserCStr, description: UserCStr, callout_info: UserCStr, dest_keyring: i32) => keys;
+    250 keyctl(operation: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) => keys;
     251 ioprio_set(which: i32, who: i32, ioprio: i32) => ioprio;
     252 ioprio_get(which: i32, who: i32) => ioprio;
     253 inotify_init() => inotify;

@@ -229,6 +229,7 @@ pub fn exit_to_user(cx: &mut Cx<'_>) {
         if flags.contains(ThreadFlags::TASK_WORK) {
             cx.task.clear_thread_flags(ThreadFlags::TASK_WORK);
             release_agent::run(cx.kernel);
+            cx.kernel.keys.take_given_session(cx.task);
         }
         if flags.contains(ThreadFlags::MEMORY_HIGH) {
             pay_for_memory(cx);

@@ -93,6 +93,11 @@ impl Task {
         if new.uid != old.uid || !Arc::ptr_eq(&new.user_ns, &old.user_ns) {
             new.ucounts = UCounts::of(&new.user_ns, new.uid);
         }
+        if (new.fsuid != old.fsuid || new.fsgid != old.fsgid)
+            && let Some(ring) = &new.keys.thread
+        {
+            ring.follow_ids(new.fsuid, new.fsgid);
+        }
         let other = old.euid != new.euid
             || old.egid != new.egid
             || old.fsuid != new.fsuid

@@ -15,6 +15,7 @@ pub use ucounts::{UCount, UCountGuard, UCountLimits, UCountRlimit, UCountTable, 
 use alloc::sync::Arc;
 
 use crate::ids::{Kgid, Kuid};
+use crate::keys::CredKeys;
 use crate::namespace::UserNamespace;
 
 bitflags::bitflags! {
@@ -58,6 +59,8 @@ pub struct Cred {
     pub user_ns: Arc<UserNamespace>,
     /// What `uid` has made in `user_ns`.
     pub ucounts: Arc<UCounts>,
+    /// The keyrings.
+    pub keys: CredKeys,
 }
 
 impl Cred {
@@ -80,6 +83,7 @@ impl Cred {
             cap_bounding: Capabilities::all(),
             cap_ambient: Capabilities::empty(),
             ucounts: UCounts::of(&user_ns, Kuid::ROOT),
+            keys: CredKeys::default(),
             user_ns,
         }
     }

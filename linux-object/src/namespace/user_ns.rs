@@ -15,6 +15,7 @@ use super::{Namespace, NsCommon, NsKind, NsRegistry, NsSet};
 use crate::cred::{UCount, UCountGuard, UCountLimits, UCountTable, UCounts};
 use crate::error::Result;
 use crate::ids::{Gid, Kgid, KoID, Kuid, Uid};
+use crate::keys::NsKeys;
 
 /// Which of the three maps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +42,8 @@ pub struct UserNamespace {
     pub(super) flags: AtomicU8,
     limits: UCountLimits,
     ucounts: UCountTable,
+    /// The keyrings of its users.
+    pub(crate) keys: NsKeys,
     /// The count of its maker in the parent; the chain on which everything made here is counted.
     creator: Option<UCountGuard>,
 }
@@ -64,6 +67,7 @@ impl UserNamespace {
             flags: AtomicU8::new(SETGROUPS_ALLOWED),
             limits,
             ucounts: UCountTable::default(),
+            keys: NsKeys::default(),
             creator: None,
         }))
     }
@@ -87,6 +91,7 @@ impl UserNamespace {
             flags: AtomicU8::new(inherited | if could_setfcap { PARENT_COULD_SETFCAP } else { 0 }),
             limits: UCountLimits::new(i32::MAX as i64, rlimits),
             ucounts: UCountTable::default(),
+            keys: NsKeys::default(),
             creator: Some(creator),
         }))
     }

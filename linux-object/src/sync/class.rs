@@ -77,6 +77,10 @@ lock_classes! {
     FileLocks,
     /// System V and POSIX IPC objects of a namespace.
     Ipc,
+    /// The links of all keyrings while they change.
+    Keyring,
+    /// A key's own state.
+    Key,
     /// An address space: its VMAs and page tables.
     Mm,
     /// The pages of one file.

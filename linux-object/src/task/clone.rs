@@ -378,13 +378,23 @@ pub fn prepare(
 /// (Linux's `copy_creds`).
 fn child_cred(parent: &Arc<Task>, flags: CloneFlags) -> Result<Arc<Cred>> {
     let current = parent.cred();
-    if !flags.contains(CloneFlags::NEWUSER) {
+    let is_thread = flags.contains(CloneFlags::THREAD);
+    let new_user = flags.contains(CloneFlags::NEWUSER);
+    let new_keys = current.keys.differ_for_child(is_thread);
+    if !new_user && !new_keys {
         return Ok(current);
     }
-    UserNamespace::check_unprivileged(parent)?;
     let mut cred = (*current).clone();
-    let ns = UserNamespace::create(parent, &current)?;
-    cred.enter_user_ns(ns);
+    if new_user {
+        UserNamespace::check_unprivileged(parent)?;
+        let ns = UserNamespace::create(parent, &current)?;
+        cred.enter_user_ns(ns);
+    }
+    if new_keys && is_thread {
+        cred.keys.thread = Some(parent.kernel().keys.thread_keyring(&cred)?);
+    } else if new_keys {
+        cred.keys.leave_process();
+    }
     Ok(Arc::new(cred))
 }
 

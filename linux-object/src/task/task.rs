@@ -16,6 +16,7 @@ use crate::hal::MachineThread;
 use crate::ids::{KoID, PidNr, UserAddr};
 use crate::ipc::sem::SemUndoList;
 use crate::kernel::Kernel;
+use crate::keys::Key;
 use crate::mm::Mm;
 use crate::mm::memcg::KmemCharge;
 use crate::mm::oom::TaskMemory;
@@ -165,6 +166,8 @@ pub struct Task {
     /// `vfork`: who waits for the release of the address space.
     pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
     /// What it takes back of its semaphore operations when it ends (`SEM_UNDO`).
+    /// A session keyring that a child gave it, to be taken on the way to user mode.
+    pub(crate) given_session: SpinLock<Option<Arc<Key>>, class::Leaf>,
     pub(crate) sysvsem: SpinLock<Option<Arc<SemUndoList>>, class::Leaf>,
     /// It has made a segment of shared memory.
     pub(crate) shm_created: AtomicBool,
@@ -221,6 +224,7 @@ impl Task {
             default_timer_slack_ns: AtomicU64::new(50_000),
             nproc_exceeded: AtomicBool::new(false),
             vfork_done: SpinLock::new(None),
+            given_session: SpinLock::new(None),
             sysvsem: SpinLock::new(None),
             shm_created: AtomicBool::new(false),
             io_context: SpinLock::new(None),

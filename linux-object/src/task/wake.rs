@@ -43,10 +43,17 @@ impl Task {
         } else {
             StateMask::INTERRUPTIBLE
         };
-        if !kernel.sched.wake_up(self, mask) && self.sched.on_cpu() {
-            let cpu = self.sched.cpu();
-            if cpu != kernel.hal.current_cpu() {
-                kernel.hal.kick(cpu);
+        if !kernel.sched.wake_up(self, mask) {
+            self.leave_user_mode();
+        }
+    }
+
+    /// Makes a task that runs look at its work flags, which the caller has set; a sleeping one goes on sleeping.
+    pub(crate) fn leave_user_mode(&self) {
+        if self.sched.on_cpu() {
+            let (cpu, hal) = (self.sched.cpu(), &self.kernel().hal);
+            if cpu != hal.current_cpu() {
+                hal.kick(cpu);
             }
         }
     }

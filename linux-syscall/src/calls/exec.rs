@@ -290,7 +290,9 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
     task.files().close_on_exec(task);
     let name = filename.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     task.set_comm(name);
-    task.commit_creds(creds.cred);
+    let mut cred = creds.cred;
+    cred.keys.leave_process();
+    task.commit_creds(cred);
     loaded.mm.set_dumpable(dumpable);
     task.clear_debug_regs();
     task.thread.reset_user_state();

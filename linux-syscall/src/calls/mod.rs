@@ -21,6 +21,7 @@ pub mod inotify;
 pub mod ioprio;
 pub mod ipc;
 pub mod kcmp;
+pub mod keys;
 pub mod lock;
 pub mod mm;
 pub mod mount;

@@ -66,6 +66,12 @@ pub(super) static FILES: &[StaticFile] = &[
     text("devices", devices),
     text("diskstats", |_, _| Ok(())),
     text("filesystems", filesystems),
+    text("key-users", |cx, out| {
+        crate::keys::show_users(&cx.kernel.keys, cx.reader, out)
+    }),
+    text("keys", |cx, out| {
+        crate::keys::show_keys(&cx.kernel.keys, cx.reader, out)
+    }),
     StaticFile {
         path: "kmsg",
         mode: 0o400,
