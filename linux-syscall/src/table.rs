@@ -224,6 +224,9 @@ syscalls! {
     233 epoll_ctl(epfd: Fd, op: i32, fd: Fd, event: UserInPtr<abi::EpollEvent>) => epoll;
     234 tgkill(tgid: i32, tid: i32, sig: i32) => signal;
     235 utimes(path: UserCStr, times: UserInPtr<abi::Timeval>) => attr;
+    237 mbind(addr: UserAddr, len: u64, mode: u32, nodemask: UserInPtr<u64>, maxnode: u64, flags: u32) => mempolicy;
+    238 set_mempolicy(mode: u32, nodemask: UserInPtr<u64>, maxnode: u64) => mempolicy;
+    239 get_mempolicy(mode: UserOutPtr<u32>, nodemask: UserOutPtr<u64>, maxnode: u64, addr: UserAddr, flags: u64) => mempolicy;
     240 mq_open(name: UserCStr, oflag: OpenArg, mode: u32, attr: UserInPtr<abi::MqAttr>) => ipc;
     241 mq_unlink(name: UserCStr) => ipc;
     242 mq_timedsend(mqdes: Fd, msg_ptr: UserInPtr<u8>, msg_len: usize, msg_prio: u32, abs_timeout: UserInPtr<abi::Timespec>) => ipc;
@@ -239,6 +242,7 @@ syscalls! {
     253 inotify_init() => inotify;
     254 inotify_add_watch(fd: Fd, path: UserCStr, mask: u32) => inotify;
     255 inotify_rm_watch(fd: Fd, wd: i32) => inotify;
+    256 migrate_pages(pid: i32, maxnode: u64, old_nodes: UserInPtr<u64>, new_nodes: UserInPtr<u64>) => mempolicy;
     257 openat(dirfd: Fd, path: UserCStr, flags: OpenArg, mode: u32) => path;
     258 mkdirat(dirfd: Fd, path: UserCStr, mode: u32) => path;
     259 mknodat(dirfd: Fd, path: UserCStr, mode: u32, dev: u64) => path;
@@ -261,6 +265,7 @@ syscalls! {
     276 tee(fd_in: Fd, fd_out: Fd, len: usize, flags: u32) => splice;
     277 sync_file_range(fd: Fd, offset: i64, nbytes: i64, flags: u32) => file;
     278 vmsplice(fd: Fd, iov: UserInPtr<abi::IoVec>, nr_segs: usize, flags: u32) => splice;
+    279 move_pages(pid: i32, count: u64, pages: UserInPtr<u64>, nodes: UserInPtr<i32>, status: UserOutPtr<i32>, flags: u32) => mempolicy;
     280 utimensat(dirfd: Fd, path: UserCStr, times: UserInPtr<abi::Timespec>, flags: u32) => attr;
     281 epoll_pwait(epfd: Fd, events: UserOutPtr<abi::EpollEvent>, maxevents: i32, timeout: i32, sigmask: UserInPtr<u64>, sigsetsize: usize) => epoll;
     282 signalfd(fd: Fd, mask: UserInPtr<u64>, sigsetsize: usize) => eventfd;
@@ -325,4 +330,5 @@ syscalls! {
     442 mount_setattr(dfd: Fd, path: UserCStr, flags: u32, attr: UserInPtr<u8>, size: usize) => mount_api;
     448 process_mrelease(pidfd: Fd, flags: u32) => process_vm;
     449 futex_waitv(waiters: UserInPtr<abi::FutexWaitv>, nr_futexes: u32, flags: u32, timeout: UserInPtr<abi::Timespec>, clockid: i32) => futex;
+    450 set_mempolicy_home_node(start: UserAddr, len: u64, home_node: u64, flags: u64) => mempolicy;
 }

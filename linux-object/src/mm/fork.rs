@@ -73,7 +73,13 @@ impl Mm {
             None => None,
             Some(file) => Some(file.copy(self.weak())?),
         };
-        let copy = Vma { flags, file, ..*vma };
+        let policy = vma.policy.clone();
+        let copy = Vma {
+            flags,
+            file,
+            policy,
+            ..*vma
+        };
         let pages = copy.pages();
         let promised = if flags.contains(VmFlags::ACCOUNT) {
             pages

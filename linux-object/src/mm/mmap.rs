@@ -90,6 +90,7 @@ impl Mm {
             flags,
             pgoff: checked.pgoff,
             file,
+            policy: None,
         };
         let locked = state.add_area(&self.core, who, vma, &mut trash)?;
         drop(state);
@@ -125,6 +126,7 @@ impl Mm {
             flags,
             pgoff: 0,
             file: Some(file),
+            policy: None,
         };
         let mut state = self.core.lock();
         let added = state.add_area(&self.core, &super::memory::Unlimited, vma, &mut trash);
@@ -147,6 +149,7 @@ impl Mm {
             let vma = state.vmas.get_mut(pos);
             let old = Vma {
                 file: vma.file.replace(file),
+                policy: None,
                 ..*vma
             };
             Gather::new(&self.core).unmap(old.start..old.end);
@@ -168,6 +171,7 @@ impl Mm {
             flags,
             pgoff: 0,
             file: None,
+            policy: None,
         };
         let mut state = self.core.lock();
         let added = state.add_area(&self.core, who, vma, &mut trash);
@@ -672,6 +676,7 @@ impl MmState {
                 flags,
                 pgoff: 0,
                 file: None,
+                policy: None,
             };
             if self.add_area(core, who, vma, trash)? {
                 let _ = self.populate(core, old..new, true);
@@ -707,6 +712,7 @@ impl Mm {
             flags,
             pgoff: 0,
             file: Some(file),
+            policy: None,
         };
         let mut trash = Trash::default();
         let mut state = self.core.lock();

@@ -3,8 +3,8 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-use super::PageCache;
 use super::addr_space::MmCore;
+use super::{MemPolicy, PageCache};
 use crate::error::Result;
 use crate::fs::OpenFile;
 use crate::hal::{Hal, PageFlags};
@@ -289,6 +289,8 @@ pub struct Vma {
     pub pgoff: u64,
     /// What it maps; `None`: private anonymous memory.
     pub file: Option<Arc<VmFile>>,
+    /// Where its pages are to come from; `None`: as the thread says that touches them first.
+    pub policy: Option<Arc<MemPolicy>>,
 }
 
 /// Bytes that stay unmapped below a growing stack (`stack_guard_gap`).
@@ -338,6 +340,7 @@ impl Vma {
             start: at,
             pgoff: self.index_of(at),
             file: self.file.as_ref().map(VmFile::share).transpose()?,
+            policy: self.policy.clone(),
             ..*self
         })
     }
@@ -352,6 +355,7 @@ impl Vma {
             && same_file
             && (self.flags ^ next.flags).difference(VmFlags::HAS_ANON).is_empty()
             && !self.flags.contains(VmFlags::PFNMAP)
+            && self.policy == next.policy
     }
 }
 

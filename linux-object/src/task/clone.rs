@@ -405,6 +405,8 @@ impl Task {
         self.no_new_privs
             .store(parent.no_new_privs.load(relaxed), relaxed);
         self.personality.store(parent.personality.load(relaxed), relaxed);
+        let policy = parent.mempolicy.lock().clone();
+        *self.mempolicy.lock() = policy;
         let slack = parent.timer_slack_ns.load(relaxed);
         self.timer_slack_ns.store(slack, relaxed);
         self.default_timer_slack_ns.store(slack, relaxed);

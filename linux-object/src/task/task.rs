@@ -17,9 +17,9 @@ use crate::ids::{KoID, PidNr, UserAddr};
 use crate::ipc::sem::SemUndoList;
 use crate::kernel::Kernel;
 use crate::keys::Key;
-use crate::mm::Mm;
 use crate::mm::memcg::KmemCharge;
 use crate::mm::oom::TaskMemory;
+use crate::mm::{MemPolicy, Mm};
 use crate::namespace::{NsProxy, PidNamespace, UserNamespace};
 use crate::sched::SchedTask;
 use crate::seccomp::TaskSeccomp;
@@ -166,6 +166,8 @@ pub struct Task {
     /// `vfork`: who waits for the release of the address space.
     pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
     /// What it takes back of its semaphore operations when it ends (`SEM_UNDO`).
+    /// Where the pages come from that it touches first.
+    pub mempolicy: SpinLock<Option<Arc<MemPolicy>>, class::Leaf>,
     /// A session keyring that a child gave it, to be taken on the way to user mode.
     pub(crate) given_session: SpinLock<Option<Arc<Key>>, class::Leaf>,
     pub(crate) sysvsem: SpinLock<Option<Arc<SemUndoList>>, class::Leaf>,
@@ -224,6 +226,7 @@ impl Task {
             default_timer_slack_ns: AtomicU64::new(50_000),
             nproc_exceeded: AtomicBool::new(false),
             vfork_done: SpinLock::new(None),
+            mempolicy: SpinLock::new(None),
             given_session: SpinLock::new(None),
             sysvsem: SpinLock::new(None),
             shm_created: AtomicBool::new(false),

@@ -23,6 +23,7 @@ pub mod ipc;
 pub mod kcmp;
 pub mod keys;
 pub mod lock;
+pub mod mempolicy;
 pub mod mm;
 pub mod mount;
 pub mod mount_api;
