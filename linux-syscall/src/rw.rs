@@ -39,7 +39,7 @@ pub fn retry<T>(
     mut attempt: impl FnMut() -> Result<T>,
 ) -> Result<Result<T, WaitError>> {
     match attempt() {
-        Err(error) if is_again(error) && !nowait && !file.nonblocking() => {
+        Err(error) if is_again(error) && !nowait && !file.nonblocking() && ops.waits() => {
             let Some(queue) = ops.wait_queue() else {
                 return Err(error);
             };

@@ -401,6 +401,11 @@ pub trait FileOps: Any + Send + Sync {
     ) -> Result<usize> {
         bail!(EINVAL, "not writable")
     }
+    /// Whether who is answered `EAGAIN` waits on the queue and asks again; otherwise it is an answer like any
+    /// other.
+    fn waits(&self) -> bool {
+        true
+    }
     /// Whether `read`, `write` and `readdir` take locks that rank before `class::OpenFile` (procfs,
     /// terminals): the caller then uses a copy of the position and stores it afterwards.
     fn takes_outer_locks(&self) -> bool {

@@ -170,6 +170,10 @@ impl FileOps for CgroupHandle {
             always | PollEvents::ERR | PollEvents::PRI
         }
     }
+    /// Its queue is for `poll` alone: `memory.reclaim` answers `EAGAIN`.
+    fn waits(&self) -> bool {
+        false
+    }
     fn wait_queue(&self) -> Option<&WaitQueue> {
         Some(&self.inode.events.queue)
     }

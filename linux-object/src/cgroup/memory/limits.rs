@@ -13,7 +13,7 @@ use crate::mm::page_counter::UNLIMITED;
 /// one of the suffixes `KMGTPE` (Linux's `page_counter_memparse`). Nothing is 0.
 pub(super) fn parse_pages(data: &[u8], none: &[u8]) -> Result<u64> {
     let text = strip(data);
-    if !none.is_empty() && text == none {
+    if text == none {
         return Ok(UNLIMITED);
     }
     let (digits, radix) = match text {

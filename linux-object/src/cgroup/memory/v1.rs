@@ -206,7 +206,8 @@ fn set_tcp_limit(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
 }
 
 fn set_move_charge(cx: &CfCx<'_>, value: u64) -> Result<()> {
-    let kinds = u8::try_from(value).ok().and_then(MoveCharge::from_bits);
+    // Linux looks at 32 bits.
+    let kinds = u8::try_from(value as u32).ok().and_then(MoveCharge::from_bits);
     let Some(kinds) = kinds else {
         bail!(EINVAL, "memory.move_charge_at_immigrate: 0 to 3")
     };
