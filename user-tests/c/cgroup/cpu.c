@@ -160,14 +160,27 @@ TEST(a_child_may_have_a_larger_limit_than_its_parent)
 	done(a);
 }
 
+/* The beginning of a period: work is done in its first part, so what is measured has to be whole periods. */
+static void next_period(const char *a)
+{
+	int64_t is = cg_stat(a, "cpu.stat", "nr_periods");
+	for (uint64_t end = now_ns(CLOCK_MONOTONIC) + 1000000000; now_ns(CLOCK_MONOTONIC) < end;) {
+		if (cg_stat(a, "cpu.stat", "nr_periods") != is)
+			return;
+		usleep(500);
+	}
+}
+
 static void holds(const char *max, int threads, long want)
 {
 	const char *a = controlled();
 	CHECK_OK(cg_write(a, "cpu.max", max));
 	pid_t child = busy(a, threads);
 	pause_ms(500);
+	next_period(a);
 	int64_t start = now_ns(CLOCK_MONOTONIC), used = cg_stat(a, "cpu.stat", "usage_usec");
-	pause_ms(3000);
+	pause_ms(2950);
+	next_period(a);
 	used = cg_stat(a, "cpu.stat", "usage_usec") - used;
 	int64_t span = now_ns(CLOCK_MONOTONIC) - start;
 	long per_mille = used * 1000000 / span;
