@@ -177,6 +177,8 @@ syscalls! {
     164 settimeofday(tv: UserInPtr<abi::Timeval>, tz: UserInPtr<u64>) => time;
     165 mount(source: UserCStr, target: UserCStr, fstype: UserCStr, flags: u64, data: UserCStr) => mount;
     166 umount2(target: UserCStr, flags: u32) => mount;
+    167 swapon(path: UserCStr, swapflags: u32) => system;
+    168 swapoff(path: UserCStr) => system;
     169 reboot(magic: u32, magic2: u32, op: u32, arg: UserCStr) => system;
     170 sethostname(name: UserInPtr<u8>, len: i32) => namespace;
     171 setdomainname(name: UserInPtr<u8>, len: i32) => namespace;

@@ -1,19 +1,22 @@
-//! System calls: the system as a whole (`sysinfo(2)`, `syslog(2)`, `reboot(2)`, `getrandom(2)`).
+//! System calls: the system as a whole (`sysinfo(2)`, `syslog(2)`, `reboot(2)`, `getrandom(2)`,
+//! `swapon(2)`).
 
 use core::sync::atomic::Ordering;
 
 use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::fs::PollEvents;
-use linux_object::ids::{PAGE_SIZE, UserAddr};
+use linux_object::fs::namei::LookupFlags;
+use linux_object::ids::{Fd, PAGE_SIZE, UserAddr};
 use linux_object::task::signal::send_to_group;
 use linux_object::task::{SigInfo, Signal};
 use linux_object::time::Ktime;
 use linux_object::tty::vhangup_self;
 use linux_object::{bail, ensure};
 
-use crate::abi;
+use crate::abi::{self, AT_FDCWD};
 use crate::context::Cx;
+use crate::user_path;
 use crate::user_ptr::{UserCStr, UserOutPtr};
 use crate::wait_until::{WaitError, WaitKind, WaitOn, wait_until};
 
@@ -219,4 +222,34 @@ pub fn getrandom(cx: &mut Cx<'_>, buf: UserOutPtr<u8>, buflen: usize, flags: u32
         }
     }
     Ok(done)
+}
+
+/// Flags of `swapon(2)`: priorities, discards, pages.
+const SWAP_FLAGS_VALID: u32 = 0x7_ffff;
+
+/// What is wrong with anything as a place to swap to: neither devices nor file systems can take pages.
+fn no_swap(cx: &Cx<'_>, path: UserCStr) -> Result<usize> {
+    ensure!(
+        cx.task.cred().capable(Capability::SYS_ADMIN),
+        EPERM,
+        "swapping needs CAP_SYS_ADMIN"
+    );
+    let path = user_path::lookup(cx, Fd(AT_FDCWD), path, LookupFlags::FOLLOW)?;
+    drop(path);
+    bail!(EINVAL, "nothing can be swapped to here")
+}
+
+/// `swapon(2)`.
+pub fn swapon(cx: &mut Cx<'_>, path: UserCStr, swapflags: u32) -> Result<usize> {
+    ensure!(
+        swapflags & !SWAP_FLAGS_VALID == 0,
+        EINVAL,
+        "swapon: unknown flags"
+    );
+    no_swap(cx, path)
+}
+
+/// `swapoff(2)`.
+pub fn swapoff(cx: &mut Cx<'_>, path: UserCStr) -> Result<usize> {
+    no_swap(cx, path)
 }
