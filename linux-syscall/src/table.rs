@@ -207,6 +207,7 @@ syscalls! {
     209 io_submit(ctx_id: u64, nr: i64, iocbpp: UserInPtr<u64>) => aio;
     210 io_cancel(ctx_id: u64, iocb: UserInPtr<abi::Iocb>, result: UserAddr) => aio;
     213 epoll_create(size: i32) => epoll;
+    216 remap_file_pages(addr: UserAddr, size: usize, prot: u64, pgoff: u64, flags: u64) => mm;
     217 getdents64(fd: Fd, dirp: UserOutPtr<u8>, count: u32) => file;
     218 set_tid_address(tidptr: UserOutPtr<i32>) => clone;
     219 restart_syscall() => signal;
@@ -311,6 +312,9 @@ syscalls! {
     326 copy_file_range(fd_in: Fd, off_in: UserPtr<i64>, fd_out: Fd, off_out: UserPtr<i64>, len: usize, flags: u32) => splice;
     327 preadv2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
     328 pwritev2(fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize, pos_l: u64, pos_h: u64, flags: u32) => file;
+    329 pkey_mprotect(addr: UserAddr, len: usize, prot: u32, pkey: i32) => mm;
+    330 pkey_alloc(flags: u64, access_rights: u64) => mm;
+    331 pkey_free(pkey: i32) => mm;
     332 statx(dirfd: Fd, path: UserCStr, flags: u32, mask: u32, statxbuf: UserOutPtr<abi::Statx>) => stat;
     333 io_pgetevents(ctx_id: u64, min_nr: i64, nr: i64, events: UserOutPtr<abi::IoEvent>, timeout: UserInPtr<abi::Timespec>, sigmask: UserInPtr<abi::SigMaskArg>) => aio;
     334 rseq(rseq: UserAddr, rseq_len: u32, flags: i32, sig: u32) => rseq;

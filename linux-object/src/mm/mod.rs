@@ -33,6 +33,7 @@ mod page_tree;
 mod populate;
 mod quota;
 pub mod reclaim;
+mod remap_file;
 mod remote;
 mod residency;
 mod smaps;

@@ -2,11 +2,11 @@
 
 use alloc::sync::Arc;
 
-use linux_object::ensure;
 use linux_object::error::Result;
 use linux_object::fs::OpenFile;
 use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
 use linux_object::mm::{MapFlags, MapRequest, Mm, Populate, Prot};
+use linux_object::{bail, ensure};
 
 use crate::context::Cx;
 use crate::thread::breathe;
@@ -95,6 +95,47 @@ pub fn mremap(
     let (old, new) = (old_size as u64, new_size as u64);
     let at = mm.mremap(&**cx.task, old_address.0, old, new, flags, new_address.0)?;
     Ok(at as usize)
+}
+
+/// `remap_file_pages(2)`.
+pub fn remap_file_pages(
+    cx: &mut Cx<'_>,
+    addr: UserAddr,
+    size: usize,
+    prot: u64,
+    pgoff: u64,
+    flags: u64,
+) -> Result<usize> {
+    ensure!(prot == 0, EINVAL, "remap_file_pages: the access stays what it is");
+    let mm = cx.task.mm();
+    let todo = mm.remap_file_pages(&**cx.task, addr.0, size as u64, pgoff)?;
+    if flags & u64::from(MapFlags::NONBLOCK.bits()) == 0 {
+        populate(cx, &mm, todo)?;
+    }
+    Ok(0)
+}
+
+/// `pkey_alloc(2)`: the CPU's keys are not used, so there is never one to be had.
+pub fn pkey_alloc(_cx: &mut Cx<'_>, flags: u64, access_rights: u64) -> Result<usize> {
+    ensure!(flags == 0, EINVAL, "pkey_alloc: unknown flags");
+    ensure!(access_rights & !3 == 0, EINVAL, "pkey_alloc: unknown rights");
+    bail!(ENOSPC, "pkey_alloc: no keys on this machine")
+}
+
+/// `pkey_free(2)`.
+pub fn pkey_free(_cx: &mut Cx<'_>, _pkey: i32) -> Result<usize> {
+    bail!(EINVAL, "pkey_free: not a key that was given out")
+}
+
+/// `pkey_mprotect(2)`: without a key it is `mprotect(2)`.
+pub fn pkey_mprotect(cx: &mut Cx<'_>, addr: UserAddr, len: usize, prot: u32, pkey: i32) -> Result<usize> {
+    let nothing = len == 0 && addr.0.is_multiple_of(PAGE_SIZE as u64);
+    ensure!(
+        nothing || pkey == -1,
+        EINVAL,
+        "pkey_mprotect: not a key that was given out"
+    );
+    mprotect(cx, addr, len, prot)
 }
 
 /// `msync(2)`.
