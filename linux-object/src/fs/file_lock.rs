@@ -6,15 +6,17 @@
 //! adjacent ones of one kind are joined.
 //!
 //! Who must wait does so on [`FileLocks::queue`] and tries again; [`BlockedLocks`] keeps who waits for
-//! whom, to refuse a wait that would close a circle (`EDEADLK`, POSIX locks only).
+//! whom, to refuse a wait that would close a circle (`EDEADLK`, POSIX locks only). [`LockedInodes`] knows which inodes
+//! have locks, for `/proc/locks`.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use spin::Once;
 
-use super::PollEvents;
+use super::{DevT, INode, OpenFile, PollEvents};
 use crate::error::Result;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::pid::Pid;
@@ -52,11 +54,15 @@ impl RecordLock {
     }
 }
 
-/// A whole-file lock.
-#[derive(Clone, Copy)]
-struct Flock {
-    owner: usize,
-    exclusive: bool,
+/// A whole-file lock, or the wish for one.
+#[derive(Clone)]
+pub struct Flock {
+    /// The description.
+    pub owner: usize,
+    /// `LOCK_EX`.
+    pub exclusive: bool,
+    /// The process that took it, for `/proc/locks`.
+    pub pid: Option<Arc<Pid>>,
 }
 
 #[derive(Default)]
@@ -64,12 +70,53 @@ struct Lists {
     flocks: Vec<Flock>,
     /// Sorted by start within one owner.
     records: Vec<RecordLock>,
+    /// Those that wait, each with a number of its own.
+    waiting: Vec<(u64, Wish)>,
+    next_waiter: u64,
+}
+
+/// What somebody waits for.
+#[derive(Clone)]
+pub enum Wish {
+    /// `flock(2)`.
+    Flock(Flock),
+    /// `F_SETLKW`, `F_OFD_SETLKW`.
+    Record(RecordLock),
+}
+
+/// A lock as `/proc/locks` shows it.
+pub struct ListedLock {
+    /// The lock, or the wish.
+    pub lock: Wish,
+    /// It waits for the one before it that does not.
+    pub waits: bool,
 }
 
 #[derive(Default)]
 struct Context {
     lists: SpinLock<Lists, class::FileLocks>,
     queue: WaitQueue,
+    /// [`LockedInodes`] has the inode.
+    listed: AtomicBool,
+}
+
+/// Somebody waits; ends with it.
+pub struct Waiting<'a> {
+    context: &'a Context,
+    number: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut lists = self.context.lists.lock();
+        let at = lists
+            .waiting
+            .iter()
+            .position(|(number, _)| *number == self.number);
+        let gone = at.map(|at| lists.waiting.remove(at));
+        drop(lists);
+        drop(gone);
+    }
 }
 
 /// The locks of an inode; costs one word until the first lock.
@@ -96,7 +143,8 @@ impl FileLocks {
 
     /// Takes or converts a whole-file lock; `EAGAIN` on conflict. A lock that is to be converted is
     /// given up first, as in Linux.
-    pub fn flock(&self, owner: usize, exclusive: bool) -> Result<()> {
+    pub fn flock(&self, wish: &Flock) -> Result<()> {
+        let Flock { owner, exclusive, .. } = *wish;
         let context = self.context();
         let mut gave_up = false;
         let result = {
@@ -113,7 +161,7 @@ impl FileLocks {
             } else if lists.flocks.try_reserve(1).is_err() {
                 Err(crate::err!(ENOLCK))
             } else {
-                lists.flocks.push(Flock { owner, exclusive });
+                lists.flocks.push(wish.clone());
                 Ok(())
             }
         };
@@ -198,24 +246,92 @@ impl FileLocks {
         }
     }
 
-    /// All locks, for `/proc/locks`: (record, kind) with whole-file locks as records over everything.
-    pub fn list(&self) -> (Vec<(usize, bool)>, Vec<RecordLock>) {
+    /// Shows a wish in `/proc/locks` as long as what it returns lives.
+    pub fn wait(&self, wish: Wish) -> Result<Waiting<'_>> {
+        let context = self.context();
+        let mut lists = context.lists.lock();
+        if lists.waiting.try_reserve(1).is_err() {
+            bail!(ENOLCK);
+        }
+        let number = lists.next_waiter;
+        lists.next_waiter += 1;
+        lists.waiting.push((number, wish));
+        Ok(Waiting { context, number })
+    }
+
+    /// All locks, each with those behind it that wait for it first.
+    fn list(&self) -> Vec<ListedLock> {
         let Some(context) = self.context.get() else {
-            return Default::default();
+            return Vec::new();
         };
         let lists = context.lists.lock();
-        (
-            lists
-                .flocks
-                .iter()
-                .map(|lock| (lock.owner, lock.exclusive))
-                .collect(),
-            lists.records.clone(),
-        )
+        let mut left: Vec<&Wish> = lists.waiting.iter().map(|(_, wish)| wish).collect();
+        let flocks = lists.flocks.iter().cloned().map(Wish::Flock);
+        let records = lists.records.iter().cloned().map(Wish::Record);
+        let mut list = Vec::new();
+        for lock in flocks.chain(records) {
+            let waiters: Vec<Wish> = left
+                .extract_if(.., |wish| wish.conflicts(&lock))
+                .map(|wish| wish.clone())
+                .collect();
+            list.push(ListedLock { lock, waits: false });
+            list.extend(waiters.into_iter().map(|lock| ListedLock { lock, waits: true }));
+        }
+        list
     }
 
     fn address(&self) -> usize {
         core::ptr::from_ref(self).addr()
+    }
+}
+
+impl Wish {
+    fn conflicts(&self, lock: &Wish) -> bool {
+        match (self, lock) {
+            (Wish::Flock(wish), Wish::Flock(lock)) => {
+                wish.owner != lock.owner && (wish.exclusive || lock.exclusive)
+            }
+            (Wish::Record(wish), Wish::Record(lock)) => lock.conflicts(wish),
+            _ => false,
+        }
+    }
+}
+
+/// The inodes that have locks, or had.
+#[derive(Default)]
+pub struct LockedInodes {
+    inodes: SpinLock<Vec<(Weak<dyn INode>, DevT)>, class::Leaf>,
+}
+
+impl LockedInodes {
+    /// A lock of the file's inode was taken.
+    pub fn note(&self, file: &OpenFile) {
+        let context = file.inode.common().locks.context();
+        if context.listed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let mut inodes = self.inodes.lock();
+        if inodes.len() == inodes.capacity() {
+            // Those that are gone leave before the list grows.
+            inodes.retain(|(inode, _)| inode.strong_count() > 0);
+        }
+        inodes.push((Arc::downgrade(&file.inode), file.path.mount.sb.dev));
+    }
+
+    /// All locks of all inodes, with the numbers of device and inode.
+    pub fn for_each(&self, mut show: impl FnMut(DevT, u64, &ListedLock) -> Result<()>) -> Result<()> {
+        let alive = |(inode, dev): &(Weak<dyn INode>, DevT)| Some((inode.upgrade()?, *dev));
+        let inodes: Vec<_> = self.inodes.lock().iter().filter_map(alive).collect();
+        for (inode, dev) in &inodes {
+            let list = inode.common().locks.list();
+            let number = if list.is_empty() {
+                0
+            } else {
+                inode.metadata().inode
+            };
+            list.iter().try_for_each(|lock| show(*dev, number, lock))?;
+        }
+        Ok(())
     }
 }
 
@@ -382,7 +498,7 @@ mod tests {
                 }
                 model[owner][a..=b].fill(kind);
                 let mut seen = [[0u8; BYTES]; OWNERS];
-                let (_, records) = locks.list();
+                let records = locks.context().lists.lock().records.clone();
                 for record in &records {
                     for byte in record.start..=record.end {
                         assert_eq!(seen[record.owner][byte as usize], 0, "records overlap");
@@ -414,12 +530,22 @@ mod tests {
 
     #[test]
     fn converting_a_flock_gives_the_old_one_up() {
+        let flock = |owner, exclusive| Flock {
+            owner,
+            exclusive,
+            pid: None,
+        };
         let locks = FileLocks::default();
-        locks.flock(1, false).unwrap();
-        locks.flock(2, false).unwrap();
-        assert_eq!(locks.flock(1, true).unwrap_err(), Errno::EAGAIN);
-        locks.flock(2, true).unwrap();
+        locks.flock(&flock(1, false)).unwrap();
+        locks.flock(&flock(2, false)).unwrap();
+        assert_eq!(locks.flock(&flock(1, true)).unwrap_err(), Errno::EAGAIN);
+        locks.flock(&flock(2, true)).unwrap();
+        let waiting = locks.wait(Wish::Flock(flock(1, true))).unwrap();
+        let waits: Vec<bool> = locks.list().iter().map(|lock| lock.waits).collect();
+        assert_eq!(waits, [false, true]);
+        drop(waiting);
+        assert_eq!(locks.list().len(), 1);
         locks.remove_file(2);
-        locks.flock(1, true).unwrap();
+        locks.flock(&flock(1, true)).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
 use super::device::Devices;
-use super::file_lock::BlockedLocks;
+use super::file_lock::{BlockedLocks, LockedInodes};
 use super::id_pool::IdPool;
 use super::mount::MountTopology;
 use super::{FileSystemType, Mount, Moves};
@@ -82,6 +82,8 @@ pub struct Vfs {
     pub init_mnt_ns: Once<Arc<MountNamespace>>,
     /// Who waits for whose record lock.
     pub blocked_locks: BlockedLocks,
+    /// Which inodes have locks.
+    pub locked_inodes: LockedInodes,
     /// Internal mounts by name: `pipefs:`, `sockfs:`, `anon_inodefs`, the one of memfds.
     pub(super) internal: SpinLock<BTreeMap<&'static str, Arc<Mount>>, class::Leaf>,
     /// Directories and mounts that move.
@@ -114,6 +116,7 @@ impl Default for Vfs {
             devices: Devices::default(),
             init_mnt_ns: Once::new(),
             blocked_locks: BlockedLocks::default(),
+            locked_inodes: LockedInodes::default(),
             internal: SpinLock::default(),
             rename_cookie: core::sync::atomic::AtomicU32::new(0),
             devtmpfs: Once::new(),

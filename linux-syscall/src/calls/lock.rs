@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use linux_object::error::{Errno, Result};
 use linux_object::fs::OpenFile;
-use linux_object::fs::file_lock::{OFFSET_MAX, RecordLock};
+use linux_object::fs::file_lock::{Flock, OFFSET_MAX, RecordLock, Wish};
 use linux_object::ids::Fd;
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure, err};
@@ -45,22 +45,33 @@ pub fn flock(cx: &mut Cx<'_>, fd: Fd, operation: u32) -> Result<usize> {
         locks.flock_unlock(owner);
         return Ok(0);
     }
-    let attempt = || locks.flock(owner, kind == LOCK_EX);
-    if operation & LOCK_NB != 0 {
-        attempt()?;
-        return Ok(0);
+    let wish = Flock {
+        owner,
+        exclusive: kind == LOCK_EX,
+        pid: Some(cx.task.group().tgid.clone()),
+    };
+    match locks.flock(&wish) {
+        Err(error) if error.errno() == Errno::EAGAIN && operation & LOCK_NB == 0 => {}
+        result => {
+            result?;
+            cx.kernel.vfs.locked_inodes.note(&file);
+            return Ok(0);
+        }
     }
+    let waiting = locks.wait(Wish::Flock(wish.clone()))?;
     let waited = wait_until(
         cx.task,
         &[WaitOn::any(locks.queue())],
         Ktime::MAX,
         WaitKind::Interruptible,
-        || match attempt() {
+        || match locks.flock(&wish) {
             Err(error) if error.errno() == Errno::EAGAIN => None,
             result => Some(result),
         },
     );
+    drop(waiting);
     waited.map_err(|error| error.restart_sys())??;
+    cx.kernel.vfs.locked_inodes.note(&file);
     Ok(0)
 }
 
@@ -166,18 +177,27 @@ pub fn set(
             Err(_) => bail!(EAGAIN, "another holds a lock in the range"),
         };
     }
+    let attempt = || match locks.set(blocked, &wish) {
+        Ok(Ok(())) => Some(Ok(())),
+        Ok(Err(other)) if ofd || other.ofd => None,
+        Ok(Err(other)) => blocked.block(wish.owner, other.owner, locks).err().map(Err),
+        Err(error) => Some(Err(error)),
+    };
+    if let Some(result) = attempt() {
+        result?;
+        return taken(cx, fd, file, &wish);
+    }
+    let waiting = locks
+        .wait(Wish::Record(wish.clone()))
+        .inspect_err(|_| blocked.unblock(wish.owner, locks))?;
     let waited = wait_until(
         cx.task,
         &[WaitOn::any(locks.queue())],
         Ktime::MAX,
         WaitKind::Interruptible,
-        || match locks.set(blocked, &wish) {
-            Ok(Ok(())) => Some(Ok(())),
-            Ok(Err(other)) if ofd || other.ofd => None,
-            Ok(Err(other)) => blocked.block(wish.owner, other.owner, locks).err().map(Err),
-            Err(error) => Some(Err(error)),
-        },
+        attempt,
     );
+    drop(waiting);
     blocked.unblock(wish.owner, locks);
     waited.map_err(|error| error.restart_sys())??;
     taken(cx, fd, file, &wish)
@@ -186,6 +206,7 @@ pub fn set(
 /// Another thread may have closed the descriptor while the lock was taken: then nobody would ever give
 /// it up, so it is given up here, as Linux does.
 fn taken(cx: &Cx<'_>, fd: Fd, file: &Arc<OpenFile>, lock: &RecordLock) -> Result<usize> {
+    cx.kernel.vfs.locked_inodes.note(file);
     if lock.ofd {
         return Ok(0);
     }

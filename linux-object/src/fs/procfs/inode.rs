@@ -18,7 +18,7 @@ use crate::fs::pseudo::{self, Found, PathEntry, PseudoAttr, inode_number};
 use crate::fs::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use crate::fs::{DirSink, FileOps, FileType, INode, InodeCommon, Metadata, OpenFlags, Path, SetAttr};
 use crate::ids::PidNr;
-use crate::namespace::IpcNamespace;
+use crate::namespace::{IpcNamespace, PidNamespace};
 use crate::sync::WaitQueue;
 use crate::task::Task;
 use crate::{bail, ensure, err};
@@ -353,6 +353,7 @@ impl INode for ProcInode {
             Node::Entry(entry) if self.file_type() == FileType::Regular => {
                 Ok(Some(SeqFile::open(Box::new(EntryText {
                     entry: *entry,
+                    pid_ns: self.fs.pid_ns.clone(),
                     ipc_ns: OpenerIpc::new(task, entry),
                     cgview: self.fs.options().cgview,
                     event: match entry {
@@ -390,6 +391,7 @@ impl ConfText {
         f(&ProcCx {
             kernel: cx.task.kernel(),
             reader: cx.task,
+            pid_ns: cx.task.pid_ns(),
             ipc_ns: None,
             cgview: false,
         })
@@ -433,6 +435,7 @@ impl OpenerIpc {
 /// The text of a line of the tables.
 struct EntryText {
     entry: Entry,
+    pid_ns: Arc<PidNamespace>,
     ipc_ns: OpenerIpc,
     cgview: bool,
     event: Option<Arc<dyn Event>>,
@@ -443,6 +446,7 @@ impl EntryText {
         f(&ProcCx {
             kernel: cx.task.kernel(),
             reader: cx.task,
+            pid_ns: &self.pid_ns,
             ipc_ns: self.ipc_ns.ns.upgrade(),
             cgview: self.cgview,
         })

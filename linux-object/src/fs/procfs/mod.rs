@@ -72,6 +72,8 @@ pub(crate) struct ProcCx<'a> {
     pub kernel: &'a Arc<Kernel>,
     /// Who reads or writes.
     pub reader: &'a Arc<Task>,
+    /// The mount's pid namespace.
+    pub pid_ns: &'a Arc<PidNamespace>,
     /// The IPC namespace of the opener.
     ipc_ns: Option<Arc<IpcNamespace>>,
     /// The mount is one of `cgview`.

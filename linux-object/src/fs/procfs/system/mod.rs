@@ -1,6 +1,7 @@
 //! Files about the whole kernel.
 
 mod format;
+mod locks;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -78,6 +79,7 @@ pub(super) static FILES: &[StaticFile] = &[
         kind: StaticKind::Ops(super::kmsg::open),
     },
     text("loadavg", loadavg),
+    text("locks", locks::show),
     text("meminfo", meminfo),
     link("mounts", "self/mounts"),
     link("net", "self/net"),
