@@ -272,7 +272,7 @@ impl FileLocks {
         for lock in flocks.chain(records) {
             let waiters: Vec<Wish> = left
                 .extract_if(.., |wish| wish.conflicts(&lock))
-                .map(|wish| wish.clone())
+                .cloned()
                 .collect();
             list.push(ListedLock { lock, waits: false });
             list.extend(waiters.into_iter().map(|lock| ListedLock { lock, waits: true }));

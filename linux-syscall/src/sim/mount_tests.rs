@@ -133,11 +133,15 @@ fn walks_meet_unmounts() {
 /// Mounts and unmounts at one of two places, as do others that share them.
 fn mount_and_unmount(sys: &Sys<'_>, rounds: usize, salt: usize) {
     for n in 0..rounds {
-        let at = if (n + salt) % 2 == 0 { "/m/a" } else { "/m/b" };
+        let at = if (n + salt).is_multiple_of(2) {
+            "/m/a"
+        } else {
+            "/m/b"
+        };
         // What is mounted there may go between the walk and the call's effect.
         let made = mount(sys, "tmpfs", at, 0);
         assert!(made == 0 || made == EINVAL, "{made}");
-        if (n + salt) % 3 != 0 {
+        if !(n + salt).is_multiple_of(3) {
             let gone = umount(sys, at, DETACH);
             assert!(gone == 0 || gone == EINVAL, "{gone}");
         }

@@ -195,7 +195,7 @@ impl Stats {
         // Without data it is nothing but old.
         let carries = segment.len > 0 || segment.flags & FIN != 0;
         let differs = old || window != self.window;
-        (differs && (carries || !old)).then(|| (if old { self.una } else { segment.ack }, self.window))
+        (differs && (carries || !old)).then_some((if old { self.una } else { segment.ack }, self.window))
     }
     fn count_received(&mut self, segment: &Segment<'_>, now: Ktime) {
         self.segs_in = self.segs_in.wrapping_add(1);
