@@ -164,6 +164,7 @@ static void prepare(void)
 TEST_FOR(everything_at_once_in_cgroup2, 590)
 {
 	static const char *const files[] = { "cgroup.freeze", "1", "0" };
+	WAIT_FOR(cg1_all_gone());
 	cg2();
 	CHECK_OK(cg_write("", "cgroup.subtree_control", "+cpu +cpuset +memory +pids"));
 	prepare();
@@ -178,6 +179,7 @@ TEST_FOR(everything_at_once_in_cgroup2, 590)
 TEST_FOR(everything_at_once_in_v1, 590)
 {
 	static const char *const files[] = { "freezer.state", "FROZEN", "THAWED" };
+	WAIT_FOR(cg1_all_gone());
 	cg1("cpu,cpuacct,memory,pids,freezer,devices");
 	prepare();
 	freezer = files;

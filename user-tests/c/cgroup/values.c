@@ -181,6 +181,7 @@ TEST_FOR(files_of_cgroup2, 120)
 {
 	int same = 1;
 	fill();
+	WAIT_FOR(cg1_all_gone());
 	cg2();
 	CHECK_OK(cg_write("", "cgroup.subtree_control", "+cpu +cpuset +memory +pids"));
 	for (unsigned i = 0; i < sizeof v2 / sizeof *v2; i++)
@@ -194,6 +195,7 @@ TEST_FOR(files_of_v1, 120)
 	static const char options[] = "cpu,cpuacct,cpuset,memory,pids,freezer,devices";
 	int same = 1;
 	fill();
+	WAIT_FOR(cg1_all_gone());
 	cg1(options);
 	for (unsigned i = 0; i < sizeof v1 / sizeof *v1; i++)
 		same &= agrees("v1", &v1[i]);
