@@ -1,7 +1,7 @@
 /* ktest: timeout=600 */
 /*
  * Cgroups that are made, populated, frozen, killed, left and removed by several processes at once, while threads are
- * born and die in them; then everything is counted. `ktest_stress=SECONDS` makes it longer.
+ * born and die in them; then everything is counted, which is why it comes before cases that leave some behind on Linux. `ktest_stress=SECONDS` makes it longer.
  */
 #include <signal.h>
 #include <sys/syscall.h>
