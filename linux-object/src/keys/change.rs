@@ -66,7 +66,7 @@ impl Keys {
         }
         let memory = self.charge(&key.index, payload.len())?;
         let mut state = key.state.lock();
-        self.reserve(key, state.uid, state.datalen, payload.len())?;
+        self.reserve(key, state.user, state.datalen, payload.len())?;
         state.datalen = payload.len();
         let old = core::mem::replace(&mut state.payload, Payload::Bytes(payload.into_boxed_slice()));
         let charged = core::mem::replace(&mut state.memory, memory);
@@ -240,8 +240,9 @@ impl Keys {
         state.revoked = true;
         let mut old = None;
         if !key.is_keyring() {
-            let _ = self.reserve(key, state.uid, state.datalen, 0);
-            state.datalen = 0;
+            let _ = self.reserve(key, state.user, state.datalen, 0);
+            let bytes = core::mem::take(&mut state.datalen);
+            state.memory.shrink(bytes as u32);
             old = Some(core::mem::replace(
                 &mut state.payload,
                 Payload::Bytes(Box::default()),
@@ -295,8 +296,8 @@ impl Keys {
         );
         if let Some(uid) = new_uid {
             let bytes = key.index.description.len() + 1 + state.datalen;
-            self.change_owner(key, state.uid, uid, bytes)?;
-            state.uid = uid;
+            self.change_owner(key, state.user, uid, bytes)?;
+            (state.uid, state.user) = (uid, uid);
         }
         if gid.is_some() {
             state.gid = gid;

@@ -129,6 +129,8 @@ pub(super) enum Payload {
 
 pub(super) struct State {
     pub uid: Kuid,
+    /// Against whom it is counted, whatever its owner has become since.
+    pub user: Kuid,
     /// `None` is nobody's group.
     pub gid: Option<Kgid>,
     pub perm: KeyPerm,

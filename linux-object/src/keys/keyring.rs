@@ -66,9 +66,9 @@ impl Keys {
     pub(super) fn insert_link(&self, ring: &Key, key: &Arc<Key>) -> Result<Option<Arc<Key>>> {
         let mut state = ring.state.lock();
         ensure!(!state.revoked, EKEYREVOKED, "the keyring is revoked");
-        let (uid, datalen) = (state.uid, state.datalen);
+        let (user, datalen) = (state.user, state.datalen);
         if !links(&mut state)?.contains_key(&*key.index) {
-            self.reserve(ring, uid, datalen, datalen + LINK_BYTES)?;
+            self.reserve(ring, user, datalen, datalen + LINK_BYTES)?;
             state.datalen += LINK_BYTES;
         }
         // The index of the one displaced goes with it.
@@ -81,7 +81,7 @@ impl Keys {
     /// Removes the links that are not wanted any more; gives them to be dropped.
     pub(super) fn retain_links(&self, ring: &Key, keep: impl Fn(&Key) -> bool) -> Vec<Arc<Key>> {
         let mut state = ring.state.lock();
-        let (uid, datalen) = (state.uid, state.datalen);
+        let (user, datalen) = (state.user, state.datalen);
         let Payload::Links(links) = &mut state.payload else {
             return Vec::new();
         };
@@ -94,7 +94,7 @@ impl Keys {
             stays
         });
         let less = datalen - gone.len() * LINK_BYTES;
-        let _ = self.reserve(ring, uid, datalen, less);
+        let _ = self.reserve(ring, user, datalen, less);
         state.datalen = less;
         gone
     }

@@ -152,6 +152,7 @@ impl Keys {
         };
         let state = State {
             uid: new.uid,
+            user: new.uid,
             gid: new.gid,
             perm: new.perm,
             revoked: false,
@@ -188,15 +189,15 @@ impl Keys {
 
     /// The end of a key.
     fn forget(&self, key: &Key) {
-        let (uid, datalen) = {
+        let (user, datalen) = {
             let state = key.state.lock();
-            (state.uid, state.datalen)
+            (state.user, state.datalen)
         };
         let mut table = self.table.lock();
         table.serials.remove(&key.serial);
         if let Some(ns) = key.published {
             table.names.remove(&(ns, key.index.clone(), key.serial));
         }
-        table.remove_key(uid, key.index.description.len() + 1 + datalen, key.in_quota);
+        table.remove_key(user, key.index.description.len() + 1 + datalen, key.in_quota);
     }
 }

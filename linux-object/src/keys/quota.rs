@@ -71,13 +71,13 @@ impl Table {
 
 impl Keys {
     /// A payload becomes `to` bytes after `from`; more of them need room (Linux's `key_payload_reserve`). `EDQUOT`.
-    pub(super) fn reserve(&self, key: &Key, uid: Kuid, from: usize, to: usize) -> Result<()> {
+    pub(super) fn reserve(&self, key: &Key, user: Kuid, from: usize, to: usize) -> Result<()> {
         if !key.in_quota || from == to {
             return Ok(());
         }
         let mut table = self.table.lock();
-        let (_, maxbytes) = limits(&self.sysctl, uid);
-        if let Some(user) = table.users.get_mut(&uid) {
+        let (_, maxbytes) = limits(&self.sysctl, user);
+        if let Some(user) = table.users.get_mut(&user) {
             let bytes = user.qnbytes - from + to;
             ensure!(
                 to < from || bytes <= maxbytes,

@@ -183,3 +183,19 @@ fn links_behave_as_a_graph() {
         assert_eq!(world.user().nkeys, 0);
     }
 }
+
+/// A thread keyring follows the file system ids of its thread; it stays counted against whom it was made for.
+#[test]
+fn who_follows_ids_stays_counted() {
+    let world = World::new();
+    let before = world.user().nkeys;
+    let ring = world.keys().thread_keyring(&world.cred).unwrap();
+    world.add(&ring, "of the ring", b"bytes").unwrap();
+    ring.follow_ids(Kuid(1000), Kgid(1000));
+    world.add(&ring, "later", b"bytes").unwrap();
+    assert_eq!(world.user().nkeys, before + 3);
+    drop(ring);
+    assert_eq!(world.user().nkeys, before);
+    let table = world.keys().table.lock();
+    assert!(!table.users.contains_key(&Kuid(1000)));
+}

@@ -165,11 +165,11 @@ pub struct Task {
     pub nproc_exceeded: AtomicBool,
     /// `vfork`: who waits for the release of the address space.
     pub(super) vfork_done: SpinLock<Option<Arc<VforkDone>>, class::Leaf>,
-    /// What it takes back of its semaphore operations when it ends (`SEM_UNDO`).
     /// Where the pages come from that it touches first.
     pub mempolicy: SpinLock<Option<Arc<MemPolicy>>, class::Leaf>,
     /// A session keyring that a child gave it, to be taken on the way to user mode.
     pub(crate) given_session: SpinLock<Option<Arc<Key>>, class::Leaf>,
+    /// What it takes back of its semaphore operations when it ends (`SEM_UNDO`).
     pub(crate) sysvsem: SpinLock<Option<Arc<SemUndoList>>, class::Leaf>,
     /// It has made a segment of shared memory.
     pub(crate) shm_created: AtomicBool,
