@@ -17,7 +17,8 @@ pub(super) fn rebuild(root: &Arc<Css>) {
             if state.partition.is_valid() && state.partition.kind == Kind::Root {
                 domains.push(state.effective_cpus);
             }
-            true
+            // Where nothing was given away there are no partitions below.
+            !state.given.is_empty()
         });
     } else {
         for_each(root, |css| {
