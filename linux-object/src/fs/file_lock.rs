@@ -315,6 +315,11 @@ impl LockedInodes {
             // Those that are gone leave before the list grows.
             inodes.retain(|(inode, _)| inode.strong_count() > 0);
         }
+        if inodes.try_reserve(1).is_err() {
+            // The next lock tries again.
+            context.listed.store(false, Ordering::SeqCst);
+            return;
+        }
         inodes.push((Arc::downgrade(&file.inode), file.path.mount.sb.dev));
     }
 
