@@ -74,6 +74,12 @@ settings! {
     seccomp_actions_logged = crate::seccomp::Action::LOGGED_AT_FIRST,
     /// `kernel.unprivileged_bpf_disabled`: 0 everybody may, 1 not and for ever, 2 not (as Debian sets it).
     unprivileged_bpf_disabled = 2,
+    /// `kernel.pty.max`: pseudo-terminals of all instances of devpts stay below it.
+    pty_max = 4096,
+    /// `kernel.pty.reserve`: how many of them only those mounted in the initial mount namespace may use.
+    pty_reserve = 1024,
+    /// `kernel.tainted`: what the administrator has noted.
+    tainted = 0,
     /// `fs.aio-max-nr`: requests of asynchronous I/O.
     aio_max_nr = 65536,
     /// `fs.mount-max`: mounts in one mount namespace.

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::devpts::{DevPtsType, open_ptmx};
 use super::job::current_tty;
+use super::pty::Ptys;
 use super::termios::Termios;
 use super::{Device, Tty, TtyFile};
 use crate::bail;
@@ -23,6 +24,8 @@ const SERIAL: DevT = DevT::new(4, 64);
 pub struct Ttys {
     /// The console.
     pub console: Arc<Tty>,
+    /// The pseudo-terminals of all instances.
+    pub ptys: Arc<Ptys>,
 }
 
 impl Ttys {
@@ -30,6 +33,7 @@ impl Ttys {
     pub fn new(hal: &Arc<dyn Hal>) -> Ttys {
         Ttys {
             console: Tty::new(Device::Console(hal.clone()), SERIAL, Termios::serial()),
+            ptys: Arc::default(),
         }
     }
 }

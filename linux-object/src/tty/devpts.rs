@@ -32,8 +32,6 @@ use crate::{bail, ensure, err};
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 /// Pseudo-terminals of one instance at most (`max` can only lower it).
 const NR_UNIX98_PTY_MAX: u32 = 1 << 20;
-/// Pseudo-terminals of all instances (`kernel.pty.max`).
-const PTY_LIMIT: u32 = 4096;
 const ROOT_INO: u64 = 1;
 const PTMX_INO: u64 = 2;
 /// Inode numbers of slaves begin here.
@@ -131,7 +129,9 @@ impl ContextOps for DevPtsContext {
         let user_ns = request.user_ns;
         let uid = user_ns.make_kuid(Uid(0)).unwrap_or(Kuid::ROOT);
         let gid = user_ns.make_kgid(Gid(0)).unwrap_or(Kgid::ROOT);
-        let fs = DevPts::new(request.kernel, user_ns.clone(), options, uid, gid);
+        let initial = request.kernel.vfs.init_mnt_ns.get();
+        let reserve = initial.is_some_and(|ns| Arc::ptr_eq(ns, &request.task.nsproxy().mnt_ns));
+        let fs = DevPts::new(request.kernel, user_ns.clone(), options, reserve, (uid, gid));
         let sb = SuperBlock::new(request.kernel, fs, user_ns.clone(), request.sb_flags)?;
         // Its devices are safe whoever mounts it.
         sb.set_flags(SbFlags::I_NODEV, SbFlags::empty());
@@ -150,6 +150,8 @@ impl ContextOps for DevPtsContext {
 /// An instance.
 pub struct DevPts {
     options: SpinLock<Options, class::Leaf>,
+    /// Mounted in the initial mount namespace: may use `kernel.pty.reserve`.
+    reserve: bool,
     user_ns: Arc<UserNamespace>,
     slaves: SpinLock<BTreeMap<u32, Arc<PtsInode>>, class::Devpts>,
     root: Arc<PtsInode>,
@@ -162,8 +164,8 @@ impl DevPts {
         kernel: &Arc<Kernel>,
         user_ns: Arc<UserNamespace>,
         options: Options,
-        uid: Kuid,
-        gid: Kgid,
+        reserve: bool,
+        (uid, gid): (Kuid, Kgid),
     ) -> Arc<DevPts> {
         let now = current_time(kernel);
         Arc::new_cyclic(|this: &Weak<DevPts>| {
@@ -172,6 +174,7 @@ impl DevPts {
                 root: inode(Kind::Root, ROOT_INO, 0o755),
                 ptmx: inode(Kind::Ptmx, PTMX_INO, options.ptmxmode),
                 options: SpinLock::new(options),
+                reserve,
                 user_ns,
                 slaves: SpinLock::new(BTreeMap::new()),
                 this: this.clone(),
@@ -187,10 +190,18 @@ impl DevPts {
         let options = *self.options.lock();
         let uid = options.uid.unwrap_or(cred.fsuid);
         let gid = options.gid.unwrap_or(cred.fsgid);
+        let settings = &kernel.sysctl;
+        let reserved = if self.reserve {
+            0
+        } else {
+            settings.pty_reserve.get()
+        };
+        let count = kernel.ttys.ptys.take(settings.pty_max.get() - reserved);
+        let count = count.ok_or(err!(ENOSPC, "kernel.pty.max is reached"))?;
         let mut slaves = self.slaves.lock();
-        let index = (0..options.max.min(PTY_LIMIT)).find(|index| !slaves.contains_key(index));
+        let index = (0..options.max).find(|index| !slaves.contains_key(index));
         let index = index.ok_or(err!(ENOSPC, "all pseudo-terminals are taken"))?;
-        let master = PtyMaster::new(index, &this);
+        let master = PtyMaster::new(index, &this, count);
         let kind = Kind::Slave(Arc::downgrade(master.tty()), index);
         let ino = FIRST_INO + index as u64;
         let inode = PtsInode::new(

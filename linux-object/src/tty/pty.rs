@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::devpts::DevPts;
 use super::termios::{LocalFlags, Termios};
@@ -77,16 +78,43 @@ impl PtyState {
     }
 }
 
+/// How many pseudo-terminals there are (`kernel.pty`).
+#[derive(Default)]
+pub struct Ptys(AtomicU32);
+
+impl Ptys {
+    /// `kernel.pty.nr`.
+    pub fn nr(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+    /// Counts one more if they stay below a limit.
+    pub(super) fn take(self: &Arc<Ptys>, limit: i64) -> Option<PtyCount> {
+        let more = |nr: u32| (i64::from(nr) + 1 < limit).then_some(nr + 1);
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| PtyCount(self.clone()))
+    }
+}
+
+/// One that is counted.
+pub(super) struct PtyCount(Arc<Ptys>);
+
+impl Drop for PtyCount {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An open master.
 pub struct PtyMaster {
     tty: Arc<Tty>,
     index: u32,
     instance: Weak<DevPts>,
+    _count: PtyCount,
 }
 
 impl PtyMaster {
     /// A new pseudo-terminal with its master open and its slave locked.
-    pub(super) fn new(index: u32, instance: &Arc<DevPts>) -> Arc<PtyMaster> {
+    pub(super) fn new(index: u32, instance: &Arc<DevPts>, count: PtyCount) -> Arc<PtyMaster> {
         let dev = DevT::new(UNIX98_PTY_SLAVE_MAJOR, index);
         let tty = Tty::new(Device::Pty, dev, Termios::pty());
         {
@@ -98,6 +126,7 @@ impl PtyMaster {
             tty,
             index,
             instance: Arc::downgrade(instance),
+            _count: count,
         })
     }
     /// The slave.

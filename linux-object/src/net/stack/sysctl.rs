@@ -44,4 +44,6 @@ net_settings! {
     tcp_keepalive_probes = 9,
     /// `net.core.somaxconn`.
     somaxconn = 4096,
+    /// `net.unix.max_dgram_qlen`: datagrams that a socket made from now on keeps from those that it is not connected to.
+    max_dgram_qlen = 10,
 }

@@ -93,6 +93,7 @@ impl UnixSocket {
             self.base.protocol,
             listener.net_ns,
             self.table.clone(),
+            0,
         );
         ensure!(
             !core::ptr::eq(self, &*listener),

@@ -37,6 +37,7 @@ use crate::cred::Cred;
 use crate::error::Result;
 use crate::fs::{Path, PollEvents};
 use crate::ids::{KoID, UserAddr};
+use crate::kobject::KObject;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
 use crate::task::pid::Pid;
@@ -44,8 +45,6 @@ use crate::{bail, ensure};
 
 const FIONREAD: u32 = 0x541b;
 const SIOCOUTQ: u32 = 0x5411;
-/// Datagrams that a receiver keeps from those that it is not connected to (`net.unix.max_dgram_qlen`).
-const MAX_DGRAM_QLEN: usize = 10;
 
 /// Who was at the other end when it connected (`SO_PEERCRED`).
 #[derive(Clone)]
@@ -119,10 +118,21 @@ impl UnixSocket {
             _ => bail!(ESOCKTNOSUPPORT, "AF_UNIX has no such type"),
         };
         let table = task.kernel().unix.clone();
-        Ok(UnixSocket::new(kind, protocol, table::net_ns_of(task), table))
+        let nsproxy = task.nsproxy();
+        let net_ns = &nsproxy.net_ns;
+        // A number below zero is a large one, as in Linux.
+        let backlog = net_ns.stack().sysctl.max_dgram_qlen.get() as u32 as usize;
+        Ok(UnixSocket::new(kind, protocol, net_ns.koid(), table, backlog))
     }
 
-    fn new(kind: SocketType, protocol: i32, net_ns: KoID, table: Arc<UnixTable>) -> Arc<UnixSocket> {
+    /// `backlog`: datagrams that it keeps from those that it is not connected to, until it listens.
+    fn new(
+        kind: SocketType,
+        protocol: i32,
+        net_ns: KoID,
+        table: Arc<UnixTable>,
+        backlog: usize,
+    ) -> Arc<UnixSocket> {
         let new = Arc::new_cyclic(|this| UnixSocket {
             base: SockBase::new(kind, protocol),
             net_ns,
@@ -138,7 +148,7 @@ impl UnixSocket {
                 recvq: VecDeque::new(),
                 recv_bytes: 0,
                 embryos: VecDeque::new(),
-                backlog: MAX_DGRAM_QLEN,
+                backlog,
                 embryo: false,
                 waiting: Vec::new(),
             }),

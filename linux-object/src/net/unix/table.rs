@@ -12,10 +12,8 @@ use super::gc::InFlight;
 use crate::bail;
 use crate::error::Result;
 use crate::ids::KoID;
-use crate::kobject::KObject;
 use crate::net::SocketType;
 use crate::sync::{SpinLock, class};
-use crate::task::Task;
 
 /// Where an inode keeps the socket that is bound to it.
 pub type BoundSlot = SpinLock<Weak<UnixSocket>, class::Leaf>;
@@ -88,9 +86,4 @@ impl UnixTable {
         let here = all.range((net_ns, 0)..=(net_ns, usize::MAX));
         here.filter_map(|(_, socket)| socket.upgrade()).collect()
     }
-}
-
-/// The net namespace whose names a task sees.
-pub(super) fn net_ns_of(task: &Arc<Task>) -> KoID {
-    task.nsproxy().net_ns.koid()
 }

@@ -14,7 +14,7 @@ use crate::fs::seq_file::SeqBuf;
 use crate::ids::{Gid, Kgid};
 use crate::ipc::mqueue::{HARD_MSGMAX, HARD_MSGSIZEMAX};
 use crate::ipc::{IPCMNI, IpcLimits};
-use crate::namespace::{Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
+use crate::namespace::{MACHINE, Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
 use crate::net::stack::NetSysctls;
 use crate::net::stack::conf::{ConfKey, ConfOf};
 use crate::seccomp::Action;
@@ -93,6 +93,19 @@ const fn net(path: &'static str, min: i64, max: i64, cell: fn(&NetSysctls) -> &S
         mode: 0o644,
         value: Value::Net { cell, min, max },
     }
+}
+
+/// Notes are added and never taken back (Linux's `proc_taint`); only the bits that have a meaning are.
+fn set_tainted(cx: &ProcCx<'_>, value: i64) -> Result<()> {
+    const FLAGS: i64 = (1 << 19) - 1;
+    ensure!(
+        cx.reader.cred().capable(Capability::SYS_ADMIN),
+        EPERM,
+        "tainted: no CAP_SYS_ADMIN"
+    );
+    let tainted = &cx.kernel.sysctl.tainted;
+    tainted.set(tainted.get() | value & FLAGS);
+    Ok(())
 }
 
 /// 1 is for ever (Linux's `bpf_unpriv_handler`).
@@ -207,6 +220,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/suid_dumpable", 0, 2, |s| &s.suid_dumpable),
     ipc_value("sys/kernel/auto_msgmni", 0o644, IpcValue::AutoMsgmni),
     fixed("sys/kernel/cap_last_cap", |_| Capability::LAST as i64),
+    constant("sys/kernel/arch", |_, out| write!(out, "{MACHINE}")),
     Sysctl { path: "sys/kernel/core_pattern", mode: 0o644, value: Value::Text {
         get: |cx, out| out.bytes(&cx.kernel.sysctl.core_pattern.lock()),
         set: set_core_pattern, max: 128, event: None } },
@@ -241,6 +255,9 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     number("sys/kernel/pid_max", (301, 4 << 20), |cx| cx.kernel.tasks.pid_max() as i64,
         |cx, max| { cx.kernel.tasks.set_pid_max(max as i32); Ok(()) }),
     Sysctl { path: "sys/kernel/printk", mode: 0o644, value: Value::Numbers { get: get_printk, set: set_printk } },
+    cell("sys/kernel/pty/max", 0, INT, |s| &s.pty_max),
+    fixed("sys/kernel/pty/nr", |cx| cx.kernel.ttys.ptys.nr().into()),
+    cell("sys/kernel/pty/reserve", 0, INT, |s| &s.pty_reserve),
     constant("sys/kernel/random/boot_id", boot_id),
     fixed("sys/kernel/random/entropy_avail", |_| 256),
     fixed("sys/kernel/random/poolsize", |_| 256),
@@ -261,6 +278,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     ipc_value("sys/kernel/shmall", 0o644, IpcValue::Unsigned(|l| &l.shmall)),
     ipc_value("sys/kernel/shmmax", 0o644, IpcValue::Unsigned(|l| &l.shmmax)),
     ipc("sys/kernel/shmmni", 0, IPCMNI as i64, |l| &l.shmmni),
+    number("sys/kernel/tainted", (0, LONG), |cx| cx.kernel.sysctl.tainted.get(), set_tainted),
     number("sys/kernel/threads-max", (20, 0x3fff_ffff), |cx| cx.kernel.tasks.threads_max() as i64,
         |cx, max| { cx.kernel.tasks.set_threads_max(max as usize); Ok(()) }),
     number("sys/kernel/unprivileged_bpf_disabled", (0, 2), |cx| cx.kernel.sysctl.unprivileged_bpf_disabled.get(), set_unprivileged_bpf),
@@ -285,6 +303,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     net("sys/net/ipv4/tcp_keepalive_time", 1, 32767, |s| &s.tcp_keepalive_time),
     net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
     constant("sys/net/ipv6/conf/", |_, _| Ok(())),
+    net("sys/net/unix/max_dgram_qlen", -INT - 1, INT, |s| &s.max_dgram_qlen),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
     user("sys/user/max_inotify_instances", UCount::InotifyInstances),
     user("sys/user/max_inotify_watches", UCount::InotifyWatches),

@@ -81,6 +81,8 @@ pub(super) static FILES: &[StaticFile] = &[
     text("loadavg", loadavg),
     text("locks", locks::show),
     text("meminfo", meminfo),
+    // Nothing can be loaded.
+    text("modules", |_, _| Ok(())),
     link("mounts", "self/mounts"),
     link("net", "self/net"),
     text("partitions", |_, _| Ok(())),
