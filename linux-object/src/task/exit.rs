@@ -124,23 +124,20 @@ impl Task {
     }
 }
 
-/// The session leader gives its terminal up: by its exit, or (`TIOCNOTTY`) while it lives
-/// (Linux's `disassociate_ctty`).
-pub fn disassociate_ctty(task: &Arc<Task>, on_exit: bool) {
+/// The exit of a session leader gives its terminal up. Where the terminal was hung up before, the
+/// foreground group of that moment hears of it now (Linux's `disassociate_ctty`).
+pub fn disassociate_ctty(task: &Arc<Task>) {
     let group = task.group();
     if !group.is_session_leader() {
         return;
     }
     let session = group.session();
-    let Some(tty) = session.set_tty(None) else { return };
-    let foreground = tty.foreground_pgrp();
-    tty.release_session(on_exit);
-    if let Some(pgrp) = foreground {
+    if let Some(tty) = session.set_tty(None) {
+        tty.release_session(true);
+    } else if let Some(pgrp) = session.take_old_pgrp() {
         let kernel = task.kernel();
         let _ = send_to_pgrp(kernel, &pgrp, SigInfo::kernel(Signal::HUP));
-        if !on_exit {
-            let _ = send_to_pgrp(kernel, &pgrp, SigInfo::kernel(Signal::CONT));
-        }
+        let _ = send_to_pgrp(kernel, &pgrp, SigInfo::kernel(Signal::CONT));
     }
 }
 

@@ -22,10 +22,9 @@ pub trait ControllingTty: Any + Send + Sync {
     fn dev(&self) -> DevT;
     /// The foreground process group.
     fn foreground_pgrp(&self) -> Option<Arc<Pid>>;
-    /// The session gives the terminal up: forget session and foreground group. With `hangup`
-    /// (the leader exits, and the terminal is not a pseudo-terminal's master side) the terminal is
-    /// hung up as well.
-    fn release_session(&self, hangup: bool);
+    /// The session gives the terminal up, because its leader exits (`on_exit`) or says so: session and
+    /// foreground group are forgotten, the group is sent its signals.
+    fn release_session(&self, on_exit: bool);
     /// For the implementation to find itself again.
     fn as_any(&self) -> &dyn Any;
 }
@@ -33,7 +32,16 @@ pub trait ControllingTty: Any + Send + Sync {
 /// A session.
 pub struct Session {
     sid: Arc<Pid>,
-    tty: SpinLock<Option<Arc<dyn ControllingTty>>, class::Leaf>,
+    terminal: SpinLock<Terminal, class::Leaf>,
+}
+
+/// What a session knows of terminals.
+#[derive(Default)]
+struct Terminal {
+    controlling: Option<Arc<dyn ControllingTty>>,
+    /// The foreground group of a terminal that was hung up under the session (Linux's
+    /// `tty_old_pgrp`); none while there is a controlling terminal.
+    old_pgrp: Option<Arc<Pid>>,
 }
 
 impl Session {
@@ -41,7 +49,7 @@ impl Session {
     pub fn new(sid: Arc<Pid>) -> Arc<Session> {
         Arc::new(Session {
             sid,
-            tty: SpinLock::new(None),
+            terminal: SpinLock::new(Terminal::default()),
         })
     }
     /// What names it.
@@ -50,11 +58,31 @@ impl Session {
     }
     /// The controlling terminal.
     pub fn tty(&self) -> Option<Arc<dyn ControllingTty>> {
-        self.tty.lock().clone()
+        self.terminal.lock().controlling.clone()
     }
     /// Sets or takes away the controlling terminal; returns the one before.
     pub fn set_tty(&self, tty: Option<Arc<dyn ControllingTty>>) -> Option<Arc<dyn ControllingTty>> {
-        core::mem::replace(&mut *self.tty.lock(), tty)
+        let (before, _old) = {
+            let mut terminal = self.terminal.lock();
+            let gone = match tty.is_some() {
+                true => terminal.old_pgrp.take(),
+                false => None,
+            };
+            (core::mem::replace(&mut terminal.controlling, tty), gone)
+        };
+        before
+    }
+    /// The controlling terminal was hung up while `pgrp` was in its foreground.
+    pub fn hung_up(&self, pgrp: Option<Arc<Pid>>) {
+        let _before = {
+            let mut terminal = self.terminal.lock();
+            let old = core::mem::replace(&mut terminal.old_pgrp, pgrp);
+            (terminal.controlling.take(), old)
+        };
+    }
+    /// The group of [`hung_up`](Self::hung_up), once.
+    pub fn take_old_pgrp(&self) -> Option<Arc<Pid>> {
+        self.terminal.lock().old_pgrp.take()
     }
 }
 

@@ -139,7 +139,9 @@ impl Tty {
             (core::mem::take(&mut state.session).upgrade(), state.pgrp.take())
         };
         if let Some(session) = session {
-            self.leave_session(&session);
+            if self.is_tty_of(&session) {
+                session.hung_up(pgrp.clone());
+            }
             if let Some(leader) = session.sid().group() {
                 let _ = send_to_group(&leader, SigInfo::kernel(Signal::HUP));
                 let _ = send_to_group(&leader, SigInfo::kernel(Signal::CONT));
@@ -154,16 +156,13 @@ impl Tty {
         self.master_queue.wake_all(PollEvents::all());
     }
 
-    /// The session forgets the terminal if it is this one.
-    fn leave_session(&self, session: &Arc<Session>) {
-        let own = session.tty().is_some_and(|tty| {
+    /// Whether the session's controlling terminal is this one.
+    fn is_tty_of(&self, session: &Session) -> bool {
+        session.tty().is_some_and(|tty| {
             tty.as_any()
                 .downcast_ref()
                 .is_some_and(|tty| core::ptr::eq(self, tty))
-        });
-        if own {
-            session.set_tty(None);
-        }
+        })
     }
 }
 

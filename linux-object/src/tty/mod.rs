@@ -288,8 +288,8 @@ impl ControllingTty for Tty {
     fn foreground_pgrp(&self) -> Option<Arc<Pid>> {
         self.state.lock().pgrp.clone()
     }
-    fn release_session(&self, hangup: bool) {
-        job::release_session(self, hangup);
+    fn release_session(&self, on_exit: bool) {
+        job::release_session(self, on_exit);
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -55,7 +55,7 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
     task.exit_shm();
     task.exit_files_and_fs();
     if last {
-        disassociate_ctty(task, true);
+        disassociate_ctty(task);
     }
     task.switch_task_namespaces(None);
     linux_object::cgroup::fork::exit(task, last);

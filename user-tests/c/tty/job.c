@@ -233,6 +233,81 @@ TEST(hang_up_when_the_leader_ends)
 	CHECK_EQ(c, 'h');
 }
 
+static volatile pid_t sender = -1;
+
+static void note_sender(int sig, siginfo_t *info, void *)
+{
+	sender = info->si_pid;
+	count += sig;
+}
+
+TEST(one_end_of_a_leader_is_one_hang_up)
+{
+	for (int i = 0; i < 100; i++) {
+		int end[2];
+		char c = 0;
+		open_pty();
+		CHECK_OK(pipe(end));
+		pid_t leader = SPAWN({
+			lead();
+			SPAWN({
+				struct sigaction act = { .sa_sigaction = note_sender, .sa_flags = SA_SIGINFO };
+				CHECK_OK(sigaction(SIGHUP, &act, NULL));
+				CHECK_EQ(write(end[1], "r", 1), 1);
+				WAIT_FOR(getppid() != getsid(0));
+				WAIT_FOR(count);
+				usleep(100);
+				CHECK_EQ(count, SIGHUP);
+				CHECK_EQ(sender, 0);
+				CHECK_EQ(write(end[1], "h", 1), 1);
+			});
+			CHECK_EQ(read(end[0], &c, 1), 1);
+		});
+		JOIN(leader);
+		CHECK_EQ(read(end[0], &c, 1), 1);
+		CHECK_EQ(c, 'h');
+		close(end[0]);
+		close(end[1]);
+		close(master);
+		close(slave);
+	}
+}
+
+/* A job in the foreground of a terminal that is gone hears of the leader's end. */
+TEST(the_foreground_outlives_its_terminal)
+{
+	int end[2], ready[2];
+	char c;
+	open_pty();
+	CHECK_OK(pipe(end));
+	CHECK_OK(pipe(ready));
+	pid_t leader = SPAWN({
+		close(master);
+		lead();
+		signal(SIGHUP, note);
+		pid_t job = SPAWN({
+			close(slave);
+			signal(SIGHUP, note);
+			signal(SIGCONT, note);
+			CHECK_OK(setpgid(0, 0));
+			CHECK_EQ(write(ready[1], "r", 1), 1);
+			WAIT_FOR(count == SIGHUP + SIGCONT);
+			CHECK_EQ(write(ready[1], "h", 1), 1);
+		});
+		CHECK_EQ(read(ready[0], &c, 1), 1);
+		CHECK_OK(tcsetpgrp(slave, job));
+		CHECK_EQ(write(end[1], "x", 1), 1);
+		WAIT_FOR(count == SIGHUP);
+		CHECK(!readable(ready[0], 10));
+	});
+	CHECK_EQ(read(end[0], &c, 1), 1);
+	CHECK_OK(close(slave));
+	CHECK_OK(close(master));
+	JOIN(leader);
+	CHECK_EQ(read(ready[0], &c, 1), 1);
+	CHECK_EQ(c, 'h');
+}
+
 TEST(hang_up_when_the_master_closes)
 {
 	int end[2];
