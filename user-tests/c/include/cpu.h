@@ -55,6 +55,13 @@ static inline pid_t busy(const char *dir, int threads)
 	_exit(0);
 }
 
+/* How long a share of the CPUs is measured: a second, or `ktest_stress=SECONDS`. */
+static inline long span_ms(void)
+{
+	const char *seconds = getenv("ktest_stress");
+	return (seconds ? atol(seconds) : 1) * 1000;
+}
+
 static inline void end(pid_t child)
 {
 	CHECK_OK(kill(child, SIGKILL));
