@@ -13,6 +13,7 @@ use spin::Once;
 
 use super::charge;
 use super::memcg::{Item, KmemCharge, MemCgroup, MemControl};
+use super::oom_victim::OomVictim;
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;
@@ -162,8 +163,8 @@ pub(super) struct MmCore {
     pub rss_peak: AtomicI64,
     /// Its memory was taken away; faults fail (Linux's `MMF_UNSTABLE`).
     pub unstable: AtomicBool,
-    /// Its process was killed for its memory; counted in [`Memory::dying`] until all is given back.
-    pub dying: AtomicBool,
+    /// Its process was killed for its memory.
+    pub oom_victim: SpinLock<Option<Arc<OomVictim>>, class::Leaf>,
     /// Whether others may look into it (`PR_SET_DUMPABLE`).
     pub dumpable: AtomicU64,
     /// The user namespace in which the program was executed; set once, before anyone uses it.
@@ -358,7 +359,7 @@ impl Mm {
                 rss_file: AtomicI64::new(0),
                 rss_peak: AtomicI64::new(0),
                 unstable: AtomicBool::new(false),
-                dying: AtomicBool::new(false),
+                oom_victim: SpinLock::new(None),
                 dumpable: AtomicU64::new(1),
                 user_ns: Once::new(),
                 state: SpinLock::new(MmState::new(memory.control.current())),
@@ -494,8 +495,7 @@ impl Drop for Mm {
         core.memory.uncommit(accounted);
         drop(charges);
         drop(trash);
-        if core.dying.load(Ordering::SeqCst) {
-            core.memory.dying.fetch_sub(1, Ordering::SeqCst);
-        }
+        let victim = core.oom_victim.lock().take();
+        drop(victim);
     }
 }

@@ -31,8 +31,8 @@ pub struct Memory {
     pub nr_mapped: AtomicI64,
     /// Pages in pipes.
     pub nr_pipe: PageTotal,
-    /// Address spaces of OOM victims that are not wholly given back yet.
-    pub dying: AtomicUsize,
+    /// Processes that were killed for their memory and still hold some.
+    pub oom_victims: AtomicUsize,
     /// Who pays for what.
     pub control: Arc<MemControl>,
     next_id: AtomicU64,
@@ -51,7 +51,7 @@ impl Memory {
             nr_cache: PageTotal::default(),
             nr_mapped: AtomicI64::new(0),
             nr_pipe: PageTotal::default(),
-            dying: AtomicUsize::new(0),
+            oom_victims: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
         })
     }

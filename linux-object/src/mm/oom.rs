@@ -254,7 +254,10 @@ pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice
     let total = within.map_or(machine, |memcg| memcg.memory.max().min(machine));
     let mut best: Option<(i64, Victim)> = None;
     // What an earlier victim holds is on its way.
-    let mut busy = within.is_none() && kernel.memory.dying.load(Ordering::SeqCst) > 0;
+    let mut busy = match within {
+        Some(memcg) => memcg.oom_victims.load(Ordering::SeqCst) > 0,
+        None => kernel.memory.oom_victims.load(Ordering::SeqCst) > 0,
+    };
     for_each_process(kernel, within, |group, mm| {
         busy |= mm.is_reaped();
         let adj = group.oom_score_adj.load(Ordering::Relaxed);
@@ -427,7 +430,7 @@ fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, messag
         group.oom_score_adj.load(Ordering::Relaxed)
     );
     mm.memcg().event(Event::OomKill);
-    mm.mark_dying();
+    mm.mark_oom_victim();
     let mut sharing = alloc::vec![group.clone()];
     let mut may_reap = true;
     kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, other| {
@@ -494,13 +497,6 @@ impl Mm {
         drop(gather);
         state.sync_tables(&self.core);
         drop(state);
-    }
-
-    /// Nobody else needs to be killed until it is gone.
-    fn mark_dying(&self) {
-        if !self.core.dying.swap(true, Ordering::SeqCst) {
-            self.core.memory.dying.fetch_add(1, Ordering::SeqCst);
-        }
     }
 
     /// Whether [`Mm::reap`] was called.

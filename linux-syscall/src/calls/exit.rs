@@ -50,10 +50,12 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
     if last && is_reaper && task.pid_ns().level() == 0 {
         init_died(cx, code);
     }
+    let victim = task.try_mm().and_then(|mm| mm.oom_victim());
     exit_mm(cx);
     task.exit_sem();
     task.exit_shm();
     task.exit_files_and_fs();
+    drop(victim);
     if last {
         disassociate_ctty(task);
     }

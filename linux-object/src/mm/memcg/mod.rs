@@ -171,6 +171,8 @@ pub struct MemCgroup {
     pub oom_group: AtomicBool,
     /// v1: nobody is killed; who needs memory waits.
     pub oom_kill_disable: AtomicBool,
+    /// Processes here and below that were killed for their memory and still hold some.
+    pub oom_victims: AtomicU32,
     /// Tasks that wait for the end of an out-of-memory situation, which v1 leaves to user space.
     pub oom_waiters: AtomicU32,
     /// Where they wait.
@@ -217,6 +219,7 @@ impl MemCgroup {
             move_charge: AtomicU8::new(0),
             oom_group: AtomicBool::new(false),
             oom_kill_disable: inherit(|parent| &parent.oom_kill_disable),
+            oom_victims: AtomicU32::new(0),
             oom_waiters: AtomicU32::new(0),
             oom_queue: WaitQueue::new(),
             parent,
