@@ -17,7 +17,7 @@ use crate::context::Cx;
 use crate::thread;
 use crate::wait_until::{WaitKind, wait_until};
 
-/// How long a victim is given before the next one is looked for,.
+/// How long a victim is given before the next one is looked for.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Runs the call that the registers ask for when there is memory for it.

@@ -10,9 +10,9 @@ use std::time::Instant;
 /// Seconds until a host test that hangs is given up.
 const PATIENCE: &str = "600";
 
-/// Run every test of the host crates.
+/// Run every test of the host crates; what they say is printed at once when they are through, because
+/// something else may be printing meanwhile.
 pub fn run() -> Result<Tally> {
-    println!("== host: cargo test");
     let start = Instant::now();
     let mut tally = Tally {
         what: "host".to_owned(),
@@ -28,6 +28,7 @@ pub fn run() -> Result<Tally> {
         .context("start cargo")?;
     let stdout = cargo.stdout.take().context("cargo has no output")?;
     let mut failures = false;
+    let mut report = String::from("== host: cargo test\n");
     for line in BufReader::new(stdout).lines() {
         let line = line?;
         if let Some((passed, failed)) = counts(&line) {
@@ -37,18 +38,19 @@ pub fn run() -> Result<Tally> {
         // From the first report of a failure on, everything is worth reading.
         failures |= line == "failures:";
         if failures {
-            println!("   {line}");
+            report += &format!("   {line}\n");
         }
         if line.starts_with("test result:") {
             failures = false;
         }
     }
     if !cargo.wait()?.success() && tally.failed == 0 {
-        println!("   FAIL cargo test did not end well");
+        report += "   FAIL cargo test did not end well\n";
         tally.failed = 1;
     }
     tally.seconds = start.elapsed().as_secs();
-    println!("   {} passed, {} failed", tally.passed, tally.failed);
+    report += &format!("   {} passed, {} failed\n", tally.passed, tally.failed);
+    print!("{report}");
     Ok(tally)
 }
 

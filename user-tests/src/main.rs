@@ -119,7 +119,7 @@ impl Options {
             programs,
             filter,
             smp: self.get("SMP", smp).parse().context("SMP")?,
-            mem: self.get("MEM", "1G").to_owned(),
+            mem: self.get("MEM", "512M").to_owned(),
             append: self.get("APPEND", "").to_owned(),
         })
     }
@@ -238,30 +238,30 @@ fn flows(options: &Options) -> Result<()> {
     )
 }
 
+/// Everything. A guest waits for its clock a good part of the time: the host tests run beside the build of
+/// the kernel and the first boot.
 fn test(options: &Options) -> Result<()> {
-    // The end of the kernel's build keeps one core busy, and so do the host tests for the most part.
-    let mut tallies = std::thread::scope(|scope| {
-        let image = scope.spawn(project::build_image);
-        let host = host::run();
-        // Without a kernel no boot comes about, and says so.
-        let _ = image.join();
-        host.map(|tally| vec![tally])
-    })?;
-    let filter = options.get("T", "");
-    let mut boot = |target: Target, smp: &str| {
+    let boot = |target: Target, smp: &str| {
         let options = Options(vec![
-            ("T".to_owned(), filter.to_owned()),
+            ("T".to_owned(), options.get("T", "").to_owned()),
             ("SMP".to_owned(), smp.to_owned()),
         ]);
         let result = options.suite(target, smp).and_then(|suite| suite.run());
-        tallies.push(result.unwrap_or_else(|error| {
+        result.unwrap_or_else(|error| {
             println!("   FAIL {}: {error:#}", target.name());
             Tally::broken(target.name())
-        }));
+        })
     };
-    for smp in options.get("SMP", "1 2 4").split_whitespace() {
-        boot(Target::Zcell, smp);
-    }
-    boot(Target::Linux, "2");
+    let mut tallies = Vec::new();
+    std::thread::scope(|scope| {
+        let host = scope.spawn(host::run);
+        let mut sizes = options.get("SMP", "1 2 4").split_whitespace();
+        let first = sizes.next().map(|smp| boot(Target::Zcell, smp));
+        tallies.push(host.join().unwrap_or_else(|_| Ok(Tally::broken("host")))?);
+        tallies.extend(first);
+        tallies.extend(sizes.map(|smp| boot(Target::Zcell, smp)));
+        anyhow::Ok(())
+    })?;
+    tallies.push(boot(Target::Linux, "2"));
     suite::report(&tallies)
 }
