@@ -46,7 +46,7 @@ pub use domains::Domains;
 pub use fair::{Enqueue, Tunables};
 pub use loadavg::{LOAD_PERIOD, LoadAverage};
 pub use policy::Policy;
-pub use real_time::{MAX_RT_PRIO, RR_TIMESLICE};
+pub use real_time::MAX_RT_PRIO;
 pub use rt_bandwidth::RtBandwidth;
 pub use run_queue::{RunQueue, RunTask};
 pub use sched_group::SchedGroup;

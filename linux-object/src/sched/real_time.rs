@@ -9,9 +9,6 @@ use alloc::vec::Vec;
 
 /// The highest real-time priority.
 pub const MAX_RT_PRIO: u8 = 99;
-/// The slice of `SCHED_RR` in nanoseconds.
-pub const RR_TIMESLICE: u64 = 100_000_000;
-
 /// The queue.
 #[derive(Debug)]
 pub struct RtQueue<H> {

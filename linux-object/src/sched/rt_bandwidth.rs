@@ -12,8 +12,13 @@ use super::run_queue::{RunQueue, RunTask};
 use crate::ensure;
 use crate::error::Result;
 
-/// The limit of all CPUs, in microseconds.
+/// Linux's default of `sched_rr_timeslice_ms`.
+const RR_TIMESLICE_MS: i64 = 100;
+
+/// The settings of real-time tasks on all CPUs: the limit, in microseconds, and the slice of `SCHED_RR`.
 pub struct RtBandwidth {
+    /// In milliseconds, above 0.
+    timeslice: AtomicI64,
     /// Below 0: real-time tasks may keep the CPU.
     runtime: AtomicI64,
     period: AtomicI64,
@@ -22,6 +27,7 @@ pub struct RtBandwidth {
 impl Default for RtBandwidth {
     fn default() -> RtBandwidth {
         RtBandwidth {
+            timeslice: AtomicI64::new(RR_TIMESLICE_MS),
             runtime: AtomicI64::new(950_000),
             period: AtomicI64::new(1_000_000),
         }
@@ -29,6 +35,20 @@ impl Default for RtBandwidth {
 }
 
 impl RtBandwidth {
+    /// `sched_rr_timeslice_ms`.
+    pub fn timeslice_ms(&self) -> i64 {
+        self.timeslice.load(Relaxed)
+    }
+    /// How long a task of `SCHED_RR` runs before the next of its priority, in nanoseconds.
+    #[inline]
+    pub fn timeslice(&self) -> u64 {
+        self.timeslice_ms() as u64 * 1_000_000
+    }
+    /// Sets `sched_rr_timeslice_ms`; 0 and below is the default.
+    pub fn set_timeslice_ms(&self, ms: i64) {
+        self.timeslice
+            .store(if ms > 0 { ms } else { RR_TIMESLICE_MS }, Relaxed);
+    }
     /// `sched_rt_runtime_us`.
     pub fn runtime(&self) -> i64 {
         self.runtime.load(Relaxed)

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::account::Open;
 use super::fair::{Enqueue, Entity, FairQueue, Handle, Tunables, wakeup_preempts};
-use super::real_time::{RR_TIMESLICE, RtQueue};
+use super::real_time::RtQueue;
 use super::rt_bandwidth::{RtBandwidth, RtThrottle};
 use super::task_group::GroupCpu;
 use super::throttle::Throttle;
@@ -587,7 +587,7 @@ impl<T: RunTask> RunQueue<T> {
         }
         if self.curr_is_rt {
             let prio = sched.rt_priority();
-            if sched.policy() != Policy::Rr || sched.rr_used.load(Relaxed) < RR_TIMESLICE {
+            if sched.policy() != Policy::Rr || sched.rr_used.load(Relaxed) < self.rt_bandwidth.timeslice() {
                 return false;
             }
             sched.rr_used.store(0, Relaxed);
@@ -624,7 +624,11 @@ impl<T: RunTask> RunQueue<T> {
             if !self.curr_is_rt {
                 nearest = nearest.min(self.fair_tick(sched.group_slot()));
             } else if sched.policy() == Policy::Rr && self.rt.nr_at(sched.rt_priority()) > 1 {
-                nearest = nearest.min(RR_TIMESLICE.saturating_sub(sched.rr_used.load(Relaxed)));
+                nearest = nearest.min(
+                    self.rt_bandwidth
+                        .timeslice()
+                        .saturating_sub(sched.rr_used.load(Relaxed)),
+                );
             }
         }
         (nearest != u64::MAX).then_some(nearest)

@@ -248,8 +248,8 @@ fn real_time_goes_first_and_rotates() {
     }
     let picked = rq.pick_next().unwrap();
     assert!(Arc::ptr_eq(&picked, &a));
-    assert_eq!(rq.next_tick(), Some(RR_TIMESLICE));
-    rq.update_curr(RR_TIMESLICE);
+    assert_eq!(rq.next_tick(), Some(100_000_000));
+    rq.update_curr(100_000_000);
     assert!(rq.tick());
     rq.put_prev(false);
     assert!(Arc::ptr_eq(&rq.pick_next().unwrap(), &b));

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use linux_object::cred::{Capability, Cred};
 use linux_object::error::Result;
 use linux_object::ids::{CpuId, PidNr, Uid, UserAddr};
-use linux_object::sched::{CpuMask, NICE_RANGE, Policy, RR_TIMESLICE, SchedParams};
+use linux_object::sched::{CpuMask, NICE_RANGE, Policy, SchedParams};
 use linux_object::task::{Resource, Task};
 use linux_object::{bail, ensure, err};
 
@@ -270,7 +270,7 @@ pub fn sched_rr_get_interval(cx: &mut Cx<'_>, pid: i32, tp: UserOutPtr<abi::Time
     ensure!(pid >= 0, EINVAL, "a negative pid");
     let task = find(cx, pid)?;
     let interval = match task.sched.params().policy {
-        Policy::Rr => RR_TIMESLICE,
+        Policy::Rr => cx.kernel.sysctl.rt_bandwidth.timeslice(),
         Policy::Fifo => 0,
         _ => cx.kernel.sched.fair_slice(&task),
     };
