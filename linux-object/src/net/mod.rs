@@ -9,7 +9,7 @@ pub mod inet;
 mod message;
 pub mod netlink;
 pub mod nic;
-mod options;
+pub(crate) mod options;
 pub mod packet;
 mod payer;
 mod socket;

@@ -9,6 +9,7 @@ use super::{Socket, SocketType, af};
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::ids::Kuid;
+use crate::net::stack::NetCore;
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -96,11 +97,10 @@ impl SockOption {
 
 /// `SOL_SOCKET`.
 pub const SOL_SOCKET: i32 = 1;
-/// `net.core.{r,w}mem_default` and `_max`.
-const MEM_DEFAULT: u32 = 212_992;
-const MEM_MAX: u32 = 212_992;
-const MIN_SNDBUF: u32 = 4608;
-const MIN_RCVBUF: u32 = 2304;
+/// `SOCK_MIN_SNDBUF`.
+pub(crate) const MIN_SNDBUF: u32 = 4608;
+/// `SOCK_MIN_RCVBUF`.
+pub(crate) const MIN_RCVBUF: u32 = 2304;
 
 /// What every socket has.
 pub struct SockBase {
@@ -137,12 +137,12 @@ static NEXT_COOKIE: AtomicU64 = AtomicU64::new(1);
 
 impl SockBase {
     /// A socket's base with the defaults.
-    pub fn new(kind: SocketType, protocol: i32) -> SockBase {
+    pub fn new(kind: SocketType, protocol: i32, core: &NetCore) -> SockBase {
         SockBase {
             kind,
             protocol,
-            sndbuf: AtomicU32::new(MEM_DEFAULT),
-            rcvbuf: AtomicU32::new(MEM_DEFAULT),
+            sndbuf: AtomicU32::new(core.wmem_default.get() as u32),
+            rcvbuf: AtomicU32::new(core.rmem_default.get() as u32),
             sndtimeo: AtomicU64::new(0),
             rcvtimeo: AtomicU64::new(0),
             error: AtomicI32::new(0),
@@ -318,6 +318,7 @@ pub mod sol_socket {
         }
         let number = int(value)?;
         let admin = || task.cred().capable(Capability::NET_ADMIN);
+        let core = &task.kernel().net.core;
         let double = |max: u32, min: u32| {
             let asked = (number as u32).min(max).min(i32::MAX as u32 / 2);
             (asked * 2).max(min)
@@ -336,8 +337,12 @@ pub mod sol_socket {
                     socket.keep_alive(number != 0);
                 }
             }
-            SndBuf => base.sndbuf.store(double(MEM_MAX, MIN_SNDBUF), Ordering::Relaxed),
-            RcvBuf => base.rcvbuf.store(double(MEM_MAX, MIN_RCVBUF), Ordering::Relaxed),
+            SndBuf => base
+                .sndbuf
+                .store(double(core.wmem_max.get() as u32, MIN_SNDBUF), Ordering::Relaxed),
+            RcvBuf => base
+                .rcvbuf
+                .store(double(core.rmem_max.get() as u32, MIN_RCVBUF), Ordering::Relaxed),
             SndBufForce | RcvBufForce => {
                 ensure!(admin(), EPERM, "no CAP_NET_ADMIN");
                 if option == SndBufForce {

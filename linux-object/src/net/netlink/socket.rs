@@ -95,7 +95,7 @@ impl NetlinkSocket {
         );
         let ns = task.nsproxy().net_ns.clone();
         Ok(Arc::new_cyclic(|this| NetlinkSocket {
-            base: SockBase::new(kind, protocol),
+            base: SockBase::new(kind, protocol, &ns.stack().shared.core),
             ns,
             opener: task.cred(),
             state: SpinLock::new(State::default()),

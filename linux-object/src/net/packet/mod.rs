@@ -140,7 +140,7 @@ impl PacketSocket {
             "packet: raw or datagram"
         );
         let new = Arc::new_cyclic(|this| PacketSocket {
-            base: SockBase::new(kind, protocol),
+            base: SockBase::new(kind, protocol, &ns.stack().shared.core),
             ns,
             state: SpinLock::new(State {
                 protocol: u16::from_be(protocol as u16),

@@ -40,7 +40,7 @@ pub use bridge::{Bridge, BridgePort, PortState};
 pub use eth::pkttype;
 pub use ip4::{Dst, Flow, PmtuDiscovery, proto, pseudo_sum, transport_checksum};
 pub use run::{Event, Job, Run};
-pub use sysctl::NetSysctls;
+pub use sysctl::{NetCore, NetSysctls};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -75,6 +75,8 @@ pub struct NetShared {
     pub rng: Rng,
     /// The number of the last uevent (`SEQNUM`).
     pub uevent_seqnum: AtomicU64,
+    /// Settings of all namespaces.
+    pub core: NetCore,
     /// The initial namespace's.
     init: Once<Weak<NetStack>>,
     nics: Once<Cards>,
@@ -89,6 +91,7 @@ impl NetShared {
             timers,
             rng,
             uevent_seqnum: AtomicU64::new(0),
+            core: NetCore::default(),
             init: Once::new(),
             nics: Once::new(),
             rtnl: SpinLock::new(()),
@@ -180,6 +183,13 @@ pub struct NetStack {
 }
 
 impl NetStack {
+    /// Whether it is the initial namespace's.
+    pub fn is_initial(&self) -> bool {
+        self.shared
+            .init
+            .get()
+            .is_some_and(|init| Weak::ptr_eq(init, &self.this))
+    }
     /// A stack with nothing but `lo`, which is down.
     pub fn new(shared: Arc<NetShared>, koid: KoID, user_ns: Arc<UserNamespace>) -> Arc<NetStack> {
         let (mut conf_all, mut conf_default) = <(conf::Conf, conf::Conf)>::default();

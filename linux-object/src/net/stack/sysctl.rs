@@ -17,6 +17,33 @@ macro_rules! net_settings {
     };
 }
 
+/// The settings below `net.core` of the whole kernel. Only the initial namespace shows them.
+pub struct NetCore {
+    /// `net.core.rmem_default`: `SO_RCVBUF` of a new socket.
+    pub rmem_default: Setting,
+    /// `net.core.rmem_max`: what may be asked for as `SO_RCVBUF`, before it is doubled.
+    pub rmem_max: Setting,
+    /// `net.core.wmem_default`: `SO_SNDBUF` of a new socket.
+    pub wmem_default: Setting,
+    /// `net.core.wmem_max`.
+    pub wmem_max: Setting,
+    /// `net.core.optmem_max`: control data of one message.
+    pub optmem_max: Setting,
+}
+
+impl Default for NetCore {
+    fn default() -> NetCore {
+        const BUFFER: i64 = 212_992;
+        NetCore {
+            rmem_default: Setting::new(BUFFER),
+            rmem_max: Setting::new(BUFFER),
+            wmem_default: Setting::new(BUFFER),
+            wmem_max: Setting::new(BUFFER),
+            optmem_max: Setting::new(20480),
+        }
+    }
+}
+
 net_settings! {
     /// `net.ipv4.ip_default_ttl`.
     ip_default_ttl = 64,

@@ -8,7 +8,7 @@ use super::{PeerCred, Phase, Shutdown, UnixSocket, wake_waiting};
 use crate::error::{Errno, Result};
 use crate::fs::namei::{CreateParent, LookupFlags, mknod, path_parent};
 use crate::fs::{DevT, FileType, Path, PollEvents};
-use crate::net::{SocketType, af};
+use crate::net::{SockBase, SocketType, af};
 use crate::task::Task;
 use crate::{bail, ensure};
 
@@ -88,13 +88,8 @@ impl UnixSocket {
         }
         let this = self.arc()?;
         let listener = self.find_other(task, &addr)?;
-        let embryo = UnixSocket::new(
-            self.base.kind,
-            self.base.protocol,
-            listener.net_ns,
-            self.table.clone(),
-            0,
-        );
+        let base = SockBase::new(self.base.kind, self.base.protocol, &task.kernel().net.core);
+        let embryo = UnixSocket::new(base, listener.net_ns, self.table.clone(), 0);
         ensure!(
             !core::ptr::eq(self, &*listener),
             EINVAL,

@@ -122,19 +122,14 @@ impl UnixSocket {
         let net_ns = &nsproxy.net_ns;
         // A number below zero is a large one, as in Linux.
         let backlog = net_ns.stack().sysctl.max_dgram_qlen.get() as u32 as usize;
-        Ok(UnixSocket::new(kind, protocol, net_ns.koid(), table, backlog))
+        let base = SockBase::new(kind, protocol, &net_ns.stack().shared.core);
+        Ok(UnixSocket::new(base, net_ns.koid(), table, backlog))
     }
 
     /// `backlog`: datagrams that it keeps from those that it is not connected to, until it listens.
-    fn new(
-        kind: SocketType,
-        protocol: i32,
-        net_ns: KoID,
-        table: Arc<UnixTable>,
-        backlog: usize,
-    ) -> Arc<UnixSocket> {
+    fn new(base: SockBase, net_ns: KoID, table: Arc<UnixTable>, backlog: usize) -> Arc<UnixSocket> {
         let new = Arc::new_cyclic(|this| UnixSocket {
-            base: SockBase::new(kind, protocol),
+            base,
             net_ns,
             table,
             sent: AtomicUsize::new(0),

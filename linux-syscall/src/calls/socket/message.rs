@@ -18,8 +18,8 @@ use crate::context::Cx;
 use crate::user_io::{UIO_MAXIOV, UserIo};
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
 
-/// Control data that a message carries at most (`net.core.optmem_max`).
-const OPTMEM_MAX: u64 = 20480;
+/// Control data up to this many bytes needs no memory of its own.
+const SMALL_CONTROL: u64 = 36;
 
 /// Sends one message.
 fn send(
@@ -213,7 +213,7 @@ fn send_hdr(cx: &Cx<'_>, file: &Arc<OpenFile>, hdr: &abi::MsgHdr, flags: u32) ->
     ensure!(hdr.iovlen <= UIO_MAXIOV as u64, EMSGSIZE, "more than 1024 ranges");
     let data = UserIo::from_iovec(cx, UserInPtr::new(UserAddr(hdr.iov)), hdr.iovlen as usize)?;
     ensure!(
-        hdr.controllen <= OPTMEM_MAX,
+        hdr.controllen <= SMALL_CONTROL || hdr.controllen < cx.kernel.net.core.optmem_max.get_u64(),
         ENOBUFS,
         "more control data than optmem_max"
     );

@@ -101,7 +101,7 @@ impl DatagramSocket {
             ..IpOptions::default()
         };
         let new = Arc::new_cyclic(|this| DatagramSocket {
-            base: SockBase::new(kind, protocol as i32),
+            base: SockBase::new(kind, protocol as i32, &ns.stack().shared.core),
             ns,
             v6,
             payer,

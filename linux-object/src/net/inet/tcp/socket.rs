@@ -94,7 +94,7 @@ impl TcpSocket {
             sysctl.tcp_keepalive_probes.get() as u32,
         );
         Arc::new_cyclic(|this| TcpSocket {
-            base: SockBase::new(SocketType::Stream, proto::TCP as i32),
+            base: SockBase::new(SocketType::Stream, proto::TCP as i32, &stack.shared.core),
             v6,
             payer,
             stack,
