@@ -137,6 +137,7 @@ impl Kernel {
         let init_ns = InitNamespaces::new(&namespaces, &init_user_ns, cgroups.init_set(), net.clone());
         nic::start(&hal, init_ns.net_ns.stack());
         let rng = Rng::new(&*hal);
+        let vfs = Vfs::new(&*hal);
         let keys = Keys::new(&*hal, &time, &timers, &memory.control, &sysctl);
         Arc::new(Kernel {
             keys,
@@ -162,7 +163,7 @@ impl Kernel {
             koids,
             watches: Arc::default(),
             fs_types: FsTypes::default(),
-            vfs: Vfs::default(),
+            vfs,
             sysctl,
             pipe_users: Arc::default(),
             aio: Arc::default(),

@@ -82,6 +82,8 @@ settings! {
     tainted = 0,
     /// `fs.aio-max-nr`: requests of asynchronous I/O.
     aio_max_nr = 65536,
+    /// `fs.nr_open`: descriptors are below it, and so is what `RLIMIT_NOFILE` may be raised to.
+    nr_open = 1 << 20,
     /// `fs.mount-max`: mounts in one mount namespace.
     mount_max = 100000,
     /// `fs.pipe-max-size`: what `F_SETPIPE_SZ` allows without `CAP_SYS_RESOURCE`.
@@ -122,6 +124,12 @@ settings! {
     overcommit_ratio = 50,
     /// `vm.overcommit_kbytes`.
     overcommit_kbytes = 0,
+    /// `vm.admin_reserve_kbytes`: what `vm.overcommit_memory` 2 keeps for the administrator.
+    admin_reserve_kbytes = 8192,
+    /// `vm.oom_kill_allocating_task`: without memory, who asks for it is killed and not the largest.
+    oom_kill_allocating_task = 0,
+    /// `vm.panic_on_oom`: 1 without memory the kernel stops, 2 also where only a cgroup has none.
+    panic_on_oom = 0,
     /// `vm.max_map_count`: mappings of one address space.
     max_map_count = 65530,
     /// `vm.mmap_min_addr`: lowest address of a mapping without `CAP_SYS_RAWIO`.

@@ -5,7 +5,7 @@ use linux_object::ids::{Fd, UserAddr};
 use linux_object::seccomp::{ARCH, Action, AddFd, Answer, Data, Mode, Notification, Outcome, Step, log};
 use linux_object::task::ptrace::{Event, PtraceFlags};
 use linux_object::task::signal::{force_fault, force_fault_exit};
-use linux_object::task::{Resource, SigInfo, SigInfoFields, Signal, si_code};
+use linux_object::task::{SigInfo, SigInfoFields, Signal, si_code};
 use linux_object::time::Ktime;
 
 use crate::calls::exit::do_exit;
@@ -171,7 +171,7 @@ fn ask(cx: &mut Cx<'_>, notification: &Notification, data: Data) -> Filtered {
 
 /// Installs a descriptor that the supervisor sent.
 fn add(cx: &Cx<'_>, added: &AddFd) -> linux_object::error::Result<usize> {
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     let files = cx.files();
     let fd = match added.at {
         None => files.install(added.file.clone(), added.cloexec, 0, limit)?,

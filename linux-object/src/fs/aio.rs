@@ -149,7 +149,7 @@ impl AioContext {
             .allocate(0..bytes as u64, false)
             .map_err(|_| err!(ENOMEM, "io_setup: no memory for the ring"))?;
         cache.write_at(0, &mut KernelSrc::new(&header(nr_events)))?;
-        let file = OpenFile::new(path, inode, None, OpenFlags::RDWR, task.cred());
+        let file = OpenFile::new(path, inode, None, OpenFlags::RDWR, task.cred())?;
         let request = MapRequest {
             addr: 0,
             len: bytes as u64,

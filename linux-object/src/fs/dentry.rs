@@ -400,6 +400,21 @@ impl Dentry {
             .collect()
     }
 
+    /// Forgets which names are known not to be there, in the whole tree (`vm.drop_caches`).
+    pub fn forget_negative(root: &Arc<Dentry>) {
+        let mut todo = alloc::vec![root.clone()];
+        while let Some(dir) = todo.pop() {
+            let forgotten: Vec<Child> = {
+                let mut children = dir.children.lock();
+                children.negative = 0;
+                let negative = |child: &mut Child| matches!(&child.dentry, ChildRef::Kept(dentry) if dentry.inode.is_none());
+                children.table.extract_if(negative).collect()
+            };
+            drop(forgotten);
+            todo.extend(dir.cached_children().into_iter().filter(|child| child.is_dir()));
+        }
+    }
+
     /// Breaks the cycles between parents and children when the superblock goes.
     pub fn shrink_tree(root: &Arc<Dentry>) {
         let mut todo = alloc::vec![root.clone()];

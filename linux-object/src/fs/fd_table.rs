@@ -14,9 +14,6 @@ use crate::ids::Fd;
 use crate::sync::{SpinLock, class};
 use crate::{bail, ensure, err};
 
-/// `/proc/sys/fs/nr_open`: no table grows beyond it.
-pub const NR_OPEN: u64 = 1 << 20;
-
 /// The descriptors of a process.
 pub struct FileTable {
     inner: SpinLock<Inner, class::FileTable>,
@@ -82,7 +79,7 @@ impl Inner {
 
     fn reserve(&mut self, min: u32, limit: u64, cloexec: bool) -> Result<u32> {
         let fd = self.find_free(min);
-        ensure!(u64::from(fd) < limit.min(NR_OPEN), EMFILE, "RLIMIT_NOFILE");
+        ensure!(u64::from(fd) < limit, EMFILE, "RLIMIT_NOFILE");
         self.grow(fd as usize + 1)?;
         Inner::set(&mut self.taken, fd as usize, true);
         Inner::set(&mut self.cloexec, fd as usize, cloexec);
@@ -196,11 +193,7 @@ impl FileTable {
         cloexec: bool,
         limit: u64,
     ) -> Result<Option<Arc<OpenFile>>> {
-        ensure!(
-            fd.0 >= 0 && (fd.0 as u64) < limit.min(NR_OPEN),
-            EBADF,
-            "RLIMIT_NOFILE"
-        );
+        ensure!(fd.0 >= 0 && (fd.0 as u64) < limit, EBADF, "RLIMIT_NOFILE");
         let at = fd.0 as usize;
         let mut inner = self.inner.lock();
         inner.grow(at + 1)?;

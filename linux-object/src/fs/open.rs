@@ -71,6 +71,8 @@ impl OpenHow {
 /// `open(2)`: finds or makes the file and opens it. `ENXIO` and the like come from its driver.
 pub fn open(task: &Arc<Task>, base: Option<&Path>, name: &[u8], how: OpenHow) -> Result<Arc<OpenFile>> {
     let flags = how.flags;
+    // Before anything is made.
+    task.kernel().vfs.files.check(&task.cred())?;
     let mut lookup = how.resolve;
     if flags.contains(OpenFlags::DIRECTORY) {
         lookup |= LookupFlags::DIRECTORY;

@@ -91,16 +91,19 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// A description with these parts at position 0.
+    /// A description with these parts at position 0. `ENFILE`.
     pub fn new(
         path: Path,
         inode: Arc<dyn INode>,
         ops: Option<Arc<dyn FileOps>>,
         flags: OpenFlags,
         cred: Arc<Cred>,
-    ) -> OpenFile {
+    ) -> Result<OpenFile> {
+        let total = &path.mount.sb.files;
+        total.check(&cred)?;
+        total.add();
         inode.common().opens.fetch_add(1, Ordering::Relaxed);
-        OpenFile {
+        Ok(OpenFile {
             memory: KmemCharge::none(),
             path,
             inode,
@@ -111,9 +114,9 @@ impl OpenFile {
             writer: AtomicBool::new(false),
             position: SpinLock::new(0),
             owner: SpinLock::default(),
-        }
+        })
     }
-    /// Likewise, charged to the control group of the calling task with `extra` bytes that come along. `ENOMEM`.
+    /// Likewise, charged to the control group of the calling task with `extra` bytes that come along. `ENFILE`, `ENOMEM`.
     pub fn charged(
         kernel: &Kernel,
         extra: usize,
@@ -125,7 +128,7 @@ impl OpenFile {
     ) -> Result<OpenFile> {
         let bytes = size_of::<OpenFile>() + extra;
         let memory = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
-        let mut file = OpenFile::new(path, inode, ops, flags, cred);
+        let mut file = OpenFile::new(path, inode, ops, flags, cred)?;
         file.memory = memory;
         Ok(file)
     }
@@ -214,6 +217,7 @@ impl Drop for OpenFile {
         if last {
             notify::inode_released(&*self.inode);
         }
+        self.path.mount.sb.files.remove();
     }
 }
 

@@ -9,11 +9,13 @@ use spin::Once;
 
 use super::device::Devices;
 use super::file_lock::{BlockedLocks, LockedInodes};
+use super::file_total::FileTotal;
 use super::id_pool::IdPool;
 use super::mount::MountTopology;
-use super::{FileSystemType, Mount, Moves};
+use super::{Dentry, FileSystemType, Mount, Moves};
 use crate::ensure;
 use crate::error::Result;
+use crate::hal::Hal;
 use crate::kernel::Kernel;
 use crate::namespace::MountNamespace;
 use crate::sync::{SpinGuard, SpinLock, class};
@@ -90,6 +92,8 @@ pub struct Vfs {
     pub moves: Arc<Moves>,
     /// Joins the two events of a rename.
     pub(super) rename_cookie: core::sync::atomic::AtomicU32,
+    /// How many files are open.
+    pub files: Arc<FileTotal>,
     /// The one devtmpfs.
     pub(super) devtmpfs: Once<Arc<super::SuperBlock>>,
 }
@@ -102,8 +106,9 @@ impl Vfs {
     }
 }
 
-impl Default for Vfs {
-    fn default() -> Self {
+impl Vfs {
+    /// Without file systems, on this machine.
+    pub fn new(hal: &dyn Hal) -> Vfs {
         let moves: Arc<Moves> = Arc::default();
         Vfs {
             anon_devs: SpinLock::new(IdPool::new(1)),
@@ -119,6 +124,7 @@ impl Default for Vfs {
             locked_inodes: LockedInodes::default(),
             internal: SpinLock::default(),
             rename_cookie: core::sync::atomic::AtomicU32::new(0),
+            files: Arc::new(FileTotal::new(hal)),
             devtmpfs: Once::new(),
         }
     }
@@ -128,6 +134,14 @@ impl Vfs {
     /// Lends the token that changes of mount trees need.
     pub fn topology(&self) -> SpinGuard<'_, MountTopology, class::MountTopology> {
         self.topology.lock()
+    }
+    /// Forgets what can be found again (`vm.drop_caches`). Of the file systems that there are, all in memory, that is
+    /// which names are not there: the pages are the only copy.
+    pub fn drop_caches(&self) {
+        let supers: Vec<_> = self.supers.lock().values().filter_map(Weak::upgrade).collect();
+        for sb in &supers {
+            Dentry::forget_negative(&sb.root);
+        }
     }
     /// A number for an inode that no file system numbers (Linux's `get_next_ino`).
     pub fn next_ino(&self) -> u64 {

@@ -3,6 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::file_total::FileTotal;
 use super::inotify::WatchTotal;
 use super::{Dentry, DevT, FileSystem, Moves};
 use crate::error::Result;
@@ -49,6 +50,7 @@ pub struct SuperBlock {
     pub(super) writers: AtomicU32,
     kernel: Weak<Kernel>,
     watches: Arc<WatchTotal>,
+    pub(super) files: Arc<FileTotal>,
     /// Directories that move, of all file systems.
     pub(super) moves: Arc<Moves>,
 }
@@ -82,6 +84,7 @@ impl SuperBlock {
             writers: AtomicU32::new(0),
             kernel: Arc::downgrade(kernel),
             watches: kernel.watches.clone(),
+            files: kernel.vfs.files.clone(),
             moves: kernel.vfs.moves.clone(),
         });
         kernel.vfs.supers.lock().insert(dev.minor(), Arc::downgrade(&sb));

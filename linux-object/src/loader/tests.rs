@@ -72,13 +72,8 @@ impl World {
             like: like.inode.clone(),
             cache,
         });
-        Arc::new(OpenFile::new(
-            like.path.clone(),
-            inode,
-            None,
-            OpenFlags::empty(),
-            cred,
-        ))
+        let file = OpenFile::new(like.path.clone(), inode, None, OpenFlags::empty(), cred);
+        Arc::new(file.unwrap())
     }
 
     fn load(&self, file: &[u8], argv: &[&[u8]], interpreter: Option<&[u8]>) -> Result<Loaded> {

@@ -77,10 +77,9 @@ impl Memory {
         let fits = match self.sysctl.overcommit_memory.get() {
             0 => pages <= self.hal.frame_stats().total as u64,
             1 => true,
-            // The super-user may use the last 3 % (`vm.admin_reserve_kbytes`).
             _ => {
                 let limit = self.commit_limit();
-                let reserve = (8 << 20) / PAGE_SIZE as u64;
+                let reserve = self.sysctl.admin_reserve_kbytes.get_u64() / (PAGE_SIZE as u64 / 1024);
                 now as u64
                     <= if admin {
                         limit

@@ -305,10 +305,34 @@ pub fn refill_reserve(task: &Arc<Task>) -> Refill {
     }
 }
 
+/// Stops the kernel if the administrator wants that (`vm.panic_on_oom`).
+fn check_panic(kernel: &Kernel, from: i64) {
+    if kernel.sysctl.panic_on_oom.get() >= from {
+        panic!("Out of memory: vm.panic_on_oom is set");
+    }
+}
+
+/// The running task's own process, if it may be killed.
+fn asker(task: &Arc<Task>) -> Option<Victim> {
+    let group = task.group();
+    let adj = group.oom_score_adj.load(Ordering::Relaxed);
+    let may = group.tgid.global_nr().0 != 1 && adj != -1000 && !group.is_exiting();
+    let mm = task.try_mm().filter(|mm| may && !mm.is_reaped())?;
+    let group = group.clone();
+    Some(Victim { group, mm })
+}
+
 /// No page could be had for `task`: kills a process and takes its memory (Linux's `out_of_memory`).
 /// The access that failed is to be made again. Called without locks.
 pub fn out_of_memory(task: &Arc<Task>) {
-    match select_victim(task.kernel(), None) {
+    let kernel = task.kernel();
+    check_panic(kernel, 1);
+    if kernel.sysctl.oom_kill_allocating_task.get() != 0
+        && let Some(victim) = asker(task)
+    {
+        return kill(task, &victim, "Out of memory (oom_kill_allocating_task)", None);
+    }
+    match select_victim(kernel, None) {
         Choice::Kill(victim) => kill(task, &victim, "Out of memory", None),
         // It goes on once the victim is gone: let it run.
         Choice::Wait => task.set_thread_flags(ThreadFlags::NEED_RESCHED),
@@ -341,6 +365,7 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
     if over.is_oom_kill_disabled() {
         return false;
     }
+    check_panic(kernel, 2);
     match select_victim(kernel, Some(over)) {
         Choice::Kill(victim) => {
             kill(task, &victim, "Memory cgroup out of memory", Some(over));

@@ -27,7 +27,7 @@ use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
 use crate::task::ptrace::TaskPtrace;
 use crate::task::rseq::TaskRseq;
-use crate::task::{ThreadFlags, ThreadGroup};
+use crate::task::{Resource, ThreadFlags, ThreadGroup};
 use crate::time::Ktime;
 
 /// Whether a task runs, and what may wake it.
@@ -180,6 +180,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// The number below which its new descriptors are: `RLIMIT_NOFILE` within `fs.nr_open`.
+    pub fn nofile(&self) -> u64 {
+        let limit = self.group().rlimit(Resource::NOFILE).cur;
+        limit.min(self.kernel().sysctl.nr_open.get_u64())
+    }
     /// A task with these parts; it belongs to nothing yet (see `clone`).
     pub fn new(kernel: &Arc<Kernel>, init: TaskInit) -> Arc<Task> {
         let fault_mm = SpinLock::new(init.parts.mm.clone());

@@ -11,7 +11,7 @@ use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::fs::{OpenFile, OpenFlags};
 use crate::ids::{PidNr, UserAddr};
-use crate::task::{Resource, Signal, Task};
+use crate::task::{Signal, Task};
 use crate::{bail, ensure};
 
 fn put(task: &Arc<Task>, arg: UserAddr, bytes: &[u8]) -> Result<usize> {
@@ -98,7 +98,7 @@ fn open_peer(master: &PtyMaster, file: &OpenFile, task: &Arc<Task>, flags: OpenF
     let path = instance.slave_path(task, file, master.index())?;
     let allowed = OpenFlags::WRONLY | OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK;
     let opened = crate::fs::vfs_open(task, &path, flags & allowed)?;
-    let limit = task.group().rlimit(Resource::NOFILE).cur;
+    let limit = task.nofile();
     let cloexec = flags.contains(OpenFlags::CLOEXEC);
     let fd = task.files().install(opened, cloexec, 0, limit)?;
     Ok(fd.0 as usize)

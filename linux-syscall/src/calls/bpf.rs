@@ -13,7 +13,6 @@ use linux_object::cgroup::fs::cgroup_of;
 use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::ids::{Fd, UserAddr};
-use linux_object::task::Resource;
 use linux_object::{bail, ensure, err};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -159,7 +158,7 @@ pub fn bpf(cx: &mut Cx<'_>, cmd: i32, attr: UserAddr, size: u32) -> Result<usize
 
 fn install(cx: &mut Cx<'_>, prog: Arc<Prog>) -> Result<usize> {
     let file = ProgFd::open(cx.task, prog)?;
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }
 

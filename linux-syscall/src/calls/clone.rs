@@ -9,9 +9,9 @@ use linux_object::fs::OpenFlags;
 use linux_object::hal::UserRegs;
 use linux_object::ids::{Fd, PAGE_SIZE, USER_END, UserAddr};
 use linux_object::sched::Scheduler;
+use linux_object::task::Signal;
 use linux_object::task::clone::{CloneArgs, CloneFlags, prepare};
 use linux_object::task::ptrace::Event;
-use linux_object::task::{Resource, Signal};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure};
 use smallvec::SmallVec;
@@ -241,7 +241,7 @@ fn kernel_clone(cx: &mut Cx<'_>, request: Request) -> Result<usize> {
     let files = cx.task.files();
     let pidfd_slot = if flags.contains(CloneFlags::PIDFD) {
         let file = pidfd_file(cx, prepared.task().pid().clone(), OpenFlags::empty())?;
-        let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+        let limit = cx.task.nofile();
         let slot = files.reserve(true, 0, limit)?;
         pidfd.write(cx, &slot.fd().0)?;
         Some((slot, file))

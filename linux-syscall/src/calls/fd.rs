@@ -23,7 +23,7 @@ use crate::wait_until::{WaitKind, WaitOn, wait_until};
 
 /// `RLIMIT_NOFILE`: no descriptor is made from here on.
 pub fn nofile(cx: &Cx<'_>) -> u64 {
-    cx.task.group().rlimit(Resource::NOFILE).cur
+    cx.task.nofile()
 }
 
 /// Gives an open file the lowest free descriptor, under `RLIMIT_NOFILE`.
@@ -190,7 +190,11 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
     match cmd {
         F_DUPFD | F_DUPFD_CLOEXEC => {
             let min = u64::from(arg as u32);
-            ensure!(min < nofile(cx), EINVAL, "F_DUPFD: beyond RLIMIT_NOFILE");
+            ensure!(
+                min < cx.task.group().rlimit(Resource::NOFILE).cur,
+                EINVAL,
+                "F_DUPFD: beyond RLIMIT_NOFILE"
+            );
             let fd = files.install(file, cmd == F_DUPFD_CLOEXEC, min as u32, nofile(cx))?;
             Ok(fd.0 as usize)
         }

@@ -8,7 +8,7 @@ use linux_object::fs::{OpenFile, OpenFlags};
 use linux_object::ids::{Fd, PidNr};
 use linux_object::task::pid::Pid;
 use linux_object::task::signal::user_kill;
-use linux_object::task::{PidFd, Resource, si_code};
+use linux_object::task::{PidFd, si_code};
 use linux_object::{bail, ensure, err};
 
 use crate::abi;
@@ -45,7 +45,7 @@ pub fn pidfd_open(cx: &mut Cx<'_>, pid: i32, flags: u32) -> Result<usize> {
         "pidfd_open: a thread, not a process"
     );
     let file = pidfd_file(cx, pid, OpenFlags::from_bits_retain(flags))?;
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }
 
@@ -98,6 +98,6 @@ pub fn pidfd_getfd(cx: &mut Cx<'_>, pidfd: Fd, targetfd: Fd, flags: u32) -> Resu
     let files = task.parts.lock().files.clone();
     let files = files.ok_or(err!(ESRCH, "the process has ended"))?;
     let file = files.get(targetfd)?;
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }

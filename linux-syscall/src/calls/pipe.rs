@@ -7,14 +7,13 @@ use linux_object::error::Result;
 use linux_object::fs::pipe::make_pipe;
 use linux_object::fs::{FileType, OpenFile, OpenFlags, pseudo_pair};
 use linux_object::ids::Fd;
-use linux_object::task::Resource;
 
 use crate::context::Cx;
 use crate::user_ptr::UserOutPtr;
 
 /// Gives `file` a descriptor below `RLIMIT_NOFILE`.
 pub(super) fn install(cx: &Cx<'_>, file: Arc<OpenFile>, cloexec: bool) -> Result<usize> {
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     let fd = cx.files().install(file, cloexec, 0, limit)?;
     Ok(fd.0 as usize)
 }
@@ -26,7 +25,7 @@ pub(super) fn install_pair(
     cloexec: bool,
     out: UserOutPtr<i32>,
 ) -> Result<usize> {
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     let table = cx.task.files();
     let first = table.reserve(cloexec, 0, limit)?;
     let second = table.reserve(cloexec, 0, limit)?;

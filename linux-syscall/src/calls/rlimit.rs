@@ -5,7 +5,6 @@ use core::sync::atomic::Ordering;
 
 use linux_object::cred::{Capability, Cred};
 use linux_object::error::{Error, Result};
-use linux_object::fs::NR_OPEN;
 use linux_object::ids::{PAGE_SIZE, PidNr};
 use linux_object::task::{Resource, Rlimit, Task, Usage};
 use linux_object::time::start_tick;
@@ -37,7 +36,7 @@ fn to_user(limit: Rlimit) -> abi::Rlimit {
 fn set(cx: &Cx<'_>, target: &Arc<Task>, resource: Resource, new: abi::Rlimit) -> Result<Rlimit> {
     ensure!(new.cur <= new.max, EINVAL, "prlimit: soft above hard");
     ensure!(
-        resource != Resource::NOFILE || new.max <= NR_OPEN,
+        resource != Resource::NOFILE || new.max <= cx.kernel.sysctl.nr_open.get_u64(),
         EPERM,
         "prlimit: above fs.nr_open"
     );

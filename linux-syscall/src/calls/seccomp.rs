@@ -6,7 +6,6 @@ use linux_object::error::Result;
 use linux_object::fs::{OpenFlags, anon_file};
 use linux_object::ids::{Fd, UserAddr};
 use linux_object::seccomp::{Action, AddFd, FilterFlags, Listener, Outcome, Program, SockFilter, Synced};
-use linux_object::task::Resource;
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure};
 
@@ -138,7 +137,7 @@ fn set_mode_filter(cx: &mut Cx<'_>, flags: u32, args: UserAddr) -> Result<usize>
     let reserved = match listener {
         None => None,
         Some(listener) => {
-            let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+            let limit = cx.task.nofile();
             let fd = files.reserve(true, 0, limit)?;
             let cred = cx.task.cred();
             Some((

@@ -6,7 +6,6 @@ use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::fs::{OpenFile, OpenFlags, anon_file};
 use linux_object::ids::Fd;
-use linux_object::task::Resource;
 use linux_object::time::{AlarmClock, TimerFd};
 use linux_object::{bail, ensure};
 
@@ -41,7 +40,7 @@ pub fn timerfd_create(cx: &mut Cx<'_>, clockid: i32, flags: u32) -> Result<usize
     let timer = TimerFd::new(cx.kernel, clockid);
     let mode = OpenFlags::RDWR | flags.intersection(OpenFlags::NONBLOCK);
     let file = anon_file(cx.kernel, "[timerfd]", timer, mode, cx.task.cred())?;
-    let limit = cx.task.group().rlimit(Resource::NOFILE).cur;
+    let limit = cx.task.nofile();
     let cloexec = flags.contains(OpenFlags::CLOEXEC);
     let fd = cx.files().install(file, cloexec, 0, limit)?;
     Ok(fd.0 as usize)

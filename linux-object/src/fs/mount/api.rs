@@ -140,7 +140,7 @@ impl Drop for DetachedTree {
 
 fn path_file(task: &Arc<Task>, path: Path, ops: Option<Arc<dyn FileOps>>) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
-    let file = OpenFile::new(path, inode, ops, OpenFlags::PATH, task.cred());
+    let file = OpenFile::new(path, inode, ops, OpenFlags::PATH, task.cred())?;
     Ok(Arc::new(file))
 }
 

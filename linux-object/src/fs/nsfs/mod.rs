@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::ids::{Uid, UserAddr};
 use crate::kernel::Kernel;
 use crate::namespace::{MountNamespace, Namespace, NsKind, PidNamespace, UserNamespace};
-use crate::task::{Resource, Task};
+use crate::task::Task;
 use crate::{bail, ensure, err};
 
 /// `NSFS_MAGIC`.
@@ -132,9 +132,8 @@ pub fn open_fd(task: &Arc<Task>, ns: Arc<dyn Namespace>) -> Result<usize> {
     let inode = path.inode()?.clone();
     let ops: Arc<dyn FileOps> = Arc::new(NsFile { ns });
     let flags = OpenFlags::from_bits_retain(0);
-    let file = Arc::new(OpenFile::new(path, inode, Some(ops), flags, task.cred()));
-    let limit = task.group().rlimit(Resource::NOFILE).cur;
-    Ok(task.files().install(file, true, 0, limit)?.0 as usize)
+    let file = Arc::new(OpenFile::new(path, inode, Some(ops), flags, task.cred())?);
+    Ok(task.files().install(file, true, 0, task.nofile())?.0 as usize)
 }
 
 struct NsFile {

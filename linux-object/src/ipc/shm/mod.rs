@@ -203,7 +203,7 @@ impl IpcContent {
             segment: segment.clone(),
         })));
         let inode = segment.inode.clone();
-        let file = OpenFile::new(segment.path.clone(), inode, Some(ops), open, task.cred());
+        let file = OpenFile::new(segment.path.clone(), inode, Some(ops), open, task.cred())?;
         let request = MapRequest {
             addr: at,
             len: segment.size,
