@@ -55,11 +55,12 @@ impl PathEntry for Entry {
     }
 }
 
-fn entries() -> impl Iterator<Item = Entry> {
-    FILES
+/// The lines that are there for this reader.
+fn entries(reader: Option<Arc<Task>>) -> impl Iterator<Item = Entry> {
+    let sysctls = SYSCTLS
         .iter()
-        .map(Entry::File)
-        .chain(SYSCTLS.iter().map(Entry::Sysctl))
+        .filter(move |sysctl| sysctl.is_visible(reader.as_ref()));
+    FILES.iter().map(Entry::File).chain(sysctls.map(Entry::Sysctl))
 }
 
 /// Root directory positions: the tables come first, the links, then tasks by number.
@@ -121,6 +122,12 @@ impl ProcInode {
         {
             (attr.uid, attr.gid) = sysctl::ipc::owner(&nsproxy.ipc_ns);
         }
+        if let Node::Entry(Entry::Sysctl(sysctl)) = &self.node
+            && sysctl.is_net()
+            && let Some(nsproxy) = self.fs.current().and_then(|task| task.try_nsproxy())
+        {
+            (attr.uid, attr.gid) = sysctl::net_owner(nsproxy.net_ns.user_ns());
+        }
         attr
     }
 
@@ -131,7 +138,7 @@ impl ProcInode {
             _ => {}
         }
         if !self.fs.options().pid_only
-            && let Some(found) = pseudo::find(entries(), "", name)
+            && let Some(found) = pseudo::find(entries(self.fs.current()), "", name)
         {
             return Ok(self.found(found));
         }
@@ -183,7 +190,10 @@ impl ProcInode {
     /// stopped.
     fn readdir_table(&self, dir: &str, offset: u64, sink: &mut DirSink<'_>) -> bool {
         let skip = offset.saturating_sub(2) as usize;
-        for (n, (name, found)) in pseudo::children(entries(), dir).enumerate().skip(skip) {
+        for (n, (name, found)) in pseudo::children(entries(self.fs.current()), dir)
+            .enumerate()
+            .skip(skip)
+        {
             let (path, file_type) = match found {
                 Found::Dir(path) => (path, FileType::Directory),
                 Found::Leaf(Entry::File(file)) => (file.path, file.file_type()),
@@ -236,9 +246,9 @@ impl INode for ProcInode {
                     .kernel
                     .upgrade()
                     .map_or(0, |kernel| kernel.tasks.nr_threads());
-                attr.nlink = 2 + pseudo::count_dirs(entries(), "") + processes as u32;
+                attr.nlink = 2 + pseudo::count_dirs(entries(self.fs.current()), "") + processes as u32;
             }
-            Node::Dir(path) => attr.nlink = 2 + pseudo::count_dirs(entries(), path),
+            Node::Dir(path) => attr.nlink = 2 + pseudo::count_dirs(entries(self.fs.current()), path),
             _ => {}
         }
         attr.metadata()
@@ -282,7 +292,7 @@ impl INode for ProcInode {
                 if let Some(children) = sysctl::conf::dir(path, self.fs.current().as_ref()) {
                     return self.found_conf(children, name);
                 }
-                let found = pseudo::find(entries(), path, name).ok_or(err!(ENOENT))?;
+                let found = pseudo::find(entries(self.fs.current()), path, name).ok_or(err!(ENOENT))?;
                 Ok(self.found(found))
             }
             Node::NetConf(node) => self.found_conf(node.children(), name),
@@ -298,6 +308,7 @@ impl INode for ProcInode {
             Node::Pid(node) => node.is_alive(),
             // The same name may lead to another namespace's device.
             Node::NetConf(_) => false,
+            Node::Entry(Entry::Sysctl(sysctl)) => sysctl.is_visible(self.fs.current().as_ref()),
             _ => true,
         }
     }

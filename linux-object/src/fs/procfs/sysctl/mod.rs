@@ -20,8 +20,9 @@ use super::inode::Event;
 use crate::cred::{Capability, Cred, UCount};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::ids::{Kgid, Kuid};
-use crate::net::stack::NetSysctls;
+use crate::ids::{Gid, Kgid, Kuid, Uid};
+use crate::namespace::UserNamespace;
+use crate::net::stack::{NetCore, NetSysctls};
 use crate::sysctl::{Setting, Sysctls};
 use crate::task::Task;
 use crate::{bail, ensure};
@@ -62,6 +63,11 @@ pub(super) enum Value {
         min: i64,
         max: i64,
     },
+    /// A number of all network namespaces, which only the initial one shows.
+    NetCore {
+        cell: fn(&NetCore) -> &Setting,
+        min: u32,
+    },
     /// A limit of the reader's user namespace.
     UserLimit(UCount),
     /// A setting of the opener's IPC namespace.
@@ -81,11 +87,14 @@ pub(super) const MAX_NUMBERS: usize = 4;
 impl Sysctl {
     /// Linux's `sysctl_perm`: by the mode for root, root's group and others, without an override
     /// by capabilities. Settings of a user namespace ask for `CAP_SYS_RESOURCE` in it instead; those of an
-    /// IPC namespace belong to the root of its owner.
+    /// IPC or network namespace belong to the root of its owner, and `CAP_NET_ADMIN` there does as well.
     pub fn permission(&self, task: &Task, cred: &Cred, mask: u32) -> Result<()> {
         let bits = if let Value::Ipc(value) = &self.value {
             let nsproxy = task.try_nsproxy().ok_or(crate::err!(EACCES, "the task exits"))?;
             value.granted(&nsproxy.ipc_ns, cred, self.mode)
+        } else if self.is_net() {
+            let nsproxy = task.try_nsproxy().ok_or(crate::err!(EACCES, "the task exits"))?;
+            net_granted(nsproxy.net_ns.user_ns(), cred, self.mode)
         } else if self.path.starts_with("sys/user/") {
             if cred.ns_capable(&cred.user_ns, Capability::SYS_RESOURCE) {
                 self.mode >> 6
@@ -101,6 +110,27 @@ impl Sysctl {
         };
         ensure!(mask & 7 & !bits == 0, EACCES, "sysctl: only root may");
         Ok(())
+    }
+
+    /// Whether it is a setting of a network namespace.
+    pub fn is_net(&self) -> bool {
+        self.path.starts_with("sys/net/")
+    }
+
+    /// Whether it is there for this reader: of `net.core` a network namespace has little, and one that an
+    /// ordinary user made has nothing.
+    pub fn is_visible(&self, reader: Option<&Arc<Task>>) -> bool {
+        if !self.path.starts_with("sys/net/core/") || self.path.ends_with('/') {
+            return true;
+        }
+        let Some(nsproxy) = reader.and_then(|task| task.try_nsproxy()) else {
+            return false;
+        };
+        let net_ns = &nsproxy.net_ns;
+        match self.value {
+            Value::NetCore { .. } => net_ns.stack().is_initial(),
+            _ => net_ns.user_ns().parent().is_none(),
+        }
     }
 
     /// What tells of changes.
@@ -120,6 +150,7 @@ impl Sysctl {
             Value::Net { cell, .. } => {
                 writeln!(out, "{}", cell(&cx.reader.nsproxy().net_ns.stack().sysctl).get())
             }
+            Value::NetCore { cell, .. } => writeln!(out, "{}", cell(&cx.kernel.net.core).get()),
             Value::Number { get, .. } => writeln!(out, "{}", get(cx)),
             Value::Ipc(value) => value.show(cx.ipc_ns()?, out),
             Value::UserLimit(kind) => writeln!(out, "{}", cx.reader.user_ns().ucount_limits().max(*kind)),
@@ -168,6 +199,13 @@ impl Sysctl {
                 check_range(value, *min, *max)?;
                 cell(&cx.reader.nsproxy().net_ns.stack().sysctl).set(value);
             }
+            Value::NetCore { cell, min } => {
+                let [value] = number::parse::<1>(data)?[..] else {
+                    return Ok(data.len());
+                };
+                check_range(value, (*min).into(), i32::MAX.into())?;
+                cell(&cx.kernel.net.core).set(value);
+            }
             Value::Number { set, min, max, .. } => {
                 let [value] = number::parse::<1>(data)?[..] else {
                     return Ok(data.len());
@@ -200,4 +238,25 @@ fn check_range(value: i64, min: i64, max: i64) -> Result<()> {
         bail!(EINVAL, "sysctl: the number is out of range");
     }
     Ok(())
+}
+
+/// The root of a network namespace's owner, or of the machine if that has no root (Linux's
+/// `net_ctl_set_ownership`).
+pub(super) fn net_owner(user_ns: &UserNamespace) -> (Kuid, Kgid) {
+    (
+        user_ns.make_kuid(Uid(0)).unwrap_or(Kuid::ROOT),
+        user_ns.make_kgid(Gid(0)).unwrap_or(Kgid::ROOT),
+    )
+}
+
+/// Linux's `net_ctl_permissions`.
+fn net_granted(owner: &Arc<UserNamespace>, cred: &Cred, mode: u32) -> u32 {
+    let (uid, gid) = net_owner(owner);
+    if cred.euid == uid || cred.ns_capable(owner, Capability::NET_ADMIN) {
+        mode >> 6
+    } else if cred.egid == gid || cred.groups.contains(&gid) {
+        mode >> 3
+    } else {
+        mode
+    }
 }

@@ -7,7 +7,6 @@ use super::ipc::IpcValue;
 use super::{MAX_NUMBERS, Sysctl, Value, conf};
 use crate::cred::{Capability, UCount};
 use crate::error::Result;
-use crate::fs::NR_OPEN;
 use crate::fs::procfs::ProcCx;
 use crate::fs::procfs::inode::Event;
 use crate::fs::seq_file::SeqBuf;
@@ -15,8 +14,9 @@ use crate::ids::{Gid, Kgid};
 use crate::ipc::mqueue::{HARD_MSGMAX, HARD_MSGSIZEMAX};
 use crate::ipc::{IPCMNI, IpcLimits};
 use crate::namespace::{MACHINE, Name, OVERFLOW_ID, RELEASE, SYSNAME, UtsNamespace, VERSION};
-use crate::net::stack::NetSysctls;
+use crate::net::options::{MIN_RCVBUF, MIN_SNDBUF};
 use crate::net::stack::conf::{ConfKey, ConfOf};
+use crate::net::stack::{NetCore, NetSysctls};
 use crate::seccomp::Action;
 use crate::sync::WaitQueue;
 use crate::sysctl::{Setting, Sysctls};
@@ -25,6 +25,8 @@ use crate::{bail, ensure, err};
 
 const INT: i64 = i32::MAX as i64;
 const LONG: i64 = i64::MAX;
+/// Linux's `sysctl_nr_open_max`.
+const MOST_DESCRIPTORS: i64 = INT & -64;
 
 /// A number of the whole kernel.
 const fn cell(path: &'static str, min: i64, max: i64, cell: fn(&Sysctls) -> &Setting) -> Sysctl {
@@ -92,6 +94,15 @@ const fn net(path: &'static str, min: i64, max: i64, cell: fn(&NetSysctls) -> &S
         path,
         mode: 0o644,
         value: Value::Net { cell, min, max },
+    }
+}
+
+/// A number of the whole kernel that the initial network namespace shows.
+const fn net_core(path: &'static str, min: u32, cell: fn(&NetCore) -> &Setting) -> Sysctl {
+    Sysctl {
+        path,
+        mode: 0o644,
+        value: Value::NetCore { cell, min },
     }
 }
 
@@ -195,7 +206,12 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/aio-max-nr", 0, LONG, |s| &s.aio_max_nr),
     fixed("sys/fs/aio-nr", |cx| cx.kernel.aio.get() as i64),
     cell("sys/fs/epoll/max_user_watches", 0, LONG, |s| &s.epoll_max_user_watches),
-    fixed("sys/fs/file-max", |_| LONG),
+    number("sys/fs/file-max", (0, LONG), |cx| cx.kernel.vfs.files.max.get(),
+        |cx, max| { cx.kernel.vfs.files.max.set(max); Ok(()) }),
+    constant("sys/fs/file-nr", |cx, out| {
+        let files = &cx.kernel.vfs.files;
+        write!(out, "{}\t0\t{}", files.open(), files.max.get())
+    }),
     cell("sys/fs/inotify/max_queued_events", 0, INT, |s| &s.inotify_max_queued_events),
     number("sys/fs/inotify/max_user_instances", (0, INT), |cx| cx.kernel.init_user_ns.ucount_limits().max(UCount::InotifyInstances),
         |cx, max| { cx.kernel.init_user_ns.ucount_limits().set_max(UCount::InotifyInstances, max); Ok(()) }),
@@ -207,7 +223,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     ipc("sys/fs/mqueue/msgsize_default", 128, HARD_MSGSIZEMAX, |l| &l.mq_msgsize_default),
     ipc("sys/fs/mqueue/msgsize_max", 128, HARD_MSGSIZEMAX, |l| &l.mq_msgsize_max),
     ipc("sys/fs/mqueue/queues_max", i32::MIN as i64, INT, |l| &l.mq_queues_max),
-    fixed("sys/fs/nr_open", |_| NR_OPEN as i64),
+    cell("sys/fs/nr_open", 64, MOST_DESCRIPTORS, |s| &s.nr_open),
     fixed("sys/fs/overflowgid", |_| OVERFLOW_ID as i64),
     fixed("sys/fs/overflowuid", |_| OVERFLOW_ID as i64),
     cell("sys/fs/pipe-max-size", 4096, INT, |s| &s.pipe_max_size),
@@ -263,6 +279,8 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     fixed("sys/kernel/random/poolsize", |_| 256),
     constant("sys/kernel/random/uuid", |cx, out| uuid(random(cx), out)),
     cell("sys/kernel/randomize_va_space", 0, 2, |s| &s.randomize_va_space),
+    number("sys/kernel/sched_rr_timeslice_ms", (-INT - 1, INT), |cx| cx.kernel.sysctl.rt_bandwidth.timeslice_ms(),
+        |cx, ms| { cx.kernel.sysctl.rt_bandwidth.set_timeslice_ms(ms); Ok(()) }),
     number("sys/kernel/sched_rt_period_us", (0, INT), |cx| cx.kernel.sysctl.rt_bandwidth.period(),
         |cx, us| cx.kernel.sysctl.rt_bandwidth.set_period(us)),
     number("sys/kernel/sched_rt_runtime_us", (-INT - 1, INT), |cx| cx.kernel.sysctl.rt_bandwidth.runtime(),
@@ -284,6 +302,13 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     number("sys/kernel/unprivileged_bpf_disabled", (0, 2), |cx| cx.kernel.sysctl.unprivileged_bpf_disabled.get(), set_unprivileged_bpf),
     cell("sys/kernel/unprivileged_userns_clone", i32::MIN as i64, INT, |s| &s.unprivileged_userns_clone),
     constant("sys/kernel/version", |_, out| write!(out, "{VERSION}")),
+    // A directory that is there even where nothing is in it.
+    constant("sys/net/core/", |_, _| Ok(())),
+    net_core("sys/net/core/optmem_max", 0, |c| &c.optmem_max),
+    net_core("sys/net/core/rmem_default", MIN_RCVBUF, |c| &c.rmem_default),
+    net_core("sys/net/core/rmem_max", MIN_RCVBUF, |c| &c.rmem_max),
+    net_core("sys/net/core/wmem_default", MIN_SNDBUF, |c| &c.wmem_default),
+    net_core("sys/net/core/wmem_max", MIN_SNDBUF, |c| &c.wmem_max),
     net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
     // A directory that `conf` fills.
     constant("sys/net/ipv4/conf/", |_, _| Ok(())),
@@ -314,12 +339,30 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     user("sys/user/max_time_namespaces", UCount::TimeNamespaces),
     user("sys/user/max_user_namespaces", UCount::UserNamespaces),
     user("sys/user/max_uts_namespaces", UCount::UtsNamespaces),
+    cell("sys/vm/admin_reserve_kbytes", 0, LONG, |s| &s.admin_reserve_kbytes),
+    Sysctl { path: "sys/vm/drop_caches", mode: 0o200, value: Value::Number {
+        get: |_| 0, set: drop_caches, min: 1, max: 4 } },
     cell("sys/vm/max_map_count", 0, INT, |s| &s.max_map_count),
     cell("sys/vm/mmap_min_addr", 0, LONG, |s| &s.mmap_min_addr),
+    cell("sys/vm/oom_kill_allocating_task", -INT - 1, INT, |s| &s.oom_kill_allocating_task),
     cell("sys/vm/overcommit_kbytes", 0, LONG, |s| &s.overcommit_kbytes),
     cell("sys/vm/overcommit_memory", 0, 2, |s| &s.overcommit_memory),
     cell("sys/vm/overcommit_ratio", 0, INT, |s| &s.overcommit_ratio),
+    cell("sys/vm/panic_on_oom", 0, 2, |s| &s.panic_on_oom),
 ];
+
+/// Bit 0 for pages, bit 1 for names and inodes; bit 2: say nothing about it.
+fn drop_caches(cx: &ProcCx<'_>, what: i64) -> Result<()> {
+    if what & 2 != 0 {
+        cx.kernel.vfs.drop_caches();
+    }
+    if what & 4 == 0 {
+        let (comm, pid) = (cx.reader.comm(), cx.reader.pid().global_nr());
+        let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        log::info!("{} ({pid}): drop_caches: {what}", comm.escape_ascii());
+    }
+    Ok(())
+}
 
 fn set_core_pattern(cx: &ProcCx<'_>, value: &[u8]) -> Result<()> {
     ensure!(
