@@ -73,14 +73,13 @@ pub fn retry<T>(
 #[inline]
 fn with_position<T>(
     file: &OpenFile,
-    ops: &dyn FileOps,
     at: Option<u64>,
     attempt: impl FnOnce(&mut u64) -> Result<T>,
 ) -> Result<T> {
     if let Some(mut offset) = at {
         return attempt(&mut offset);
     }
-    match ops.position_use() {
+    match file.position_use {
         PositionUse::None => attempt(&mut 0),
         PositionUse::Locked => attempt(&mut file.position.lock()),
         PositionUse::Copied => {
@@ -134,7 +133,7 @@ fn read_file(
             let start = to.mark();
             let result = retry(cx, file, &**ops, false, nowait, || {
                 to.rewind(start);
-                with_position(file, &**ops, at, |offset| ops.read(file, cx.task, offset, to))
+                with_position(file, at, |offset| ops.read(file, cx.task, offset, to))
             })?;
             match result {
                 Ok(read) => read,
@@ -146,7 +145,7 @@ fn read_file(
     if read > 0 {
         file.notify(NotifyMask::ACCESS);
     }
-    if file.ops.as_ref().is_none_or(|ops| read > 0 && ops.moves_atime()) {
+    if file.moves_atime && (read > 0 || file.ops.is_none()) {
         file_accessed(file, cx);
     }
     Ok(read)
@@ -326,9 +325,7 @@ fn write_ops(
         let result = retry(cx, file, ops, true, nowait, || {
             from.rewind(start);
             let at = at.map(|at| at + total as u64);
-            with_position(file, ops, at, |offset| {
-                ops.write(file, cx.task, offset, &mut from)
-            })
+            with_position(file, at, |offset| ops.write(file, cx.task, offset, &mut from))
         });
         match result {
             Ok(Ok(written)) => {

@@ -109,6 +109,8 @@ impl FileOps for MemDevice {
     }
 }
 
+// Out of line: its buffer is large.
+#[inline(never)]
 fn read_random(task: &Arc<Task>, to: &mut dyn IoDst) -> Result<usize> {
     let mut buf = [0u8; 256];
     let mut done = 0;

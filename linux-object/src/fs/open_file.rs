@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::epoll::{self, FileWatches};
 use super::notify::{self, NotifyMask};
-use super::{FileOps, FileTable, FileType, INode, Path};
+use super::{FileOps, FileTable, FileType, INode, Path, PositionUse};
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::ids::Kuid;
@@ -76,6 +76,10 @@ pub struct OpenFile {
     pub inode: Arc<dyn INode>,
     /// Its own behaviour; `None`: `read_at` and `write_at` of the inode.
     pub ops: Option<Arc<dyn FileOps>>,
+    /// What `ops` do with the position, asked once because every read and write needs it.
+    pub position_use: PositionUse,
+    /// Likewise, whether reading through `ops` moves the time of access.
+    pub moves_atime: bool,
     /// Credentials of the opener.
     pub cred: Arc<Cred>,
     /// The epoll instances that watch it.
@@ -105,6 +109,8 @@ impl OpenFile {
         inode.common().opens.fetch_add(1, Ordering::Relaxed);
         Ok(OpenFile {
             memory: KmemCharge::none(),
+            position_use: ops.as_ref().map_or(PositionUse::Locked, |ops| ops.position_use()),
+            moves_atime: ops.as_ref().is_none_or(|ops| ops.moves_atime()),
             path,
             inode,
             ops,

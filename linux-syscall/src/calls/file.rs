@@ -23,14 +23,15 @@ fn file(cx: &Cx<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
 
 /// `read(2)`.
 pub fn read(cx: &mut Cx<'_>, fd: Fd, buf: UserOutPtr<u8>, count: usize) -> Result<usize> {
-    let file = file(cx, fd)?;
+    let file = cx.files().get(fd)?;
+    // `O_PATH` has neither mode.
     ensure!(file.flags().readable(), EBADF);
     rw::read(cx, &file, &mut buffer(cx, buf.addr(), count)?, None, false)
 }
 
 /// `write(2)`.
 pub fn write(cx: &mut Cx<'_>, fd: Fd, buf: UserInPtr<u8>, count: usize) -> Result<usize> {
-    let file = file(cx, fd)?;
+    let file = cx.files().get(fd)?;
     ensure!(file.flags().writable(), EBADF);
     let from = buffer(cx, buf.addr(), count)?;
     rw::write(cx, &file, from, None, false, false)
@@ -82,7 +83,7 @@ pub fn readv(cx: &mut Cx<'_>, fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize)
 
 /// `writev(2)`.
 pub fn writev(cx: &mut Cx<'_>, fd: Fd, iov: UserInPtr<abi::IoVec>, iovcnt: usize) -> Result<usize> {
-    let file = file(cx, fd)?;
+    let file = cx.files().get(fd)?;
     ensure!(file.flags().writable(), EBADF);
     let from = UserIo::from_iovec(cx, iov, iovcnt)?;
     rw::write(cx, &file, from, None, false, false)
