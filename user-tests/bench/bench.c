@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -262,8 +263,6 @@ static void mmap_munmap(void)
 	munmap(area, 65536);
 }
 
-/* ---- namespaces ---- */
-
 /* Results of children. */
 static uint64_t *shared;
 
@@ -273,146 +272,7 @@ static void report(const char *name, uint64_t cost)
 	fflush(stdout);
 }
 
-/* What reading the clock costs. */
-static uint64_t clock_cost(void)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int i = 0; i < 20; i++) {
-		uint64_t start = now(), cost = now() - start;
-
-		if (cost < best)
-			best = cost;
-	}
-	return best;
-}
-
-/* One call alone, each time in a fresh child, the cheapest of `rounds`. A kernel without it has no row. */
-static void measure_unshare(const char *name, int flags, int rounds, operation *prepare)
-{
-	uint64_t best = UINT64_MAX, clock = clock_cost();
-
-	for (int i = 0; i < rounds; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			if (prepare)
-				prepare();
-			uint64_t start = now();
-			int failed = unshare(flags);
-
-			*shared = failed ? UINT64_MAX : now() - start;
-			_exit(0);
-		}
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-			die("fork");
-		if (*shared < best)
-			best = *shared;
-	}
-	if (best != UINT64_MAX)
-		report(name, best > clock ? best - clock : 0);
-}
-
-#define MANY_MOUNTS 1000
-
-static void many_mounts(void)
-{
-	char dir[64];
-
-	if (unshare(CLONE_NEWNS) || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		die("private mounts");
-	for (int i = 0; i < MANY_MOUNTS; i++) {
-		snprintf(dir, sizeof dir, "/tmp/m%d", i);
-		mkdir(dir, 0755);
-		if (mount("/tmp/dir", dir, NULL, MS_BIND, NULL))
-			die("bind mount");
-	}
-}
-
-static int clone_seven(void)
-{
-	const long flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET |
-			   CLONE_NEWUSER | CLONE_NEWCGROUP;
-	pid_t pid = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-
-	if (pid == 0)
-		raw0(SYS_exit);
-	return pid > 0 && waitpid(pid, NULL, 0) == pid;
-}
-
-static void clone_all(void)
-{
-	if (!clone_seven())
-		die("clone with seven namespaces");
-}
-
-static int uts_fd;
-
-static void setns_uts(void)
-{
-	if (setns(uts_fd, CLONE_NEWUTS))
-		die("setns uts");
-}
-
-/* fork+exit+wait, `depth` pid namespaces below this one. */
-static void forks_below(int depth)
-{
-	if (depth > 0) {
-		pid_t pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
-
-		if (pid == 0) {
-			forks_below(depth - 1);
-			_exit(0);
-		}
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-			*shared = UINT64_MAX;
-		return;
-	}
-	*shared = UINT64_MAX;
-	for (int i = 0; i < 20; i++) {
-		uint64_t start = now();
-
-		fork_exit_wait();
-		if (now() - start < *shared)
-			*shared = now() - start;
-	}
-}
-
-static void measure_depth(const char *name, int depth)
-{
-	*shared = UINT64_MAX;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		forks_below(depth);
-		_exit(0);
-	}
-	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-		die("fork");
-	if (*shared != UINT64_MAX)
-		report(name, *shared);
-}
-
-static void bench_namespaces(void)
-{
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		die("mmap");
-	measure_unshare("unshare-uts", CLONE_NEWUTS, 20, NULL);
-	measure_unshare("unshare-ipc", CLONE_NEWIPC, 20, NULL);
-	measure_unshare("unshare-user", CLONE_NEWUSER, 20, NULL);
-	measure_unshare("unshare-cgroup", CLONE_NEWCGROUP, 20, NULL);
-	measure_unshare("unshare-mount", CLONE_NEWNS, 20, NULL);
-	measure_unshare("unshare-mount-1000", CLONE_NEWNS, 3, many_mounts);
-	measure_unshare("unshare-net", CLONE_NEWNET, 10, NULL);
-	if (clone_seven())
-		measure("clone-7-namespaces", 10, clone_all);
-	uts_fd = open("/proc/self/ns/uts", O_RDONLY);
-	if (uts_fd >= 0)
-		measure("setns-uts", 500, setns_uts);
-	measure_depth("fork-exit-pid-depth-0", 0);
-	measure_depth("fork-exit-pid-depth-31", 31);
-}
+#include "ns.h"
 
 static void yield_call(void) { sched_yield(); }
 
