@@ -160,17 +160,6 @@ TEST(a_child_may_have_a_larger_limit_than_its_parent)
 	done(a);
 }
 
-/* The beginning of a period: work is done in its first part, so what is measured has to be whole periods. */
-static void next_period(const char *a)
-{
-	int64_t is = cg_stat(a, "cpu.stat", "nr_periods");
-	for (uint64_t end = now_ns(CLOCK_MONOTONIC) + 1000000000; now_ns(CLOCK_MONOTONIC) < end;) {
-		if (cg_stat(a, "cpu.stat", "nr_periods") != is)
-			return;
-		usleep(500);
-	}
-}
-
 static void holds(const char *max, int threads, long want)
 {
 	const char *a = controlled();

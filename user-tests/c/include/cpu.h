@@ -88,3 +88,14 @@ static inline int near(long value, long want, long tolerance)
 	printf("# %ld, not %ld within %ld\n", value, want, tolerance);
 	return 0;
 }
+
+/* The beginning of a period: work is done in its first part, so what is measured has to be whole periods. */
+static inline void next_period(const char *a)
+{
+	int64_t is = cg_stat(a, "cpu.stat", "nr_periods");
+	for (uint64_t end = now_ns(CLOCK_MONOTONIC) + 1000000000; now_ns(CLOCK_MONOTONIC) < end;) {
+		if (cg_stat(a, "cpu.stat", "nr_periods") != is)
+			return;
+		usleep(500);
+	}
+}
