@@ -1,13 +1,15 @@
 //! sysfs: the machine and the kernel's objects as files (`sysfs(5)`).
 //!
-//! Model: a table of paths ([`FILES`]) with two kinds of directories that are filled as one looks:
-//! `devices/system/cpu/cpuN`, and `kernel/namespaces/KOID` with a directory for every living
-//! namespace (see [`namespaces`]); the network devices are those of one namespace (see [`net`]). Only what is true is there. A superblock belongs to a network
-//! namespace, as in Linux, and is shared by all mounts made in it.
+//! Model: a table of paths ([`FILES`]) with three kinds of directories that are filled as one looks:
+//! `devices/system/cpu/cpuN`, the links to them in the one node's directory (see [`node`]), and
+//! `kernel/namespaces/KOID` with a directory for every living namespace (see [`namespaces`]); the network devices are
+//! those of one namespace (see [`net`]). Only what is true is there. A superblock belongs to a network namespace, as
+//! in Linux, and is shared by all mounts made in it.
 
 mod cpu;
 mod namespaces;
 mod net;
+mod node;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -45,8 +47,12 @@ pub const SYSFS_MAGIC: u64 = 0x6265_6572;
 enum Content {
     Dir,
     Text(fn(&Arc<Kernel>, &mut SeqBuf) -> Result<()>),
-    /// The CPUs that there are.
+    /// The CPUs that there are, as a list.
     Cpus,
+    /// Likewise, as a mask.
+    CpuMap,
+    /// What is in the node's memory.
+    NodeMemory,
 }
 
 /// A line of the table.
@@ -84,22 +90,56 @@ static FILES: &[SysFile] = &[
     dir("class/net/"),
     dir("dev/block/"),
     dir("dev/char/"),
+    text(
+        "devices/system/clocksource/clocksource0/available_clocksource",
+        |_, out| writeln!(out, "{CLOCKSOURCE} "),
+    ),
+    text(
+        "devices/system/clocksource/clocksource0/current_clocksource",
+        |_, out| writeln!(out, "{CLOCKSOURCE}"),
+    ),
     text("devices/system/cpu/kernel_max", cpu::kernel_max),
     text("devices/system/cpu/offline", cpu::offline),
     cpus("devices/system/cpu/online"),
     cpus("devices/system/cpu/possible"),
     cpus("devices/system/cpu/present"),
+    text("devices/system/node/has_cpu", node_0),
+    text("devices/system/node/has_memory", node_0),
+    text("devices/system/node/has_normal_memory", node_0),
+    cpus("devices/system/node/node0/cpulist"),
+    SysFile {
+        path: "devices/system/node/node0/cpumap",
+        content: Content::CpuMap,
+    },
+    // To itself.
+    text("devices/system/node/node0/distance", |_, out| writeln!(out, "10")),
+    SysFile {
+        path: "devices/system/node/node0/meminfo",
+        content: Content::NodeMemory,
+    },
+    text("devices/system/node/online", node_0),
+    text("devices/system/node/possible", node_0),
     dir("devices/virtual/net/"),
     dir("firmware/"),
     dir("fs/cgroup/"),
     text("kernel/cgroup/delegate", crate::cgroup::proc::delegate),
     text("kernel/cgroup/features", crate::cgroup::proc::features),
+    // File capabilities are obeyed.
+    text("kernel/fscaps", |_, out| writeln!(out, "1")),
     text("kernel/namespaces/list", namespaces::list),
     text("kernel/namespaces/tree", namespaces::tree),
     text("kernel/uevent_seqnum", uevent_seqnum),
     dir("module/"),
     dir("power/"),
 ];
+
+/// Time comes from the cycle counter, and from nothing else.
+const CLOCKSOURCE: &str = "tsc";
+
+/// A list of nodes: the one.
+fn node_0(_kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {
+    writeln!(out, "0")
+}
 
 fn uevent_seqnum(kernel: &Arc<Kernel>, out: &mut SeqBuf) -> Result<()> {
     let stack = kernel.init_ns.net_ns.stack();
@@ -112,6 +152,13 @@ enum Node {
     Dir(&'static str),
     File(&'static SysFile),
     Cpu(CpuId),
+    /// `cpuN/topology`.
+    Topology(CpuId),
+    TopologyFile(CpuId, &'static cpu::TopologyFile),
+    /// `cpuN/node0`, a link to the node.
+    HomeLink(CpuId),
+    /// `node0/cpuN`, a link to the CPU.
+    CpuLink(CpuId),
     Namespace(KoID),
     NamespaceFile(KoID, &'static namespaces::NsFile),
     Net(NetNode),
@@ -121,7 +168,10 @@ impl Node {
     fn is_dir(&self) -> bool {
         match self {
             Node::Net(node) => node.file_type() == FileType::Directory,
-            _ => matches!(self, Node::Dir(_) | Node::Cpu(_) | Node::Namespace(_)),
+            _ => matches!(
+                self,
+                Node::Dir(_) | Node::Cpu(_) | Node::Topology(_) | Node::Namespace(_)
+            ),
         }
     }
     fn number(&self) -> u64 {
@@ -130,6 +180,10 @@ impl Node {
             Node::Dir(path) => inode_number(0, path.as_bytes()),
             Node::File(file) => inode_number(0, file.path.as_bytes()),
             Node::Cpu(cpu) => inode_number(cpu.0 as u64, b"cpu"),
+            Node::Topology(cpu) => inode_number(cpu.0 as u64, b"topology"),
+            Node::TopologyFile(cpu, file) => inode_number(cpu.0 as u64, file.name.as_bytes()),
+            Node::HomeLink(cpu) => inode_number(cpu.0 as u64, b"node of cpu"),
+            Node::CpuLink(cpu) => inode_number(cpu.0 as u64, b"cpu of node"),
             Node::Namespace(koid) => inode_number(koid.0, b"ns"),
             Node::NamespaceFile(koid, file) => inode_number(koid.0, format!("ns/{}", file.name).as_bytes()),
             Node::Net(node) => node.number(0),
@@ -138,6 +192,8 @@ impl Node {
     fn file_type(&self) -> FileType {
         if let Node::Net(node) = self {
             node.file_type()
+        } else if let Node::HomeLink(_) | Node::CpuLink(_) = self {
+            FileType::Symlink
         } else if self.is_dir() {
             FileType::Directory
         } else {
@@ -231,6 +287,7 @@ impl SysInode {
         let kernel = self.kernel()?;
         match path {
             CPU_DIR => cpu::find(self.cpus(&kernel), name).map(Node::Cpu),
+            node::NODE_DIR => cpu::find(self.cpus(&kernel), name).map(Node::CpuLink),
             NAMESPACE_DIR => namespaces::find(&kernel, name).map(Node::Namespace),
             net::CLASS_DIR | net::DEVICES_DIR | net::ROOT_DIR => {
                 let devices = net::devices(&*self.net().ok_or(err!(ENOENT))?, path);
@@ -261,6 +318,11 @@ impl SysInode {
                             .iter()
                             .map(|cpu| (format!("cpu{cpu}").into_bytes(), Node::Cpu(cpu))),
                     ),
+                    node::NODE_DIR => list.extend(
+                        self.cpus(&kernel)
+                            .iter()
+                            .map(|cpu| (format!("cpu{cpu}").into_bytes(), Node::CpuLink(cpu))),
+                    ),
                     NAMESPACE_DIR => list.extend(kernel.namespaces.list().iter().map(|ns| {
                         let koid = ns.common().koid();
                         (format!("{koid}").into_bytes(), Node::Namespace(koid))
@@ -283,7 +345,15 @@ impl SysInode {
                 let children = self.net().map(|stack| node.children(&stack)).unwrap_or_default();
                 list.extend(children.into_iter().map(|(name, node)| (name, Node::Net(node))));
             }
-            Node::Cpu(_) => {}
+            Node::Cpu(cpu) => {
+                list.push((b"node0".into(), Node::HomeLink(cpu)));
+                list.push((b"topology".into(), Node::Topology(cpu)));
+            }
+            Node::Topology(cpu) => list.extend(
+                cpu::TOPOLOGY
+                    .iter()
+                    .map(|file| (file.name.into(), Node::TopologyFile(cpu, file))),
+            ),
             Node::Namespace(koid) => list.extend(
                 namespaces::FILES
                     .iter()
@@ -299,7 +369,9 @@ impl INode for SysInode {
     fn metadata(&self) -> Metadata {
         let mode = match &self.node {
             Node::Net(node) => node.mode(),
+            Node::Dir("fs/cgroup") => 0o555,
             node if node.is_dir() => 0o755,
+            node if node.file_type() == FileType::Symlink => 0o777,
             _ => 0o444,
         };
         let mut attr = PseudoAttr::new(self.node.number(), self.node.file_type(), mode, self.time);
@@ -339,7 +411,7 @@ impl INode for SysInode {
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn INode>> {
         let node = match self.node {
             Node::Dir(path) => self.lookup_in(path, name)?,
-            Node::Cpu(_) | Node::Namespace(_) | Node::Net(_) => {
+            Node::Cpu(_) | Node::Topology(_) | Node::Namespace(_) | Node::Net(_) => {
                 let children = self.children()?;
                 let found = children.into_iter().find(|(child, _)| child == name);
                 found.ok_or(err!(ENOENT))?.1
@@ -351,6 +423,8 @@ impl INode for SysInode {
     fn readlink(&self) -> Result<Vec<u8>> {
         match &self.node {
             Node::Net(node) => node.readlink(&*self.net().ok_or(err!(ENOENT))?),
+            Node::HomeLink(_) => Ok(b"../../node/node0".into()),
+            Node::CpuLink(cpu) => Ok(format!("../../cpu/cpu{cpu}").into_bytes()),
             _ => bail!(EINVAL, "not a symlink"),
         }
     }
@@ -418,6 +492,25 @@ impl SeqSource for SysText {
             }) => {
                 let fs = self.fs.upgrade().ok_or(err!(ENODEV))?;
                 cpu::online(fs.cpus(kernel, Some(cx.task)), out)
+            }
+            Node::File(SysFile {
+                content: Content::CpuMap,
+                ..
+            }) => {
+                let fs = self.fs.upgrade().ok_or(err!(ENODEV))?;
+                cpu::bitmap(fs.cpus(kernel, Some(cx.task)), kernel.hal.nr_cpus(), out)
+            }
+            Node::File(SysFile {
+                content: Content::NodeMemory,
+                ..
+            }) => {
+                let fs = self.fs.upgrade().ok_or(err!(ENODEV))?;
+                let view = fs.cgview.then(|| View::of(cx.task)).flatten();
+                node::meminfo(kernel, view.and_then(|view| view.memory()), out)
+            }
+            Node::TopologyFile(cpu, file) => {
+                let fs = self.fs.upgrade().ok_or(err!(ENODEV))?;
+                file.show(kernel, fs.cpus(kernel, Some(cx.task)), cpu, out)
             }
             Node::NamespaceFile(koid, file) => {
                 let ns = kernel.namespaces.find(koid).ok_or(err!(ENODEV))?;
