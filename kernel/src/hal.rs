@@ -7,8 +7,8 @@ use core::sync::atomic::Ordering;
 use linux_object::err;
 use linux_object::error::Result;
 use linux_object::hal::{
-    AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, MachineThread, Nic,
-    Nics, Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
+    AddressSpace, Clock, Console, Cpu, CpuInfo, Entropy, Entry, FrameStats, Frames, Hal, InterruptSource,
+    MachineThread, Nic, Nics, Power, Switch, Trap, UserClock, UserMemory, UserRegs, VdsoClock,
 };
 use linux_object::ids::{CpuId, Frame, UserAddr};
 use linux_object::time::Ktime;
@@ -54,6 +54,9 @@ impl Clock for Machine {
 }
 
 impl Cpu for Machine {
+    fn interrupts(&self, cpu: CpuId, each: &mut dyn FnMut(&InterruptSource, u64)) {
+        percpu::of(cpu.0 as usize).interrupts.for_each(each);
+    }
     fn cpu_info(&self, cpu: CpuId) -> CpuInfo {
         cpu_info::read(cpu.0 as usize)
     }

@@ -71,8 +71,21 @@ pub struct CpuInfo {
     pub virtual_bits: u32,
 }
 
+/// What interrupts the processors, as `/proc/interrupts` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct InterruptSource {
+    /// A number, or three letters.
+    pub name: &'static str,
+    /// What it is.
+    pub text: &'static str,
+    /// There need not be such a device.
+    pub optional: bool,
+}
+
 /// Processors.
 pub trait Cpu {
+    /// How often each source interrupted a CPU; for every CPU the same sources in the same order.
+    fn interrupts(&self, _cpu: CpuId, _each: &mut dyn FnMut(&InterruptSource, u64)) {}
     /// What is known about a CPU.
     fn cpu_info(&self, _cpu: CpuId) -> CpuInfo {
         CpuInfo::default()

@@ -20,7 +20,9 @@ mod user;
 
 pub use address_space::{AddressSpace, PageFlags, Pte};
 pub use frames::{FrameStats, Frames};
-pub use machine::{Clock, Console, Cpu, CpuInfo, Entropy, Entry, MachineThread, Power, Switch, VdsoClock};
+pub use machine::{
+    Clock, Console, Cpu, CpuInfo, Entropy, Entry, InterruptSource, MachineThread, Power, Switch, VdsoClock,
+};
 pub use nic::{Nic, Nics};
 pub use user::{Access, Trap, UserClock, UserMemory, UserRegs};
 

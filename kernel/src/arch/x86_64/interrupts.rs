@@ -1,5 +1,9 @@
 //! Interrupt vectors and what each one does.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use linux_object::hal::InterruptSource;
+
 use super::{apic, percpu, timer, tlb};
 use crate::drivers::{uart, virtio_net};
 use crate::upcall;
@@ -19,8 +23,47 @@ pub const SHOOTDOWN: u8 = 0xf2;
 /// Spurious interrupts of the local APIC.
 pub const SPURIOUS: u8 = 0xff;
 
+const fn source(vector: u8, name: &'static str, text: &'static str, optional: bool) -> (u8, InterruptSource) {
+    let source = InterruptSource { name, text, optional };
+    (vector, source)
+}
+
+/// What each vector is, in the order of `/proc/interrupts`.
+const SOURCES: [(u8, InterruptSource); 7] = [
+    source(UART, "4", "IO-APIC   4-edge      ttyS0", false),
+    source(NIC, "24", "PCI-MSI   virtio-queues", true),
+    source(NIC_CONFIG, "25", "PCI-MSI   virtio-config", true),
+    source(TIMER, "LOC", "Local timer interrupts", false),
+    source(SPURIOUS, "SPU", "Spurious interrupts", false),
+    source(KICK, "RES", "Rescheduling interrupts", false),
+    source(SHOOTDOWN, "TLB", "TLB shootdowns", false),
+];
+
+/// How often each of [`SOURCES`] interrupted one CPU, which alone writes it.
+pub struct Counts([AtomicU64; SOURCES.len()]);
+
+impl Counts {
+    /// None yet.
+    pub const fn new() -> Counts {
+        Counts([const { AtomicU64::new(0) }; SOURCES.len()])
+    }
+    fn add(&self, vector: u8) {
+        if let Some(n) = SOURCES.iter().position(|(known, _)| *known == vector) {
+            let count = self.0[n].load(Ordering::Relaxed);
+            self.0[n].store(count + 1, Ordering::Relaxed);
+        }
+    }
+    /// The counts with what they count.
+    pub fn for_each(&self, each: &mut dyn FnMut(&InterruptSource, u64)) {
+        for ((_, source), count) in SOURCES.iter().zip(&self.0) {
+            each(source, count.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// Handles an interrupt, in thread context.
 pub fn handle(vector: u8) {
+    percpu::this().interrupts.add(vector);
     tlb::serve();
     match vector {
         TIMER => {

@@ -18,6 +18,7 @@ use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 
 use super::address_space::PageTables;
 use super::gdt::{Descriptors, InterruptStack};
+use super::interrupts::Counts;
 use super::thread::Thread;
 use super::tlb::Mailbox;
 use crate::mm::frames::FrameCache;
@@ -62,6 +63,8 @@ pub struct PerCpu {
     pub held_counts: [Cell<u8>; 64],
     /// Requests of other CPUs to flush TLB entries.
     pub mailbox: Mailbox,
+    /// How often it was interrupted.
+    pub interrupts: Counts,
     /// GDT and TSS.
     pub descriptors: Descriptors,
     /// Stacks of double faults, NMIs and machine checks.
@@ -101,6 +104,7 @@ impl PerCpu {
             held_locks: Cell::new(0),
             held_counts: [const { Cell::new(0) }; 64],
             mailbox: Mailbox::new(),
+            interrupts: Counts::new(),
             descriptors: Descriptors::new(),
             interrupt_stacks: [const { InterruptStack::new() }; 4],
             switch_stack: InterruptStack::new(),

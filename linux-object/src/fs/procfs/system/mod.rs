@@ -1,6 +1,7 @@
 //! Files about the whole kernel.
 
 mod format;
+mod interrupts;
 mod locks;
 
 use alloc::sync::Arc;
@@ -66,7 +67,12 @@ pub(super) static FILES: &[StaticFile] = &[
     text("cpuinfo", cpuinfo),
     text("devices", devices),
     text("diskstats", |_, _| Ok(())),
+    // One, of Linux itself.
+    text("execdomains", |_, out| {
+        writeln!(out, "0-0\tLinux           \t[kernel]")
+    }),
     text("filesystems", filesystems),
+    text("interrupts", interrupts::show),
     text("key-users", |cx, out| {
         crate::keys::show_users(&cx.kernel.keys, cx.reader, out)
     }),
@@ -166,7 +172,7 @@ fn stat(cx: &ProcCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let running = view.and_then(|view| view.load()).map(|(_, running, _)| running);
     let boot_time = (cx.kernel.time.realtime() - up) / 1_000_000_000;
     let figures = format::Stat {
-        interrupts: 0,
+        interrupts: interrupts::total(cx),
         context_switches: sched.nr_switches(),
         boot_time: boot_time.max(0) as u64,
         forks: cx.kernel.tasks.total_forks(),
