@@ -6,6 +6,7 @@
 //!
 //! *Not here:* Linux keeps the policy of shared memory with the file, so that it is the same for all who map it.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
 
@@ -144,6 +145,28 @@ impl MemPolicy {
     /// Its nodes, likewise.
     pub fn nodes(policy: Option<&MemPolicy>) -> NodeMask {
         policy.map_or(NodeMask::default(), |policy| policy.nodes)
+    }
+    /// As `/proc/PID/numa_maps` shows it (Linux's `mpol_to_str`).
+    pub fn text(policy: Option<&MemPolicy>) -> String {
+        let Some(policy) = policy else {
+            return "default".into();
+        };
+        let mut text = String::from(match policy.mode {
+            PolicyMode::Preferred => "prefer",
+            PolicyMode::Bind => "bind",
+            PolicyMode::Interleave => "interleave",
+            PolicyMode::Local => "local",
+            PolicyMode::PreferredMany => "prefer (many)",
+        });
+        if policy.flags.contains(PolicyFlags::STATIC_NODES) {
+            text.push_str("=static");
+        } else if policy.flags.contains(PolicyFlags::RELATIVE_NODES) {
+            text.push_str("=relative");
+        }
+        if policy.mode != PolicyMode::Local {
+            text.push_str(":0");
+        }
+        text
     }
     /// Whether pages come from its nodes in turn.
     pub fn is_interleave(&self) -> bool {

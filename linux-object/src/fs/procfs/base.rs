@@ -9,13 +9,14 @@ use alloc::vec::Vec;
 use super::access::{PtraceMode, ptrace_may_access, undumpable_in};
 use super::inode::{Event, parse_number};
 use super::options::HidePid;
+use super::pagemap::PagemapFile;
 use super::{ProcFs, array, files, id_maps, links, mounts, net, ns, settings, task_mmu, text};
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
 use crate::fs::pseudo::{PseudoAttr, inode_number};
 use crate::fs::seq_file::{SeqBuf, SeqCx, SeqFile, SeqSource};
 use crate::fs::{DirSink, FileOps, FileType, OpenFlags, Path};
-use crate::ids::{Fd, Gid, Kgid, Kuid, PAGE_SIZE, PidNr, Uid};
+use crate::ids::{Fd, Gid, Kgid, Kuid, PAGE_SHIFT, PAGE_SIZE, PidNr, Uid};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::namespace::{PidNamespace, UserNamespace};
@@ -77,6 +78,10 @@ pub(super) enum Kind {
     Mounts(Show),
     /// The memory itself.
     Mem,
+    /// A word for each page of it.
+    Pagemap,
+    /// `map_files/`.
+    MapFilesDir,
     /// A link to an object.
     Link(fn(&Arc<Task>) -> Result<Path>),
     /// `task/`.
@@ -125,6 +130,7 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("personality", 0o400, Both, Kind::Text(text::personality)),
     text("limits", Both, text::limits),
     entry("timens_offsets", 0o644, Process, Kind::Setting(Some(id_maps::show_timens_offsets), id_maps::store_timens_offsets)),
+    text("sched", Both, text::sched),
     entry("comm", 0o644, Process, Kind::Setting(Some(text::comm), settings::store_comm)),
     entry("comm", 0o666, Thread, Kind::Setting(Some(text::comm), settings::store_comm)),
     entry("syscall", 0o400, Both, Kind::Text(text::syscall)),
@@ -136,9 +142,13 @@ pub(super) static PID_ENTRIES: &[PidEntry] = &[
     entry("cwd", 0o777, Both, Kind::Link(links::cwd)),
     entry("root", 0o777, Both, Kind::Link(links::root)),
     entry("exe", 0o777, Both, Kind::Link(links::exe)),
+    entry("numa_maps", 0o444, Both, Kind::Mm(task_mmu::numa_maps)),
     entry("mounts", 0o444, Both, Kind::Mounts(mounts::mounts)),
     entry("mountinfo", 0o444, Both, Kind::Mounts(mounts::mountinfo)),
     entry("mountstats", 0o400, Process, Kind::Mounts(mounts::mountstats)),
+    entry("clear_refs", 0o200, Both, Kind::Setting(None, settings::store_clear_refs)),
+    entry("map_files", 0o500, Process, Kind::MapFilesDir),
+    entry("pagemap", 0o400, Both, Kind::Pagemap),
     entry("smaps", 0o444, Both, Kind::Mm(task_mmu::smaps)),
     entry("smaps_rollup", 0o444, Both, Kind::Mm(task_mmu::smaps_rollup)),
     text("wchan", Both, text::wchan),
@@ -180,6 +190,8 @@ pub(super) enum PidWhat {
     Fd(Fd),
     /// `fdinfo/N`.
     FdInfo(Fd),
+    /// `map_files/START-END`.
+    MapFile(u64, u64),
     /// `ns/*`.
     Ns(ns::NsLink),
     /// `net/*`.
@@ -206,6 +218,7 @@ impl PidNode {
         let Some(task) = self.pid.task() else { return false };
         match self.what {
             PidWhat::Fd(fd) | PidWhat::FdInfo(fd) => files::file(&task, fd).is_ok(),
+            PidWhat::MapFile(start, end) => files::mapped(&task, start, end).is_ok(),
             _ => true,
         }
     }
@@ -218,6 +231,9 @@ impl PidNode {
             PidWhat::Entry(entry) => inode_number(seed, entry.name.as_bytes()),
             PidWhat::Fd(fd) => inode_number(seed, format!("fd/{fd}").as_bytes()),
             PidWhat::FdInfo(fd) => inode_number(seed, format!("fdinfo/{fd}").as_bytes()),
+            PidWhat::MapFile(start, end) => {
+                inode_number(seed, format!("map_files/{start:x}-{end:x}").as_bytes())
+            }
             PidWhat::Net(file) => inode_number(seed, format!("net/{}", file.name).as_bytes()),
             PidWhat::Ns(link) => inode_number(seed, format!("ns/{}", link.name).as_bytes()),
         }
@@ -228,13 +244,16 @@ impl PidNode {
         match self.what {
             PidWhat::Dir => FileType::Directory,
             PidWhat::Entry(entry) => match entry.kind {
-                Kind::TaskDir | Kind::FdDir | Kind::FdInfoDir | Kind::NsDir | Kind::NetDir => {
-                    FileType::Directory
-                }
+                Kind::TaskDir
+                | Kind::FdDir
+                | Kind::FdInfoDir
+                | Kind::MapFilesDir
+                | Kind::NsDir
+                | Kind::NetDir => FileType::Directory,
                 Kind::Link(_) => FileType::Symlink,
                 _ => FileType::Regular,
             },
-            PidWhat::Fd(_) | PidWhat::Ns(_) => FileType::Symlink,
+            PidWhat::Fd(_) | PidWhat::MapFile(..) | PidWhat::Ns(_) => FileType::Symlink,
             PidWhat::FdInfo(_) | PidWhat::Net(_) => FileType::Regular,
         }
     }
@@ -247,11 +266,17 @@ impl PidNode {
             PidWhat::Dir => 0o555,
             PidWhat::Entry(entry) => entry.mode,
             PidWhat::Fd(fd) => task.as_ref().map_or(0o500, |task| files::link_mode(task, fd)),
+            PidWhat::MapFile(start, end) => {
+                let mapped = task
+                    .as_ref()
+                    .and_then(|task| files::mapped(task, start, end).ok());
+                mapped.map_or(0, |(_, mode)| mode)
+            }
             PidWhat::FdInfo(_) | PidWhat::Net(_) => 0o444,
             PidWhat::Ns(_) => 0o777,
         };
         let mut attr = PseudoAttr::new(self.number(), self.file_type(), mode, fs.time);
-        if let PidWhat::Fd(_) = self.what {
+        if let PidWhat::Fd(_) | PidWhat::MapFile(..) = self.what {
             attr.size = 64;
         }
         let Some(task) = task else { return attr };
@@ -333,6 +358,13 @@ impl PidNode {
                         _ => PidWhat::FdInfo(fd),
                     }
                 }
+                Kind::MapFilesDir => {
+                    let viewer = fs.current().ok_or(err!(ENOENT))?;
+                    may_list_maps(&viewer, &task)?;
+                    let (start, end) = files::parse_range(name).ok_or(err!(ENOENT))?;
+                    files::mapped(&task, start, end)?;
+                    PidWhat::MapFile(start, end)
+                }
                 Kind::NsDir => ns::find(name).map(PidWhat::Ns).ok_or(err!(ENOENT))?,
                 Kind::NetDir => {
                     let file = net::FILES.iter().find(|file| file.name.as_bytes() == name);
@@ -413,6 +445,21 @@ impl PidNode {
                         }
                     }
                 }
+                Kind::MapFilesDir => {
+                    let viewer = fs.current().ok_or(err!(ENOENT))?;
+                    may_list_maps(&viewer, &task)?;
+                    let mm = task.try_mm();
+                    // The position is the page behind the area.
+                    let mut from = skip << PAGE_SHIFT;
+                    while let Some((start, end)) = mm.as_ref().and_then(|mm| mm.next_mapped(from)) {
+                        from = end;
+                        let position = (end >> PAGE_SHIFT) + 1;
+                        let name = format!("{start:x}-{end:x}");
+                        if !put(name.as_bytes(), PidWhat::MapFile(start, end), position) {
+                            break;
+                        }
+                    }
+                }
                 Kind::NsDir => {
                     for (n, link) in (2..).zip(ns::LINKS).skip(skip as usize) {
                         if !put(link.name.as_bytes(), PidWhat::Ns(*link), n) {
@@ -448,6 +495,7 @@ impl PidNode {
                 ..
             }) => link(task),
             PidWhat::Fd(fd) => Ok(files::file(task, fd)?.path.clone()),
+            PidWhat::MapFile(start, end) => Ok(files::mapped(task, start, end)?.0.path.clone()),
             PidWhat::Ns(link) => ns::path(task, link),
             _ => bail!(EINVAL, "not a symlink"),
         }
@@ -457,6 +505,11 @@ impl PidNode {
     pub fn magic_link(&self, _fs: &ProcFs, viewer: &Arc<Task>) -> Option<Result<Path>> {
         if self.file_type() != FileType::Symlink {
             return None;
+        }
+        if let PidWhat::MapFile(..) = self.what
+            && !files::may_open_mapped(viewer)
+        {
+            return Some(Err(err!(EPERM, "map_files: no CAP_CHECKPOINT_RESTORE")));
         }
         Some(self.may_follow(viewer).and_then(|task| self.target(&task)))
     }
@@ -487,7 +540,7 @@ impl PidNode {
         let mut user_ns = None;
         if let PidWhat::Entry(entry) = self.what {
             match entry.kind {
-                Kind::Mm(_) | Kind::Mem => {
+                Kind::Mm(_) | Kind::Mem | Kind::Pagemap => {
                     let mode = if let Kind::Mem = entry.kind {
                         PtraceMode::ATTACH_FSCREDS
                     } else {
@@ -496,8 +549,10 @@ impl PidNode {
                     ptrace_may_access(opener, &task, mode)
                         .map_err(|_| err!(EACCES, "proc: the file needs ptrace access"))?;
                     mm = task.try_mm().map(|mm| Arc::downgrade(&mm));
-                    if let Kind::Mem = entry.kind {
-                        return Ok(Some(Arc::new(super::mem::MemFile::new(mm))));
+                    match entry.kind {
+                        Kind::Mem => return Ok(Some(Arc::new(super::mem::MemFile::new(mm)))),
+                        Kind::Pagemap => return Ok(Some(Arc::new(PagemapFile { mm }))),
+                        _ => {}
                     }
                 }
                 Kind::UserNs(..) => {
@@ -523,6 +578,12 @@ impl PidNode {
             event,
         }))))
     }
+}
+
+/// What a process maps may be listed by those who may trace it.
+fn may_list_maps(viewer: &Arc<Task>, task: &Arc<Task>) -> Result<()> {
+    ptrace_may_access(viewer, task, PtraceMode::READ_FSCREDS)
+        .map_err(|_| err!(EACCES, "proc: map_files needs ptrace access"))
 }
 
 /// The text of a file of a task.

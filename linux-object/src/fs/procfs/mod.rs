@@ -28,6 +28,7 @@ mod mounts;
 mod net;
 mod ns;
 mod options;
+mod pagemap;
 mod settings;
 mod sysctl;
 mod system;

@@ -7,6 +7,7 @@ use super::base::PidCx;
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
+use crate::mm::Clear;
 use crate::{bail, ensure, err};
 
 /// A decimal number with blanks around it.
@@ -28,6 +29,24 @@ pub(super) fn store_comm(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
     );
     let name = data.strip_suffix(b"\n").unwrap_or(data);
     cx.task.set_comm(name);
+    Ok(data.len())
+}
+
+/// `clear_refs`: 1 to 3 forget which pages were used, 5 how many there were at most.
+pub(super) fn store_clear_refs(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
+    let which = match number(data)? {
+        1 => Some(Clear::All),
+        2 => Some(Clear::Anonymous),
+        3 => Some(Clear::Mapped),
+        5 => None,
+        _ => bail!(EINVAL, "clear_refs: 1, 2, 3 or 5; there are no soft-dirty bits"),
+    };
+    if let Some(mm) = cx.task.try_mm() {
+        match which {
+            Some(which) => mm.clear_refs(which),
+            None => mm.reset_rss_peak(),
+        }
+    }
     Ok(data.len())
 }
 

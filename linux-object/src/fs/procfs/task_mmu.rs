@@ -9,7 +9,7 @@ use crate::fs::DevT;
 use crate::fs::d_path::d_path;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::PAGE_SIZE;
-use crate::mm::{Mm, MmLayout, Smaps, VmFlags, Vma};
+use crate::mm::{MemPolicy, Mm, MmLayout, Smaps, VmFlags, Vma};
 
 /// Column of the name.
 const NAME_COLUMN: usize = 72;
@@ -216,6 +216,47 @@ pub(super) fn smaps_rollup(_cx: &PidCx<'_>, mm: &Arc<Mm>, out: &mut SeqBuf) -> R
     header.show(b"[rollup]", out)?;
     out.byte(b'\n')?;
     sum.show(true, out)
+}
+
+/// `numa_maps`: the policy of each area, and what of it is there. All is on node 0.
+pub(super) fn numa_maps(cx: &PidCx<'_>, mm: &Arc<Mm>, out: &mut SeqBuf) -> Result<()> {
+    let layout = mm.layout();
+    let of_task = cx.task.mempolicy.lock().clone();
+    for vma in mm.vmas() {
+        let policy = vma.policy.as_deref().or(of_task.as_deref());
+        write!(out, "{:08x} {}", vma.start, MemPolicy::text(policy))?;
+        match vma.file.as_ref().map(|mapped| &mapped.file) {
+            Some(Some(file)) => {
+                out.bytes(b" file=")?;
+                out.escaped(&d_path(&file.path, &cx.reader.fs().root()), b"\n\t= ")?;
+            }
+            Some(None) => {}
+            None => match vma.special_name(&layout) {
+                Some("[heap]") => out.bytes(b" heap")?,
+                Some("[stack]") => out.bytes(b" stack")?,
+                _ => {}
+            },
+        }
+        let usage = mm.numa_usage(&vma);
+        if usage.pages > 0 {
+            if usage.anon > 0 {
+                write!(out, " anon={}", usage.anon)?;
+            }
+            if usage.dirty > 0 {
+                write!(out, " dirty={}", usage.dirty)?;
+            }
+            if usage.pages != usage.anon && usage.pages != usage.dirty {
+                write!(out, " mapped={}", usage.pages)?;
+            }
+            if usage.mapmax > 1 {
+                write!(out, " mapmax={}", usage.mapmax)?;
+            }
+            // There is no list of active pages (`Active` of `/proc/meminfo`).
+            write!(out, " active=0 N0={} kernelpagesize_kB=4", usage.pages)?;
+        }
+        out.byte(b'\n')?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{PAGE_SIZE, PidNr, UserAddr};
 use crate::mm::Mm;
+use crate::sched::Policy;
 use crate::task::{Resource, TaskState};
 use crate::time::TimerNotify;
 
@@ -258,6 +259,40 @@ pub(super) fn schedstat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let times = cx.kernel.sched.cpu_times(cx.task);
     let usage = cx.task.acct.read();
     writeln!(out, "{} 0 {}", times.total(), usage.nvcsw + usage.nivcsw)
+}
+
+/// `sched`: of what Linux shows, what is known here.
+pub(super) fn sched(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
+    let (name, len) = array::comm(cx.task);
+    out.bytes(&name[..len])?;
+    let threads = cx.task.group().nr_threads();
+    writeln!(out, " ({}, #threads: {threads})", cx.task.pid().nr_in(cx.pid_ns))?;
+    writeln!(out, "{:-<67}", "")?;
+    let params = cx.task.sched.params();
+    let usage = cx.task.acct.read();
+    let ran = cx.kernel.sched.cpu_times(cx.task).total();
+    let prio = match params.policy {
+        Policy::Fifo | Policy::Rr => 99 - i64::from(params.rt_priority),
+        _ => 120 + i64::from(params.nice),
+    };
+    writeln!(
+        out,
+        "{:<45}:{:14}.{:06}",
+        "se.sum_exec_runtime",
+        ran / 1_000_000,
+        ran % 1_000_000
+    )?;
+    for (name, value) in [
+        ("nr_switches", (usage.nvcsw + usage.nivcsw) as i64),
+        ("nr_voluntary_switches", usage.nvcsw as i64),
+        ("nr_involuntary_switches", usage.nivcsw as i64),
+        ("se.load.weight", params.weight() as i64),
+        ("policy", params.policy as i64),
+        ("prio", prio),
+    ] {
+        writeln!(out, "{name:<45}:{value:21}")?;
+    }
+    Ok(())
 }
 
 /// `cgroup`.
