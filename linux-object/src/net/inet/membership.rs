@@ -12,10 +12,15 @@ use crate::net::stack::Net;
 use crate::net::stack::mcast::{Filter, Mode};
 use crate::{bail, ensure, err};
 
-/// `net.ipv4.igmp_max_memberships`.
-const MAX_MEMBERSHIPS: usize = 20;
-/// `net.ipv4.igmp_max_msf` and `net.ipv6.mld_max_msf`.
-const MAX_SOURCES: [usize; 2] = [10, 64];
+/// The most sources of a membership: `net.ipv4.igmp_max_msf` or `net.ipv6.mld_max_msf`.
+fn max_sources(net: &Net<'_>, v6: bool) -> usize {
+    let setting = if v6 {
+        &net.stack.shared.core.mld_max_msf
+    } else {
+        &net.stack.sysctl.igmp_max_msf
+    };
+    setting.get().max(0) as usize
+}
 
 /// Lengths of `struct ip_mreq`, `ip_mreqn`, `ipv6_mreq`, `group_req`, `group_source_req`; of the heads of `ip_msfilter` and `group_filter`.
 const MREQ: usize = 8;
@@ -192,7 +197,7 @@ impl Memberships {
         let taken = self.position(group, Dev::nr(ifindex)).is_some();
         ensure!(!taken, EADDRINUSE, "already in the group");
         ensure!(
-            v6 || self.list.len() < MAX_MEMBERSHIPS,
+            v6 || (self.list.len() as i64) < net.stack.sysctl.igmp_max_memberships.get(),
             ENOBUFS,
             "in too many groups"
         );
@@ -255,7 +260,7 @@ impl Memberships {
         let have = new.sources.iter().position(|other| *other == source);
         match (add, have) {
             (true, None) => {
-                let most = MAX_SOURCES[group.is_ipv6() as usize];
+                let most = max_sources(net, group.is_ipv6());
                 ensure!(new.sources.len() < most, ENOBUFS, "too many sources");
                 new.sources.push(source);
                 member.listed = true;
@@ -382,7 +387,7 @@ impl Memberships {
             (SOL_IP, option::FILTER) => {
                 long(MSFILTER)?;
                 let count = word(value, 12) as usize;
-                ensure!(count <= MAX_SOURCES[0], ENOBUFS, "too many sources");
+                ensure!(count <= max_sources(net, false), ENOBUFS, "too many sources");
                 long(MSFILTER + count * 4)?;
                 let sources = (0..count)
                     .map(|n| addr4(value, MSFILTER + n * 4).into())
@@ -401,7 +406,7 @@ impl Memberships {
                 long(GROUP_FILTER)?;
                 let count = word(value, 140) as usize;
                 ensure!(
-                    count <= MAX_SOURCES[(level == SOL_IPV6) as usize],
+                    count <= max_sources(net, level == SOL_IPV6),
                     ENOBUFS,
                     "too many sources"
                 );

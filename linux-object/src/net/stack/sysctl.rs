@@ -17,7 +17,7 @@ macro_rules! net_settings {
     };
 }
 
-/// The settings below `net.core` of the whole kernel. Only the initial namespace shows them.
+/// The settings below `net` of the whole kernel. Only the initial namespace shows them.
 pub struct NetCore {
     /// `net.core.rmem_default`: `SO_RCVBUF` of a new socket.
     pub rmem_default: Setting,
@@ -29,6 +29,8 @@ pub struct NetCore {
     pub wmem_max: Setting,
     /// `net.core.optmem_max`: control data of one message.
     pub optmem_max: Setting,
+    /// `net.ipv6.mld_max_msf`: sources of one membership.
+    pub mld_max_msf: Setting,
 }
 
 impl Default for NetCore {
@@ -40,6 +42,7 @@ impl Default for NetCore {
             wmem_default: Setting::new(BUFFER),
             wmem_max: Setting::new(BUFFER),
             optmem_max: Setting::new(20480),
+            mld_max_msf: Setting::new(64),
         }
     }
 }
@@ -61,6 +64,10 @@ net_settings! {
     icmp_echo_ignore_all = 0,
     /// `net.ipv4.icmp_echo_ignore_broadcasts`.
     icmp_echo_ignore_broadcasts = 1,
+    /// `net.ipv4.igmp_max_memberships`: groups of one socket.
+    igmp_max_memberships = 20,
+    /// `net.ipv4.igmp_max_msf`: sources of one membership.
+    igmp_max_msf = 10,
     /// `net.ipv6.bindv6only`.
     bindv6only = 0,
     /// `net.ipv4.tcp_keepalive_time`, in seconds.

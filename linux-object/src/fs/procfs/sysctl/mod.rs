@@ -66,7 +66,7 @@ pub(super) enum Value {
     /// A number of all network namespaces, which only the initial one shows.
     NetCore {
         cell: fn(&NetCore) -> &Setting,
-        min: u32,
+        min: i64,
     },
     /// A limit of the reader's user namespace.
     UserLimit(UCount),
@@ -117,19 +117,22 @@ impl Sysctl {
         self.path.starts_with("sys/net/")
     }
 
-    /// Whether it is there for this reader: of `net.core` a network namespace has little, and one that an
-    /// ordinary user made has nothing.
+    /// Whether it is there for this reader: what is of all network namespaces only the initial one
+    /// has, and of `net.core` one that an ordinary user made has nothing.
     pub fn is_visible(&self, reader: Option<&Arc<Task>>) -> bool {
-        if !self.path.starts_with("sys/net/core/") || self.path.ends_with('/') {
+        let of_all = matches!(self.value, Value::NetCore { .. });
+        let in_core = self.path.starts_with("sys/net/core/") && !self.path.ends_with('/');
+        if !of_all && !in_core {
             return true;
         }
         let Some(nsproxy) = reader.and_then(|task| task.try_nsproxy()) else {
             return false;
         };
         let net_ns = &nsproxy.net_ns;
-        match self.value {
-            Value::NetCore { .. } => net_ns.stack().is_initial(),
-            _ => net_ns.user_ns().parent().is_none(),
+        if of_all {
+            net_ns.stack().is_initial()
+        } else {
+            net_ns.user_ns().parent().is_none()
         }
     }
 
@@ -203,7 +206,7 @@ impl Sysctl {
                 let [value] = number::parse::<1>(data)?[..] else {
                     return Ok(data.len());
                 };
-                check_range(value, (*min).into(), i32::MAX.into())?;
+                check_range(value, *min, i32::MAX.into())?;
                 cell(&cx.kernel.net.core).set(value);
             }
             Value::Number { set, min, max, .. } => {

@@ -98,7 +98,7 @@ const fn net(path: &'static str, min: i64, max: i64, cell: fn(&NetSysctls) -> &S
 }
 
 /// A number of the whole kernel that the initial network namespace shows.
-const fn net_core(path: &'static str, min: u32, cell: fn(&NetCore) -> &Setting) -> Sysctl {
+const fn net_core(path: &'static str, min: i64, cell: fn(&NetCore) -> &Setting) -> Sysctl {
     Sysctl {
         path,
         mode: 0o644,
@@ -305,15 +305,17 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     // A directory that is there even where nothing is in it.
     constant("sys/net/core/", |_, _| Ok(())),
     net_core("sys/net/core/optmem_max", 0, |c| &c.optmem_max),
-    net_core("sys/net/core/rmem_default", MIN_RCVBUF, |c| &c.rmem_default),
-    net_core("sys/net/core/rmem_max", MIN_RCVBUF, |c| &c.rmem_max),
-    net_core("sys/net/core/wmem_default", MIN_SNDBUF, |c| &c.wmem_default),
-    net_core("sys/net/core/wmem_max", MIN_SNDBUF, |c| &c.wmem_max),
+    net_core("sys/net/core/rmem_default", MIN_RCVBUF as i64, |c| &c.rmem_default),
+    net_core("sys/net/core/rmem_max", MIN_RCVBUF as i64, |c| &c.rmem_max),
+    net_core("sys/net/core/wmem_default", MIN_SNDBUF as i64, |c| &c.wmem_default),
+    net_core("sys/net/core/wmem_max", MIN_SNDBUF as i64, |c| &c.wmem_max),
     net("sys/net/core/somaxconn", 0, INT, |s| &s.somaxconn),
     // A directory that `conf` fills.
     constant("sys/net/ipv4/conf/", |_, _| Ok(())),
     net("sys/net/ipv4/icmp_echo_ignore_all", 0, 1, |s| &s.icmp_echo_ignore_all),
     net("sys/net/ipv4/icmp_echo_ignore_broadcasts", 0, 1, |s| &s.icmp_echo_ignore_broadcasts),
+    net("sys/net/ipv4/igmp_max_memberships", -INT - 1, INT, |s| &s.igmp_max_memberships),
+    net("sys/net/ipv4/igmp_max_msf", -INT - 1, INT, |s| &s.igmp_max_msf),
     net("sys/net/ipv4/ip_default_ttl", 1, 255, |s| &s.ip_default_ttl),
     number("sys/net/ipv4/ip_forward", (-INT - 1, INT),
         |cx| cx.reader.nsproxy().net_ns.stack().lock().conf(ConfOf::All).map_or(0, |conf| conf.get(ConfKey::Forwarding)) as i64,
@@ -328,6 +330,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     net("sys/net/ipv4/tcp_keepalive_time", 1, 32767, |s| &s.tcp_keepalive_time),
     net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
     constant("sys/net/ipv6/conf/", |_, _| Ok(())),
+    net_core("sys/net/ipv6/mld_max_msf", -INT - 1, |c| &c.mld_max_msf),
     net("sys/net/unix/max_dgram_qlen", -INT - 1, INT, |s| &s.max_dgram_qlen),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
     user("sys/user/max_inotify_instances", UCount::InotifyInstances),
