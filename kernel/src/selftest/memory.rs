@@ -12,9 +12,11 @@ use super::Random;
 /// `memcpy`, `memmove`, `memset`, `memcmp` of mem.S.
 pub fn functions(_: &dyn Hal) {
     let mut random = Random::new(1);
-    let mut buffer: Vec<u8> = (0..1200).map(|_| random.next() as u8).collect();
+    let mut buffer: Vec<u8> = (0..2400).map(|_| random.next() as u8).collect();
     let mut model = buffer.clone();
-    let lens = (0..70).chain([95, 127, 128, 129, 159, 160, 161, 191, 255, 256, 257, 383, 500]);
+    let lens = (0..70)
+        .chain([95, 127, 128, 129, 159, 160, 161, 191, 255, 256, 257, 383, 500])
+        .chain([1023, 1024, 1025, 1151, 1152, 1535, 1536, 1537, 1700]);
     for len in lens {
         for _ in 0..20 {
             let (from, to) = (random.below(600), random.below(600));

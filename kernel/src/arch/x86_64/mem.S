@@ -15,6 +15,21 @@
 \name\()_vector_start:
     leaq -128(%rsi,%rdx), %rcx              // last 128 bytes
     subq %rsi, %rdi                         // distance
+    cmpq $1024, %rdx
+    jb 88f
+    leaq 128 - 512(%rcx), %r8               // last 512 bytes
+85:
+    .set off, 0
+    .rept 512 / \size
+    \mov off(%rsi), %\reg
+    \mov %\reg, off(%rsi,%rdi)
+    .set off, off + \size
+    .endr
+    addq $512, %rsi
+    cmpq %r8, %rsi
+    jbe 85b
+    cmpq %rcx, %rsi
+    ja 84f
 88:
     .set off, 0
     .rept 128 / \size
@@ -25,7 +40,7 @@
     addq $128, %rsi
     cmpq %rcx, %rsi
     jbe 88b
-    leaq 128(%rcx), %r8                     // end; fewer than 128 bytes are left
+84: leaq 128(%rcx), %r8                     // end; fewer than 128 bytes are left
 89: leaq \size(%rsi), %rcx
     cmpq %r8, %rcx
     ja 87f
