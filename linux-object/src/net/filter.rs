@@ -3,7 +3,7 @@
 //!
 //! A program of classic BPF says how many bytes of a packet are kept, counted from where its family begins: the
 //! transport header of TCP, UDP and ICMP, the network header of a raw IPv4 socket, the frame of a packet socket, the
-//! message of netlink; 0 drops it. AF_UNIX sockets have none.
+//! message of netlink or of an AF_UNIX socket (a stream of which is not filtered); 0 drops it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -18,10 +18,16 @@ use crate::{bail, ensure};
 /// `sizeof(struct sock_fprog)`.
 const FPROG: usize = 16;
 
+/// A program, and as it was given.
+struct Attached {
+    program: Program,
+    code: Vec<u8>,
+}
+
 /// What a socket lets through.
 #[derive(Clone, Default)]
 pub(super) struct Filter {
-    program: Option<Arc<Program>>,
+    attached: Option<Arc<Attached>>,
     /// `SO_LOCK_FILTER`: it stays as it is.
     pub locked: bool,
 }
@@ -50,7 +56,7 @@ impl SockBase {
         let program = Program::check(&code, Dialect::Packet)?;
         let mut filter = self.filter.lock();
         ensure!(!filter.locked, EPERM, "the filter is locked");
-        let old = filter.program.replace(Arc::new(program));
+        let old = filter.attached.replace(Arc::new(Attached { program, code: raw }));
         self.set_filtered(true);
         drop(filter);
         drop(old);
@@ -60,11 +66,16 @@ impl SockBase {
     pub(super) fn detach_filter(&self) -> Result<()> {
         let mut filter = self.filter.lock();
         ensure!(!filter.locked, EPERM, "the filter is locked");
-        let old = filter.program.take();
+        let old = filter.attached.take();
         self.set_filtered(false);
         drop(filter);
         ensure!(old.is_some(), ENOENT, "there is no filter");
         Ok(())
+    }
+    /// The instructions of the filter; none: there is no filter.
+    pub(super) fn filter_code(&self) -> Vec<u8> {
+        let attached = self.filter.lock().attached.clone();
+        attached.map_or_else(Vec::new, |attached| attached.code.clone())
     }
     /// `SO_LOCK_FILTER`. `EPERM`: what is locked stays locked.
     pub(super) fn lock_filter(&self, lock: bool) -> Result<()> {
@@ -78,9 +89,9 @@ impl SockBase {
         if !self.is_filtered() {
             return Some(packet.data.len());
         }
-        let program = self.filter.lock().program.clone();
-        let keep = match program {
-            Some(program) => program.run(packet) as usize,
+        let attached = self.filter.lock().attached.clone();
+        let keep = match attached {
+            Some(attached) => attached.program.run(packet) as usize,
             None => packet.data.len(),
         };
         (keep > 0).then_some(keep.min(packet.data.len()))

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use super::filter::Filter;
-use super::{Socket, SocketType, af};
+use super::{Socket, SocketType};
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::ids::Kuid;
@@ -51,6 +51,7 @@ pub enum SockOption {
     PeerGroups = 59,
     RcvTimeoNew = 66,
     SndTimeoNew = 67,
+    NetnsCookie = 71,
 }
 
 impl SockOption {
@@ -89,6 +90,7 @@ impl SockOption {
             PeerGroups,
             RcvTimeoNew,
             SndTimeoNew,
+            NetnsCookie,
         ]
         .into_iter()
         .find(|&option| option as i32 == nr)
@@ -289,9 +291,6 @@ pub mod sol_socket {
             return socket.set_option(task, SOL_SOCKET, name, value);
         };
         match option {
-            AttachFilter | DetachFilter if socket.family() == af::UNIX => {
-                bail!(ENOPROTOOPT, "AF_UNIX sockets have no filters")
-            }
             AttachFilter => return base.attach_filter(task, value),
             DetachFilter => return base.detach_filter(),
             Linger => {
@@ -324,7 +323,8 @@ pub mod sol_socket {
             (asked * 2).max(min)
         };
         match option {
-            Type | Protocol | Domain | Cookie | Error | AcceptConn | PeerCred | PeerGroups | SndLowat => {
+            Type | Protocol | Domain | Cookie | NetnsCookie | Error | AcceptConn | PeerCred | PeerGroups
+            | SndLowat => {
                 bail!(ENOPROTOOPT, "the option cannot be set")
             }
             Debug => {
@@ -370,6 +370,11 @@ pub mod sol_socket {
         Ok(())
     }
 
+    /// The instructions of the filter (`SO_GET_FILTER`), 8 bytes each; none: there is no filter.
+    pub fn filter(socket: &dyn Socket) -> Vec<u8> {
+        socket.base().filter_code()
+    }
+
     /// Gets an option: its bytes, of which the caller takes what it has room for.
     pub fn get(socket: &dyn Socket, task: &Arc<Task>, name: i32, len: usize) -> Result<Vec<u8>> {
         use SockOption::*;
@@ -384,6 +389,10 @@ pub mod sol_socket {
             Cookie => {
                 ensure!(len >= 8, EINVAL, "SO_COOKIE: 8 bytes");
                 return Ok(base.cookie.to_ne_bytes().to_vec());
+            }
+            NetnsCookie => {
+                ensure!(len == 8, EINVAL, "SO_NETNS_COOKIE: 8 bytes");
+                return Ok(socket.net_ns().0.to_ne_bytes().to_vec());
             }
             Error => base.error.swap(0, Ordering::SeqCst),
             AcceptConn => socket.is_listening() as i32,

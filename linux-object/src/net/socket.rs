@@ -8,7 +8,7 @@ use super::{RecvMsg, SendMsg, SockAddr, SockBase};
 use crate::bail;
 use crate::error::Result;
 use crate::fs::PollEvents;
-use crate::ids::UserAddr;
+use crate::ids::{KoID, UserAddr};
 use crate::sync::WaitQueue;
 use crate::task::Task;
 
@@ -59,6 +59,8 @@ bitflags::bitflags! {
 pub trait Socket: Any + Send + Sync {
     /// The options that every socket has.
     fn base(&self) -> &SockBase;
+    /// The network namespace that it was made in.
+    fn net_ns(&self) -> KoID;
     /// The address family.
     fn family(&self) -> u16;
     /// Where to wait.

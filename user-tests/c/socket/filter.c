@@ -3,6 +3,7 @@
  */
 #include "inet.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -130,4 +131,72 @@ TEST(a_listener_that_drops_everything_is_not_reached)
 	CHECK_ERR(connect(fd, (void *)&a, sizeof a), EINPROGRESS);
 	usleep(200000);
 	CHECK_ERR(connect(fd, (void *)&a, sizeof a), EALREADY);
+}
+
+TEST(a_filter_can_be_read)
+{
+	int fd = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+	struct sock_filter code[] = { LD(BPF_W, BPF_LEN, 0), { BPF_JMP | BPF_JGT | BPF_K, 1, 0, 9 }, RET(0), RET(77) }, got[8];
+	socklen_t len = 8;
+	CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &len));
+	CHECK_EQ(len, 0);
+	CHECK_OK(attach(fd, code, 4));
+	/* Lengths are instructions: 0 asks how many. */
+	len = 0;
+	CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len));
+	CHECK_EQ(len, 4);
+	len = 3;
+	CHECK_ERR(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &len), EINVAL);
+	len = 4;
+	CHECK_ERR(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, BAD_PTR, &len), EFAULT);
+	len = 8;
+	memset(got, 0xee, sizeof got);
+	CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &len));
+	CHECK_EQ(len, 4);
+	CHECK(memcmp(got, code, sizeof code) == 0);
+	CHECK_EQ(got[4].code, 0xeeee);
+	CHECK_OK(set(fd, SO_DETACH_FILTER, 0));
+	CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &len));
+	CHECK_EQ(len, 0);
+}
+
+static void unix_filter(int type)
+{
+	int s[2];
+	char buf[16];
+	CHECK_OK(socketpair(AF_UNIX, type, 0, s));
+	CHECK_OK(fcntl(s[1], F_SETFL, O_NONBLOCK));
+	/* What begins with 'a' is dropped, of the rest three bytes are kept. */
+	CHECK_OK(ATTACH(s[1], LD(BPF_B, BPF_ABS, 0), JEQ('a', 0, 1), RET(0), RET(3)));
+	CHECK_EQ(send(s[0], "abcde", 5, 0), 5);
+	CHECK_EQ(send(s[0], "bcdef", 5, 0), 5);
+	CHECK_EQ(send(s[0], "c", 1, 0), 1);
+	/* A message without a first byte ends the program with 0. */
+	CHECK_EQ(send(s[0], "", 0, 0), 0);
+	CHECK_EQ(recv(s[1], buf, sizeof buf, 0), 3);
+	CHECK(memcmp(buf, "bcd", 3) == 0);
+	CHECK_EQ(recv(s[1], buf, sizeof buf, 0), 1);
+	CHECK_ERR(recv(s[1], buf, sizeof buf, 0), EAGAIN);
+	CHECK_OK(set(s[1], SO_LOCK_FILTER, 1));
+	CHECK_ERR(set(s[1], SO_DETACH_FILTER, 0), EPERM);
+	/* The other direction has none. */
+	CHECK_EQ(send(s[1], "abc", 3, 0), 3);
+	CHECK_EQ(recv(s[0], buf, sizeof buf, 0), 3);
+}
+
+TEST(messages_of_unix_sockets_are_filtered)
+{
+	unix_filter(SOCK_DGRAM);
+	unix_filter(SOCK_SEQPACKET);
+}
+
+TEST(streams_of_unix_sockets_are_not)
+{
+	int s[2];
+	char buf[16];
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	CHECK_OK(ATTACH(s[1], RET(0)));
+	CHECK_EQ(send(s[0], "abc", 3, 0), 3);
+	CHECK_EQ(recv(s[1], buf, sizeof buf, 0), 3);
+	CHECK_OK(set(s[1], SO_DETACH_FILTER, 0));
 }

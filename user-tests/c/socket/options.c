@@ -262,3 +262,78 @@ TEST(a_raw_ipv6_socket_puts_its_checksum_where_it_says)
 	int udp = CHECK_OK(socket(AF_INET6, SOCK_DGRAM, 0));
 	CHECK_ERR(try(udp, SOL_IPV6, IPV6_CHECKSUM, 2), ENOPROTOOPT);
 }
+
+static uint64_t netns_cookie(int fd)
+{
+	uint64_t value = 0;
+	socklen_t len = sizeof value;
+	CHECK_OK(getsockopt(fd, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &value, &len));
+	CHECK_EQ(len, sizeof value);
+	return value;
+}
+
+TEST(a_namespace_has_a_cookie_that_its_sockets_tell)
+{
+	int old = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), value = 1;
+	CHECK_OK(unshare(CLONE_NEWNET));
+	int kinds[][3] = { { AF_INET, SOCK_DGRAM, 0 }, { AF_UNIX, SOCK_STREAM, 0 }, { AF_NETLINK, SOCK_RAW, NETLINK_ROUTE },
+			   { AF_INET6, SOCK_STREAM, 0 }, { AF_PACKET, SOCK_RAW, 0 } };
+	uint64_t first = 0, buf[2];
+	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		int fd = CHECK_OK(socket(kinds[i][0], kinds[i][1], kinds[i][2]));
+		uint64_t cookie = netns_cookie(fd);
+		CHECK(cookie != 0);
+		CHECK(i == 0 || cookie == first);
+		first = cookie;
+		close(fd);
+	}
+	CHECK(netns_cookie(old) != first);
+	/* Exactly eight bytes. */
+	for (socklen_t len = 0; len <= 16; len += 4)
+		if (len != 8)
+			CHECK_ERR(getsockopt(old, SOL_SOCKET, 71, buf, &len), EINVAL);
+	CHECK_ERR(setsockopt(old, SOL_SOCKET, 71, &value, sizeof value), ENOPROTOOPT);
+}
+
+/* What recvmsg says is left; -1: nothing. */
+static int inq_of(int fd, size_t len)
+{
+	char data[64], control[64];
+	struct iovec v = { data, len };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	CHECK_OK(recvmsg(fd, &m, 0));
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	if (!c)
+		return -1;
+	CHECK_EQ(c->cmsg_level, SOL_TCP);
+	CHECK_EQ(c->cmsg_type, 36 /* TCP_CM_INQ */);
+	CHECK_EQ(c->cmsg_len, CMSG_LEN(sizeof(int)));
+	return *(int *)CMSG_DATA(c);
+}
+
+TEST(tcp_inq_tells_how_much_is_left)
+{
+	enum { INQ = 36 };
+	loopback();
+	int end, fd = connection(720, &end), left;
+	CHECK_EQ(get(end, SOL_TCP, INQ), 0);
+	CHECK_ERR(try(end, SOL_TCP, INQ, 2), EINVAL);
+	CHECK_ERR(try(end, SOL_TCP, INQ, -1), EINVAL);
+	CHECK_EQ(write(fd, "0123456789", 10), 10);
+	WAIT_FOR(ioctl(end, FIONREAD, &left) == 0 && left == 10);
+	CHECK_EQ(inq_of(end, 1), -1);
+	set(end, SOL_TCP, INQ, 1);
+	CHECK_EQ(get(end, SOL_TCP, INQ), 1);
+	CHECK_EQ(inq_of(end, 2), 7);
+	CHECK_EQ(inq_of(end, 7), 0);
+	/* The end counts as one more. */
+	CHECK_EQ(write(fd, "abc", 3), 3);
+	CHECK_OK(shutdown(fd, SHUT_WR));
+	WAIT_FOR(ioctl(end, FIONREAD, &left) == 0 && left == 3);
+	usleep(100000);
+	CHECK_EQ(inq_of(end, 1), 3);
+	CHECK_EQ(inq_of(end, 8), 1);
+	CHECK_EQ(inq_of(end, 8), 1);
+	set(end, SOL_TCP, INQ, 0);
+	CHECK_EQ(inq_of(end, 8), -1);
+}

@@ -12,7 +12,7 @@ use crate::cbpf::PacketInput;
 use crate::cred::{Capability, Cred};
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
-use crate::ids::{Kgid, Kuid};
+use crate::ids::{Kgid, KoID, Kuid};
 use crate::namespace::{NetNamespace, UserNamespace};
 use crate::net::stack::NetStack;
 use crate::net::{MsgFlags, RecvMsg, ScmCreds, SendMsg, SockAddr, SockBase, Socket, SocketType, af};
@@ -336,6 +336,9 @@ fn parse_addr(addr: &[u8]) -> Result<(u32, u32)> {
 impl Socket for NetlinkSocket {
     fn base(&self) -> &SockBase {
         &self.base
+    }
+    fn net_ns(&self) -> KoID {
+        self.ns.stack().koid
     }
     fn family(&self) -> u16 {
         af::NETLINK

@@ -23,7 +23,7 @@ use crate::cbpf::PacketInput;
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
-use crate::ids::UserAddr;
+use crate::ids::{KoID, UserAddr};
 use crate::namespace::NetNamespace;
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
@@ -285,6 +285,9 @@ impl TapSocket for PacketSocket {
 impl Socket for PacketSocket {
     fn base(&self) -> &SockBase {
         &self.base
+    }
+    fn net_ns(&self) -> KoID {
+        self.ns.stack().koid
     }
     fn family(&self) -> u16 {
         af::PACKET

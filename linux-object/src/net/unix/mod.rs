@@ -195,6 +195,9 @@ impl Socket for UnixSocket {
     fn base(&self) -> &SockBase {
         &self.base
     }
+    fn net_ns(&self) -> KoID {
+        self.net_ns
+    }
     fn family(&self) -> u16 {
         af::UNIX
     }

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use super::addr::UnixAddr;
 use super::recv::{Packet, Rights};
 use super::{Phase, Shutdown, UnixSocket, UnixState, scm};
+use crate::cbpf::PacketInput;
 use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
 use crate::mm::memcg::{Item, KmemCharge};
@@ -153,6 +154,23 @@ impl UnixSocket {
             "the destination is connected to another"
         );
         ensure!(!shutdown.contains(Shutdown::SEND), EPIPE, "sending is shut down");
+        let mut filtered = None;
+        if peer.base.is_filtered() {
+            let (mut data, memory) = take(task, msg, len)?;
+            let seen = PacketInput {
+                data: &data,
+                ..PacketInput::default()
+            };
+            match peer.base.passes(&seen) {
+                Some(keep) => data.truncate(keep),
+                None => {
+                    // Who sends does not learn of it.
+                    msg.rights.clear();
+                    return Ok(len);
+                }
+            }
+            filtered = Some((data, memory));
+        }
         // Before there is a packet: dropping one would wake the sender that is about to wait.
         peer.wait_if_full(self)?;
         let creds = msg
@@ -161,7 +179,10 @@ impl UnixSocket {
             .or_else(|| peer.takes_creds(self).then(|| scm::own_creds(task)));
         let this = self.arc()?;
         let rights = Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?;
-        let (data, memory) = take(task, msg, len)?;
+        let (data, memory) = match filtered {
+            Some(filtered) => filtered,
+            None => take(task, msg, len)?,
+        };
         let mut packet = Some(Packet::new(&this, data, Some(rights), creds, memory));
         let pushed = peer.push_datagram(self, &mut packet);
         match (pushed, packet) {

@@ -3,12 +3,14 @@
 use linux_object::ensure;
 use linux_object::error::Result;
 use linux_object::ids::Fd;
-use linux_object::net::{SOL_SOCKET, socket_of, sol_socket};
+use linux_object::net::{SOL_SOCKET, SockOption, socket_of, sol_socket};
 
 use super::socket_file;
 use crate::context::Cx;
 use crate::user_ptr::{UserInPtr, UserOutPtr, UserPtr};
 
+/// `sizeof(struct sock_filter)`.
+const INSTRUCTION: usize = 8;
 /// No option is longer.
 const OPTION_MAX: usize = 16384;
 
@@ -47,6 +49,17 @@ pub fn getsockopt(
     let room = optlen.read(cx)? as i32;
     ensure!(room >= 0, EINVAL, "a negative length");
     let room = room as usize;
+    if (level, optname) == (SOL_SOCKET, SockOption::AttachFilter as i32) {
+        // Alone of all options its length is a number of instructions.
+        let code = sol_socket::filter(socket);
+        let count = code.len() / INSTRUCTION;
+        if room > 0 && count > 0 {
+            ensure!(room >= count, EINVAL, "the filter is longer");
+            optval.write_slice(cx, &code)?;
+        }
+        optlen.write(cx, &(count as u32))?;
+        return Ok(0);
+    }
     let value = if socket.is_asked(level, optname) {
         let asked = UserInPtr::<u8>::new(optval.addr()).read_bytes(cx, room.min(OPTION_MAX))?;
         socket.get_asked(level, optname, &asked)?

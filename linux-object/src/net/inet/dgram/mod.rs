@@ -23,7 +23,7 @@ use super::ports::any;
 use super::{membership, proto};
 use crate::error::Result;
 use crate::fs::PollEvents;
-use crate::ids::UserAddr;
+use crate::ids::{KoID, UserAddr};
 use crate::namespace::NetNamespace;
 use crate::net::payer::{Payer, SockCharge};
 use crate::net::stack::Run;
@@ -174,6 +174,9 @@ impl DatagramSocket {
 impl Socket for DatagramSocket {
     fn base(&self) -> &SockBase {
         &self.base
+    }
+    fn net_ns(&self) -> KoID {
+        self.ns.stack().koid
     }
     fn family(&self) -> u16 {
         if self.v6 { af::INET6 } else { af::INET }

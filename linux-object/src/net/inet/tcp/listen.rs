@@ -107,7 +107,7 @@ impl TcpSocket {
         let transport = delivery.transport();
         let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
         let (remote_port, local_port) = (port(0), port(2));
-        let (ns, v6, options, ifindex, (nodelay, keepalive)) = {
+        let (ns, v6, options, ifindex, (nodelay, inq, keepalive)) = {
             let state = self.state.lock();
             let Phase::Listening {
                 backlog,
@@ -128,7 +128,7 @@ impl TcpSocket {
                 self.v6,
                 state.options.clone(),
                 state.ifindex,
-                (state.nodelay, state.keepalive.clone()),
+                (state.nodelay, state.inq, state.keepalive.clone()),
             )
         };
         let mtu = self
@@ -159,6 +159,7 @@ impl TcpSocket {
             let mut state = child.state.lock();
             state.options = options;
             state.nodelay = nodelay;
+            state.inq = inq;
             state.keepalive = keepalive;
             engine.socket().set_nagle_enabled(!nodelay);
             state.local = ends.local;

@@ -3,9 +3,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use smoltcp::socket::tcp::State as TcpState;
+
 use super::socket::{Phase, TcpSocket};
 use crate::error::Result;
 use crate::ids::UserAddr;
+use crate::net::RecvMsg;
 use crate::net::inet::options::int;
 use crate::net::inet::{ifreq, membership};
 use crate::task::Task;
@@ -18,6 +21,8 @@ const TCP_INFO: i32 = 11;
 const TCP_KEEPIDLE: i32 = 4;
 const TCP_KEEPINTVL: i32 = 5;
 const TCP_KEEPCNT: i32 = 6;
+/// `TCP_INQ`, and the message that it adds to what is received (`TCP_CM_INQ`).
+const TCP_INQ: i32 = 36;
 
 impl TcpSocket {
     /// `setsockopt(2)`.
@@ -47,6 +52,10 @@ impl TcpSocket {
                 if let Phase::Connected(engine) = &mut state.phase {
                     engine.socket().set_nagle_enabled(number == 0);
                 }
+            }
+            TCP_INQ => {
+                ensure!((0..=1).contains(&number), EINVAL, "on or off");
+                state.inq = number != 0;
             }
             TCP_KEEPIDLE | TCP_KEEPINTVL | TCP_KEEPCNT => {
                 let most = if name == TCP_KEEPCNT { 127 } else { 32767 };
@@ -79,12 +88,30 @@ impl TcpSocket {
                 // What a connection that offers nothing is given.
                 _ => 536,
             },
+            TCP_INQ => state.inq as i32,
             TCP_KEEPIDLE => state.keepalive.idle as i32,
             TCP_KEEPINTVL => state.keepalive.interval as i32,
             TCP_KEEPCNT => state.keepalive.count as i32,
             _ => bail!(ENOPROTOOPT, "there is no such option"),
         };
         Ok(number.to_ne_bytes().to_vec())
+    }
+
+    /// What `TCP_INQ` adds: bytes that are left, and one for the end if it has come.
+    pub(super) fn tell_left(&self, msg: &mut RecvMsg<'_>) {
+        let mut state = self.state.lock();
+        if !state.inq {
+            return;
+        }
+        if let Phase::Connected(engine) = &mut state.phase {
+            let socket = engine.socket();
+            let ended = matches!(
+                socket.state(),
+                TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait
+            );
+            let left = socket.recv_queue() as i32 + ended as i32;
+            msg.control.push((SOL_TCP, TCP_INQ, left.to_ne_bytes().to_vec()));
+        }
     }
 
     /// `ioctl(2)`.

@@ -15,7 +15,7 @@ use crate::cbpf::PacketInput;
 use crate::err;
 use crate::error::Result;
 use crate::fs::PollEvents;
-use crate::ids::UserAddr;
+use crate::ids::{KoID, UserAddr};
 use crate::namespace::NetNamespace;
 use crate::net::inet::addr::SockAddrIn;
 use crate::net::inet::options::IpOptions;
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) scope: u32,
     pub(super) shutdown: Shutdown,
     pub(super) nodelay: bool,
+    /// `TCP_INQ`.
+    pub(super) inq: bool,
     pub(super) keepalive: KeepAlive,
     /// `connect` has not told its caller yet.
     pub(super) connecting: bool,
@@ -108,6 +110,7 @@ impl TcpSocket {
                 scope: 0,
                 shutdown: Shutdown::empty(),
                 nodelay: false,
+                inq: false,
                 keepalive,
                 connecting: false,
                 was_up: false,
@@ -215,6 +218,9 @@ impl InetSocket for TcpSocket {
 impl Socket for TcpSocket {
     fn base(&self) -> &SockBase {
         &self.base
+    }
+    fn net_ns(&self) -> KoID {
+        self.stack.koid
     }
     fn family(&self) -> u16 {
         if self.v6 { af::INET6 } else { af::INET }

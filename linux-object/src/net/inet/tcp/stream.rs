@@ -53,7 +53,9 @@ impl TcpSocket {
         let peek = msg.flags.contains(MsgFlags::PEEK);
         let discard = msg.flags.contains(MsgFlags::TRUNC);
         let base = &self.base;
-        self.with_engine(|state| {
+        let mut inq = false;
+        let got = self.with_engine(|state| {
+            inq = state.inq;
             let shut = state.shutdown.contains(Shutdown::RECV) && !state.closed;
             let was_up = state.was_up;
             let Phase::Connected(engine) = &mut state.phase else {
@@ -96,7 +98,11 @@ impl TcpSocket {
                 }
             }
             Ok(got)
-        })
+        })?;
+        if inq {
+            self.tell_left(msg);
+        }
+        Ok(got)
     }
 
     /// `shutdown(2)`.
