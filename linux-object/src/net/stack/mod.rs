@@ -35,6 +35,7 @@ mod router;
 mod run;
 pub mod sockets;
 mod sysctl;
+mod tcp;
 
 pub use bridge::{Bridge, BridgePort, PortState};
 pub use eth::pkttype;
@@ -73,6 +74,8 @@ pub struct NetShared {
     pub timers: Arc<Timers>,
     /// Random numbers for ports, sequence numbers and MAC addresses.
     pub rng: Rng,
+    /// Large buffers for packets.
+    pub buffers: packet::Buffers,
     /// The number of the last uevent (`SEQNUM`).
     pub uevent_seqnum: AtomicU64,
     /// Settings of all namespaces.
@@ -90,6 +93,7 @@ impl NetShared {
             time,
             timers,
             rng,
+            buffers: packet::Buffers::new(),
             uevent_seqnum: AtomicU64::new(0),
             core: NetCore::default(),
             init: Once::new(),

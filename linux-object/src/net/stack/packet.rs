@@ -6,11 +6,45 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
+use crate::sync::{SpinLock, class};
+
 /// Room for headers in front of what a socket sends: Ethernet, IPv6, TCP with options.
 const HEADROOM: usize = 128;
 
 /// The length of an Ethernet header.
 pub const ETH_HLEN: usize = 14;
+
+/// From this size on a buffer is worth keeping for the next packet: it takes pages, which would have to be cleared.
+pub const LARGE: usize = 16384;
+/// Buffers that are kept at most.
+const KEPT: usize = 2;
+
+/// Large buffers between two packets.
+#[derive(Default)]
+pub struct Buffers(SpinLock<SmallVec<[Vec<u8>; KEPT]>, class::Leaf>);
+
+impl Buffers {
+    /// None.
+    pub fn new() -> Buffers {
+        Buffers(SpinLock::new(SmallVec::new()))
+    }
+    /// One of them, if there is one.
+    pub fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().pop()
+    }
+    /// Keeps one, if there is room.
+    pub fn put(&self, buf: Vec<u8>) {
+        let mut kept = self.0.lock();
+        if kept.len() < KEPT {
+            kept.push(buf);
+            return;
+        }
+        drop(kept);
+        drop(buf);
+    }
+}
 
 /// Bytes with room in front.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +71,19 @@ impl Packet {
             head: HEADROOM,
             ..Packet::default()
         }
+    }
+    /// A packet of `len` bytes, all of which have to be written, in a buffer that was used before.
+    pub fn reusing(mut buf: Vec<u8>, len: usize) -> Packet {
+        buf.resize(HEADROOM + len, 0);
+        Packet {
+            buf,
+            head: HEADROOM,
+            ..Packet::default()
+        }
+    }
+    /// Its buffer, if it is large.
+    pub fn into_large(self) -> Option<Vec<u8>> {
+        (self.buf.capacity() >= LARGE).then_some(self.buf)
     }
     /// A packet with this content.
     pub fn new(data: &[u8]) -> Packet {

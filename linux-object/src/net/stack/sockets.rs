@@ -70,6 +70,14 @@ pub struct IcmpError {
 pub trait InetSocket: Send + Sync {
     /// A packet is there. No lock is held.
     fn deliver(self: Arc<Self>, run: &mut Run, delivery: Delivery);
+    /// Whether a program looks at the packets that are for it (`SO_ATTACH_FILTER`).
+    fn looks(&self) -> bool {
+        false
+    }
+    /// A run that carries its segments has no more: others may, or the run goes on with those that came meanwhile.
+    fn put_down(self: Arc<Self>, run: &mut Run) {
+        let _ = run;
+    }
     /// What listings show of it. Takes the socket's lock, so the stack's must not be held.
     fn info(&self) -> InetInfo;
 }

@@ -1,7 +1,6 @@
 //! What follows when a connection has something to do: packets leave, the timer is set, waiters are told.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use smoltcp::socket::tcp::State as TcpState;
 
@@ -13,14 +12,13 @@ use crate::net::Shutdown;
 use crate::net::inet::proto;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::sockets::Ends;
-use crate::net::stack::{Flow, Job, Run, pseudo_sum, transport_checksum};
+use crate::net::stack::{Flow, Job, Run, transport_checksum};
 use crate::time::{Ktime, TimerCallback};
 
 impl TcpSocket {
     /// Polls the engine and does what follows: sends packets, sets the timer, tells who waits.
     pub(super) fn drive(&self, run: &mut Run, timed_out: bool) {
         let now = self.now();
-        let mut out = Vec::new();
         let mut gone = None;
         let mut released = None;
         let mut parent_of = None;
@@ -42,6 +40,7 @@ impl TcpSocket {
             let retrans = engine.stats.retrans();
             let mut dead = false;
             let mut look_at = None;
+            let mut probe = None;
             if !matches!(engine.socket().state(), TcpState::SynSent | TcpState::Closed) {
                 let (heard, waiting) = (engine.stats.heard(), engine.stats.is_waiting());
                 match state.keepalive.look(now, heard, waiting) {
@@ -49,11 +48,11 @@ impl TcpSocket {
                     Verdict::Probe(at) => {
                         look_at = Some(at);
                         mib.add(Counter::TcpExtTCPKeepAlive);
-                        let mut probe = engine.probe(state.port, remote_port);
-                        let data = probe.data_mut();
+                        let mut packet = engine.probe(state.port, remote_port);
+                        let data = packet.data_mut();
                         let check = transport_checksum(state.local, remote, proto::TCP, data);
                         data[16..18].copy_from_slice(&check.to_be_bytes());
-                        out.push(probe);
+                        probe = Some(packet);
                     }
                     Verdict::Dead => {
                         dead = true;
@@ -61,24 +60,27 @@ impl TcpSocket {
                     }
                 }
             }
-            let mut sent = engine.poll(now);
+            let buffers = &self.stack.shared.buffers;
+            engine.poll(now, buffers);
             if state.closed && engine.socket().can_recv() {
                 // Nobody will ever read it: the peer is told, and stops (Linux's `TCPAbortOnData`).
                 engine.socket().abort();
-                sent.append(&mut engine.poll(now));
+                engine.poll(now, buffers);
             }
-            for mut packet in sent {
-                packet.pull(if remote.is_ipv6() { 40 } else { 20 });
-                let pseudo = pseudo_sum(state.local, remote, proto::TCP, packet.len());
-                packet.set_partial(16, pseudo);
-                out.push(packet);
-            }
-            mib.add_many(Counter::TcpOutSegs, out.len() as u64);
             let again = engine.stats.retrans().wrapping_sub(retrans);
             mib.add_many(Counter::TcpRetransSegs, again.into());
-            for packet in out {
-                if packet.data().get(13).is_some_and(|flags| flags & 4 != 0) {
-                    mib.add(Counter::TcpOutRsts);
+            if probe.is_some() || engine.has_packets() || !state.behind.is_empty() {
+                let mut carried = run.carries(self);
+                if !carried
+                    && !state.carried
+                    && let Some(this) = self.this.upgrade()
+                {
+                    run.carry(this);
+                    (carried, state.carried) = (true, true);
+                }
+                // What waits goes first.
+                while carried && let Some(job) = state.behind.pop_front() {
+                    run.push(job);
                 }
                 let mut flow = Flow::new(proto::TCP, remote);
                 flow.src = Some(state.local);
@@ -93,7 +95,24 @@ impl TcpSocket {
                     state.options.ttl
                 };
                 flow.tos = state.options.tos;
-                run.push(Job::Send(self.stack.clone(), flow, packet));
+                let header = if remote.is_ipv6() { 40 } else { 20 };
+                let mut next = || match probe.take() {
+                    Some(probe) => Some(Job::Send(self.stack.clone(), flow.clone(), probe)),
+                    None => {
+                        let packet = engine.next_packet()?;
+                        if packet.data().get(header + 13).is_some_and(|flags| flags & 4 != 0) {
+                            mib.add(Counter::TcpOutRsts);
+                        }
+                        Some(Job::Segment(self.stack.clone(), flow.clone(), packet))
+                    }
+                };
+                while let Some(job) = next() {
+                    mib.add(Counter::TcpOutSegs);
+                    match carried {
+                        true => run.push(job),
+                        false => state.behind.push_back(job),
+                    }
+                }
             }
             let socket = engine.socket();
             let new = socket.state();

@@ -13,11 +13,11 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use super::stats::Stats;
 use crate::net::payer::SockCharge;
-use crate::net::stack::packet::Packet;
+use crate::net::stack::packet::{Buffers, LARGE, Packet};
 use crate::time::Ktime;
 
-/// Bytes that a connection's buffers have, each way.
-pub const BUFFER: usize = 65536;
+/// Bytes that a connection's buffers have, each way: 64 KiB, and as much as is usually not acknowledged yet when those come.
+pub const BUFFER: usize = 65536 + 8192;
 /// Unanswered segments are given up after (`tcp_retries2`, about).
 const TIMEOUT: Duration = Duration::from_secs(924);
 /// An attempt to connect is given up after (`tcp_syn_retries`).
@@ -25,36 +25,49 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 
 struct Queue {
     incoming: VecDeque<Packet>,
-    outgoing: Vec<Packet>,
+    outgoing: VecDeque<Packet>,
     mtu: usize,
+    /// A large buffer for a packet to send, and that of one which was received.
+    spare: Option<Vec<u8>>,
+    used: Option<Vec<u8>>,
 }
 
-struct Rx(Packet);
-struct Tx<'a>(&'a mut Vec<Packet>);
+struct Rx<'a>(Packet, &'a mut Option<Vec<u8>>);
+struct Tx<'a>(&'a mut VecDeque<Packet>, &'a mut Option<Vec<u8>>);
 
-impl RxToken for Rx {
+impl RxToken for Rx<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(self.0.data())
+        let result = f(self.0.data());
+        if let Some(buf) = self.0.into_large() {
+            *self.1 = Some(buf);
+        }
+        result
     }
 }
 
 impl TxToken for Tx<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let mut packet = Packet::zeroed(len);
+        let spare = if len > LARGE { self.1.take() } else { None };
+        let mut packet = match spare {
+            Some(buf) => Packet::reusing(buf, len),
+            None => Packet::zeroed(len),
+        };
         let result = f(packet.data_mut());
-        self.0.push(packet);
+        self.0.push_back(packet);
         result
     }
 }
 
 impl Device for Queue {
-    type RxToken<'a> = Rx;
+    type RxToken<'a> = Rx<'a>;
     type TxToken<'a> = Tx<'a>;
-    fn receive(&mut self, _: Instant) -> Option<(Rx, Tx<'_>)> {
-        Some((Rx(self.incoming.pop_front()?), Tx(&mut self.outgoing)))
+    fn receive(&mut self, _: Instant) -> Option<(Rx<'_>, Tx<'_>)> {
+        let packet = self.incoming.pop_front()?;
+        let tx = Tx(&mut self.outgoing, &mut self.spare);
+        Some((Rx(packet, &mut self.used), tx))
     }
     fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
-        Some(Tx(&mut self.outgoing))
+        Some(Tx(&mut self.outgoing, &mut self.spare))
     }
     fn capabilities(&self) -> DeviceCapabilities {
         let mut caps = DeviceCapabilities::default();
@@ -96,8 +109,10 @@ impl Engine {
     ) -> Engine {
         let mut queue = Queue {
             incoming: VecDeque::new(),
-            outgoing: Vec::new(),
+            outgoing: VecDeque::new(),
             mtu: mtu.clamp(576, 65535),
+            spare: None,
+            used: None,
         };
         let stats = Stats::new(queue.mtu);
         let mut config = Config::new(HardwareAddress::Ip);
@@ -147,14 +162,31 @@ impl Engine {
         }
         self.queue.incoming.push_back(packet);
     }
-    /// Works until there is nothing to do; returns the packets to send, with their network headers.
-    pub fn poll(&mut self, now: Ktime) -> Vec<Packet> {
+    /// Works until there is nothing to do; then there may be packets to send.
+    pub fn poll(&mut self, now: Ktime, buffers: &Buffers) {
         let at = instant(now);
+        if self.socket().send_queue() > LARGE {
+            self.queue.spare = buffers.take();
+        }
+        let before = self.queue.outgoing.len();
         self.interface.poll(at, &mut self.queue, &mut self.sockets);
-        for packet in &self.queue.outgoing {
+        for buf in [self.queue.spare.take(), self.queue.used.take()]
+            .into_iter()
+            .flatten()
+        {
+            buffers.put(buf);
+        }
+        for packet in self.queue.outgoing.range(before..) {
             self.stats.sent(packet.data(), now);
         }
-        core::mem::take(&mut self.queue.outgoing)
+    }
+    /// Whether there is a packet to send.
+    pub fn has_packets(&self) -> bool {
+        !self.queue.outgoing.is_empty()
+    }
+    /// The next packet to send, with its network header.
+    pub fn next_packet(&mut self) -> Option<Packet> {
+        self.queue.outgoing.pop_front()
     }
     /// When to poll again.
     pub fn poll_at(&mut self, now: Ktime) -> Option<Ktime> {

@@ -23,7 +23,7 @@ use crate::net::inet::ports::any;
 use crate::net::inet::proto;
 use crate::net::payer::Payer;
 use crate::net::stack::sockets::{Bound, Delivery, Ends, InetInfo, InetSocket, WeakSocket};
-use crate::net::stack::{NetStack, Run};
+use crate::net::stack::{Job, NetStack, Run};
 use crate::net::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, SockOption, Socket, SocketType, af};
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
@@ -66,6 +66,9 @@ pub(super) struct State {
     pub(super) last: TcpState,
     pub(super) timer: Option<(Ktime, TimerId)>,
     pub(super) parent: Weak<TcpSocket>,
+    /// A run carries its segments; those that were made in others wait behind.
+    pub(super) carried: bool,
+    pub(super) behind: VecDeque<Job>,
     /// Kept while something is still to be sent.
     pub(super) ns: Option<Arc<NetNamespace>>,
 }
@@ -118,6 +121,8 @@ impl TcpSocket {
                 last: TcpState::Closed,
                 timer: None,
                 parent: Weak::new(),
+                carried: false,
+                behind: VecDeque::new(),
                 ns: Some(ns),
             }),
             queue: WaitQueue::new(),
@@ -177,7 +182,7 @@ impl InetSocket for TcpSocket {
             self.queue.wake_all(PollEvents::all());
             return;
         }
-        let seen = PacketInput {
+        let seen = || PacketInput {
             data: delivery.transport(),
             network: Some(delivery.packet.data()),
             protocol: if delivery.src.is_ipv6() { 0x86dd } else { 0x800 },
@@ -185,30 +190,46 @@ impl InetSocket for TcpSocket {
             hatype: 1,
             ..PacketInput::default()
         };
-        if self.base.passes(&seen).is_none() {
-            return;
-        }
-        let listening = {
-            let mut state = self.state.lock();
-            match &mut state.phase {
-                Phase::Listening { .. } => true,
-                Phase::Connected(engine) => {
-                    let mut packet = delivery.packet.clone();
-                    if delivery.transport != if delivery.src.is_ipv6() { 40 } else { 20 } {
-                        return;
-                    }
+        let passes = !self.base.is_filtered() || self.base.passes(&seen()).is_some();
+        let plain = delivery.transport == if delivery.src.is_ipv6() { 40 } else { 20 };
+        let mut state = self.state.lock();
+        match &mut state.phase {
+            Phase::Listening { .. } => {
+                drop(state);
+                if passes {
+                    self.first_segment(run, delivery);
+                }
+            }
+            Phase::Connected(engine) => {
+                if plain && passes {
+                    let mut packet = delivery.packet;
                     packet.hops = 0;
                     engine.receive(packet, self.now());
-                    false
                 }
-                Phase::Idle => return,
+                drop(state);
+                // Of several segments that come together one answer tells.
+                if !run.has_more_for(&*self) {
+                    self.drive(run, false);
+                }
             }
-        };
-        if listening {
-            self.first_segment(run, delivery);
-        } else {
-            self.drive(run, false);
+            Phase::Idle => {}
         }
+    }
+    fn looks(&self) -> bool {
+        self.base.is_filtered()
+    }
+    fn put_down(self: Arc<Self>, run: &mut Run) {
+        let mut state = self.state.lock();
+        if state.behind.is_empty() || !run.goes_on() {
+            // What is left goes with whatever the connection sends next.
+            state.carried = false;
+            return;
+        }
+        for job in state.behind.drain(..) {
+            run.push(job);
+        }
+        drop(state);
+        run.carry(self);
     }
     fn info(&self) -> InetInfo {
         self.describe()
