@@ -4,9 +4,10 @@
 //! part of its weight that is here. A task's load is its part of that, down the tree. CPUs whose loads
 //! are equal give every group its weight; so a task moves, or two change places, if that makes the difference
 //! smaller. Where nothing does (three equal tasks on two CPUs), moves that leave it as it is, done now
-//! and then, let everyone have a turn on the emptier CPU.
+//! and then, let everyone have a turn on the emptier CPU, and spread groups that crowd on one.
 
 use alloc::sync::Arc;
+use core::cmp::Reverse;
 
 use smallvec::SmallVec;
 
@@ -18,6 +19,8 @@ use crate::ids::CpuId;
 /// Waiting tasks that are looked at for one move, and on each side for an exchange.
 const MAX_LOOKED_AT: usize = 64;
 const MAX_EXCHANGED: usize = 16;
+/// Tasks that go one way in an exchange: both run queues are locked meanwhile.
+const MAX_CARRIED: usize = 6;
 
 /// How good a move must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,23 +86,38 @@ pub fn migrate<T: RunTask>(
     if !fits || source.nr_running() < 2 {
         return None;
     }
-    if aim == Aim::Exchange {
-        let mine = source.some_waiting(|task| may(task, to));
-        let theirs = target.some_waiting(|task| may(task, from));
+    if aim == Aim::Exchange || aim == Aim::Rotate {
         let gap = source.load().saturating_sub(target.load());
         if gap < source.load() / 16 {
             return None;
         }
-        let pairs = mine.iter().flat_map(|x| theirs.iter().map(move |y| (x, y)));
-        let (after, x, y) = pairs
-            .map(|(x, y)| (gap.abs_diff(2 * x.0.saturating_sub(y.0)), &x.1, &y.1))
-            .min_by_key(|(after, _, _)| *after)?;
-        if after >= gap - gap / 16 {
+        let mine = source.some_waiting(|task| may(task, to));
+        let theirs = target.some_waiting(|task| may(task, from));
+        let loads = |tasks: &[(u64, Arc<T>)]| tasks.iter().map(|(load, _)| *load).collect::<Loads>();
+        let (my_loads, their_loads) = (loads(&mine), loads(&theirs));
+        let exchange = if aim == Aim::Exchange {
+            exchange(&my_loads, &their_loads, gap)
+        } else {
+            let crowded = |n: &usize| source.is_crowded(&mine[*n].1, target);
+            (0..mine.len())
+                .filter(crowded)
+                .find_map(|n| spread(n, &my_loads, &their_loads, gap))
+        };
+        if let Some(exchange) = exchange {
+            for &n in &exchange.back {
+                carry(&theirs[n].1, target, source);
+            }
+            for &n in &exchange.over {
+                carry(&mine[n].1, source, target);
+            }
+            if aim == Aim::Rotate {
+                (source.rotated_at, target.rotated_at) = (now, now);
+            }
+            return Some(mine[exchange.over[0]].1.clone());
+        }
+        if aim == Aim::Exchange {
             return None;
         }
-        carry(y, target, source);
-        carry(x, source, target);
-        return Some(x.clone());
     }
     let task = source.find_migration(target.load(), aim, |task| may(task, to))?;
     carry(&task, source, target);
@@ -107,6 +125,73 @@ pub fn migrate<T: RunTask>(
         (source.rotated_at, target.rotated_at) = (now, now);
     }
     Some(task)
+}
+
+type Loads = SmallVec<[u64; MAX_EXCHANGED]>;
+type Chosen = SmallVec<[usize; MAX_CARRIED]>;
+
+/// Tasks that change places, as indices.
+#[derive(Debug)]
+struct Exchange {
+    /// From the fuller CPU to the other.
+    over: Chosen,
+    /// Back to the fuller CPU.
+    back: Chosen,
+}
+
+/// The exchange of one task for some others, either way, that makes a difference of `gap` smallest; the loads
+/// are sorted, the largest first. `None` if nothing makes it clearly smaller.
+fn exchange(mine: &[u64], theirs: &[u64], gap: u64) -> Option<Exchange> {
+    let sum = |loads: &[u64], chosen: &[usize]| chosen.iter().map(|&n| loads[n]).sum::<u64>();
+    let one = |n: usize| Chosen::from_slice(&[n]);
+    let for_mine = (0..mine.len()).map(|n| (one(n), fill(theirs, mine[n].saturating_sub(gap / 2))));
+    let for_theirs = (0..theirs.len()).map(|n| (fill(mine, theirs[n] + gap / 2), one(n)));
+    let (after, over, back) = for_mine
+        .chain(for_theirs)
+        .filter(|(over, back)| !over.is_empty() && !back.is_empty())
+        .map(|(over, back)| {
+            let moved = sum(mine, &over).saturating_sub(sum(theirs, &back));
+            (gap.abs_diff(2 * moved), over, back)
+        })
+        .min_by_key(|(after, over, back)| (*after, over.len() + back.len()))?;
+    (after < gap - gap / 16).then_some(Exchange { over, back })
+}
+
+/// Task `n` of the fuller CPU for some of the other's, if that makes the difference no larger.
+fn spread(n: usize, mine: &[u64], theirs: &[u64], gap: u64) -> Option<Exchange> {
+    let back = fill(theirs, mine[n].saturating_sub(gap / 2));
+    let moved = mine[n].saturating_sub(back.iter().map(|&n| theirs[n]).sum());
+    let fits = !back.is_empty() && gap.abs_diff(2 * moved) <= gap + gap / 16;
+    fits.then(|| Exchange {
+        over: Chosen::from_slice(&[n]),
+        back,
+    })
+}
+
+/// Some of these loads that come near to `want` together: the largest that still fit, one after another, and one
+/// more if that overshoots by less than what is missing without it.
+fn fill(loads: &[u64], want: u64) -> Chosen {
+    let mut chosen = Chosen::new();
+    let mut missing = want;
+    let mut next = None;
+    for (n, &load) in loads.iter().enumerate() {
+        if chosen.len() == MAX_CARRIED {
+            break;
+        }
+        if load <= missing {
+            chosen.push(n);
+            missing -= load;
+        } else {
+            next = Some((n, load));
+        }
+    }
+    if let Some((n, load)) = next
+        && chosen.len() < MAX_CARRIED
+        && load - missing.min(load) < missing
+    {
+        chosen.push(n);
+    }
+    chosen
 }
 
 fn carry<T: RunTask>(task: &Arc<T>, source: &mut RunQueue<T>, target: &mut RunQueue<T>) {
@@ -135,6 +220,17 @@ impl<T: RunTask> RunQueue<T> {
         }
     }
 
+    /// Whether the task's group would still have as much here as on the other CPU if it went there. Groups whose tasks
+    /// are spread leave the balance only small things to even out; two large tasks on one CPU may be beyond it.
+    fn is_crowded(&self, task: &T, other: &RunQueue<T>) -> bool {
+        let slot = task.sched().group_slot();
+        let there = match other.has_level(slot) {
+            true => other.level(slot).queue.load(),
+            false => 0,
+        };
+        self.level(slot).queue.load() >= there + 2 * task.sched().entity.weight()
+    }
+
     /// Calls `look` with waiting tasks until it returns false.
     fn each_waiting(&self, mut look: impl FnMut(&Arc<T>) -> bool) {
         let waits = |task: &&Arc<T>| !self.is_curr(task);
@@ -160,15 +256,16 @@ impl<T: RunTask> RunQueue<T> {
         }
     }
 
-    /// Loads of some waiting fair tasks that `may` move.
+    /// Loads of some waiting fair tasks that `may` move, the largest first.
     fn some_waiting(&self, may: impl Fn(&Arc<T>) -> bool) -> SmallVec<[(u64, Arc<T>); MAX_EXCHANGED]> {
-        let mut some = SmallVec::new();
+        let mut some = SmallVec::<[(u64, Arc<T>); MAX_EXCHANGED]>::new();
         self.each_waiting(|task| {
             if !task.sched().is_real_time() && may(task) {
                 some.push((self.task_load(task), task.clone()));
             }
             some.len() < MAX_EXCHANGED
         });
+        some.sort_unstable_by_key(|(load, _)| Reverse(*load));
         some
     }
 
@@ -212,5 +309,31 @@ impl<T: RunTask> RunQueue<T> {
             looked_at < MAX_LOOKED_AT
         });
         best.map(|(_, task)| task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_large_task_goes_for_several_small_ones() {
+        // Two tasks of 56 beside nobody, against what should be beside one of them.
+        let exchange = exchange(&[5625], &[1875, 1875, 1875, 1875, 625, 625], 1875).unwrap();
+        assert_eq!(exchange.over[..], [0]);
+        assert_eq!(exchange.back[..3], [0, 1, 4]);
+    }
+
+    #[test]
+    fn several_small_ones_go_for_a_large_one() {
+        let exchange = exchange(&[40, 30, 20], &[50], 40).unwrap();
+        assert_eq!((&exchange.over[..], &exchange.back[..]), (&[0, 1][..], &[0][..]));
+    }
+
+    #[test]
+    fn nothing_is_exchanged_for_nothing() {
+        assert!(exchange(&[10, 10], &[10, 10], 10).is_none());
+        assert!(exchange(&[100], &[], 60).is_none());
+        assert!(exchange(&[], &[100], 60).is_none());
     }
 }

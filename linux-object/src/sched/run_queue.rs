@@ -386,7 +386,7 @@ impl<T: RunTask> RunQueue<T> {
     }
 
     /// Weighs the groups that run here anew, some at least: a CPU that does not switch has not noticed
-    /// what others have changed.
+    /// what others have changed, nor that a load has fallen for good.
     pub fn weigh(&mut self) {
         let mut levels: SmallVec<[usize; 16]> = SmallVec::from_slice(&[0]);
         let mut at = 0;
@@ -400,7 +400,12 @@ impl<T: RunTask> RunQueue<T> {
             at += 1;
         }
         for slot in levels {
-            self.catch_up(slot);
+            let level = self.level(slot);
+            if level.group.holds_load(self.cpu.0 as usize, level.queue.load()) {
+                self.refresh(slot, false);
+            } else {
+                self.catch_up(slot);
+            }
         }
     }
 

@@ -84,7 +84,7 @@ pub struct GroupCpu {
     pub(super) entity: Entity,
     /// The queue's `min_vruntime`, to place tasks that move between CPUs.
     pub(super) min_vruntime: AtomicU64,
-    /// The queue's load as added to the group's sum, and when it was last as high.
+    /// The queue's load as added to the group's sum, and when it was last as high; 0: it counts no longer.
     load: AtomicU64,
     load_at: AtomicU64,
 }
@@ -185,11 +185,17 @@ impl TaskGroup {
         self.cpus[cpu].load_at.store(0, Relaxed);
     }
 
+    /// Whether the sum of the group's loads has another figure for this CPU's queue.
+    pub(super) fn holds_load(&self, cpu: usize, load: u64) -> bool {
+        self.cpus[cpu].load.load(Relaxed) != load
+    }
+
     /// Notes the load of one CPU's queue, and returns what the group's entity weighs there.
     pub(super) fn update_load(&self, cpu: usize, load: u64, now: u64) -> u64 {
         let mine = &self.cpus[cpu];
         let old = mine.load.load(Relaxed);
-        let held = load < old && load != 0 && now < mine.load_at.load(Relaxed) + HOLD_LOAD;
+        let load_at = mine.load_at.load(Relaxed);
+        let held = load < old && load != 0 && load_at != 0 && now < load_at + HOLD_LOAD;
         let load = if held {
             old
         } else {

@@ -348,6 +348,37 @@ fn weights_hold_on_several_cpus() {
     }
 }
 
+/// However the threads come up, the CPUs get loads that are equal enough.
+#[test]
+fn nested_weights_hold_wherever_threads_begin() {
+    for seed in 1..40 {
+        let mut random = Random(seed * 32_452_843);
+        let mut machine = Machine::new(4);
+        let top = machine.top();
+        let above = [machine.group(&top, 100), machine.group(&top, 300)];
+        let mut groups = Vec::new();
+        for group in &above {
+            groups.push((machine.group(group, 100), 1.0));
+            groups.push((machine.group(group, 300), 3.0));
+        }
+        for (group, _) in &groups {
+            for _ in 0..4 {
+                machine.spawn(group, random.below(4) as usize);
+            }
+        }
+        machine.run(&mut random, SECOND);
+        let before: Vec<f64> = groups.iter().map(|(group, _)| machine.used(group)).collect();
+        machine.run(&mut random, 3 * SECOND);
+        machine.check();
+        let all = (3 * SECOND * 4) as f64;
+        for (n, (group, part)) in groups.iter().enumerate() {
+            let share = all * part / 4.0 * if n < 2 { 0.25 } else { 0.75 };
+            let context = format_args!("seed {seed}, group {n}");
+            assert_near(machine.used(group) - before[n], share, all * 0.01, context);
+        }
+    }
+}
+
 #[test]
 fn nested_weights_with_sleepers_hold() {
     for seed in 1..16 {
