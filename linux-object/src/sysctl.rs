@@ -78,6 +78,9 @@ settings! {
     pty_max = 4096,
     /// `kernel.pty.reserve`: how many of them only those mounted in the initial mount namespace may use.
     pty_reserve = 1024,
+    /// `kernel.ctrl-alt-del`: whether these keys restart the machine at once, or tell the first process. A
+    /// serial console has no such keys; `reboot(2)` sets it too.
+    ctrl_alt_del = 1,
     /// `kernel.tainted`: what the administrator has noted.
     tainted = 0,
     /// `fs.aio-max-nr`: requests of asynchronous I/O.

@@ -163,8 +163,8 @@ pub fn reboot(cx: &mut Cx<'_>, magic: u32, magic2: u32, op: u32, arg: UserCStr) 
         }
         LINUX_REBOOT_CMD_HALT => hal.halt(),
         LINUX_REBOOT_CMD_POWER_OFF => hal.power_off(),
-        // A serial console has no such keys, so either setting is kept.
-        LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => {}
+        LINUX_REBOOT_CMD_CAD_ON => cx.kernel.sysctl.ctrl_alt_del.set(1),
+        LINUX_REBOOT_CMD_CAD_OFF => cx.kernel.sysctl.ctrl_alt_del.set(0),
         _ => bail!(EINVAL, "reboot: no such operation here"),
     }
     Ok(0)

@@ -1,5 +1,6 @@
 /* Settings below /proc/sys that have an effect outside their own area (proc(5), pts(4), unix(7)). */
 #include <sched.h>
+#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -114,5 +115,23 @@ TEST(facts)
 	JOIN(SPAWN({
 		CHECK_OK(setuid(65534));
 		CHECK_ERR(open("/proc/sys/kernel/tainted", O_WRONLY), EACCES);
+	}));
+}
+
+TEST(what_ctrl_alt_del_does)
+{
+	if (kt_native())
+		SKIP("the setting is the machine's");
+	CHECK_EQ(number("/proc/sys/kernel/ctrl-alt-del"), 1);
+	CHECK_OK(reboot(RB_DISABLE_CAD));
+	CHECK_EQ(number("/proc/sys/kernel/ctrl-alt-del"), 0);
+	CHECK_OK(reboot(RB_ENABLE_CAD));
+	CHECK_EQ(number("/proc/sys/kernel/ctrl-alt-del"), 1);
+	set("/proc/sys/kernel/ctrl-alt-del", 7);
+	CHECK_EQ(number("/proc/sys/kernel/ctrl-alt-del"), 7);
+	set("/proc/sys/kernel/ctrl-alt-del", 1);
+	JOIN(SPAWN({
+		CHECK_OK(unshare(CLONE_NEWPID));
+		JOIN(SPAWN(CHECK_ERR(reboot(RB_DISABLE_CAD), EINVAL)));
 	}));
 }

@@ -240,6 +240,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     Sysctl { path: "sys/kernel/core_pattern", mode: 0o644, value: Value::Text {
         get: |cx, out| out.bytes(&cx.kernel.sysctl.core_pattern.lock()),
         set: set_core_pattern, max: 128, event: None } },
+    cell("sys/kernel/ctrl-alt-del", -INT - 1, INT, |s| &s.ctrl_alt_del),
     cell("sys/kernel/dmesg_restrict", 0, 1, |s| &s.dmesg_restrict),
     Sysctl { path: "sys/kernel/domainname", mode: 0o644, value: Value::Text {
         get: |cx, out| out.bytes(uts(cx)?.names().domain.as_bytes()),
