@@ -269,6 +269,9 @@ impl<T: RunTask> RunQueue<T> {
         let sched = task.sched();
         sched.set_cpu(self.cpu);
         if sched.is_real_time() {
+            if how == Enqueue::Wakeup {
+                sched.begin_rt_time();
+            }
             let prio = sched.rt_priority();
             self.rt.enqueue(task.clone(), prio, false);
             return;

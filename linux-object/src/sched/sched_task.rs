@@ -144,6 +144,8 @@ pub struct SchedTask {
     /// Time used since the RR slice began.
     pub(super) rr_used: AtomicU64,
     sum_exec: AtomicU64,
+    /// `sum_exec` when it last woke up, or became a real-time task.
+    rt_since: AtomicU64,
     /// Time in user mode: what has been charged, in nanoseconds, and what the machine counts.
     user: AtomicU64,
     user_clock: UserClock,
@@ -203,6 +205,7 @@ impl SchedTask {
             fresh: AtomicBool::new(true),
             rr_used: AtomicU64::new(0),
             sum_exec: AtomicU64::new(0),
+            rt_since: AtomicU64::new(0),
             user: AtomicU64::new(0),
             user_clock: UserClock::default(),
         }
@@ -359,6 +362,9 @@ impl SchedTask {
     }
     /// Installs parameters, while the task is in no queue or its run queue is locked.
     pub(super) fn install(&self, params: &SchedParams) {
+        if !self.is_real_time() {
+            self.begin_rt_time();
+        }
         self.policy.store(params.policy as u8, Ordering::Relaxed);
         self.rt_priority.store(params.rt_priority, Ordering::Relaxed);
         self.entity.set_weight(params.weight());
@@ -416,6 +422,18 @@ impl SchedTask {
         let user = user.max(before);
         self.user.store(user, Ordering::Relaxed);
         user - before
+    }
+    /// A real-time task comes back from a sleep.
+    pub(super) fn begin_rt_time(&self) {
+        self.rt_since
+            .store(self.sum_exec.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    /// Nanoseconds that it has used as a real-time task since it slept (`RLIMIT_RTTIME`); 0 for others.
+    pub fn rt_time(&self) -> u64 {
+        match self.is_real_time() {
+            true => self.sum_exec.load(Ordering::Relaxed) - self.rt_since.load(Ordering::Relaxed),
+            false => 0,
+        }
     }
     /// Time charged so far; what a running task has used since its last charge is not in it
     /// (`Scheduler::cpu_times` adds it).

@@ -1,5 +1,5 @@
-//! Timers on CPU time: `ITIMER_VIRTUAL`, `ITIMER_PROF`, `RLIMIT_CPU`, POSIX timers and sleeps on
-//! CPU-time clocks.
+//! Timers on CPU time: `ITIMER_VIRTUAL`, `ITIMER_PROF`, `RLIMIT_CPU`, `RLIMIT_RTTIME`, POSIX timers and sleeps
+//! on CPU-time clocks.
 //!
 //! Model: CPU time passes only while threads run, so nothing has to be set when they do not. While a
 //! process has any of these, its running threads have a tick, and each tick compares.
@@ -11,13 +11,15 @@ use alloc::vec::Vec;
 
 use super::NSEC_PER_SEC;
 use super::process_timers::{CpuItimer, ProcessTimers};
-use crate::sched::CpuTimes;
 use crate::task::signal::send_to_group;
 use crate::task::{RLIM_INFINITY, Resource, SigInfo, Signal, Task, ThreadGroup};
 
-/// How often running threads look, in nanoseconds: for timers, and for `RLIMIT_CPU` alone.
+/// How often running threads look, in nanoseconds: for timers and `RLIMIT_RTTIME`, and for `RLIMIT_CPU` alone.
 const TIMER_TICK: u64 = 1_000_000;
 const RLIMIT_TICK: u64 = 10_000_000;
+
+const NSEC_PER_USEC: u64 = 1_000;
+const USEC_PER_SEC: u64 = 1_000_000;
 
 /// Something that waits for CPU time to pass.
 pub trait CpuTimer: Send + Sync {
@@ -28,9 +30,10 @@ pub trait CpuTimer: Send + Sync {
 /// Sets or stops the tick of a process's threads.
 pub fn update_tick(group: &ThreadGroup) {
     let timers = &group.timers;
-    let tick = if timers.watches_cpu() {
+    let has_limit = |resource| group.rlimit(resource).cur != RLIM_INFINITY;
+    let tick = if timers.watches_cpu() || has_limit(Resource::RTTIME) {
         TIMER_TICK
-    } else if group.rlimit(Resource::CPU).cur != RLIM_INFINITY {
+    } else if has_limit(Resource::CPU) {
         RLIMIT_TICK
     } else {
         0
@@ -66,7 +69,15 @@ pub fn check_cpu_timers(task: &Arc<Task>) {
         }
     }
     check_timers(timers);
-    check_rlimit(task, used);
+    check_rlimit(group, Resource::CPU, used.total() / NSEC_PER_SEC, 1);
+    if task.sched.is_real_time() {
+        check_rlimit(
+            group,
+            Resource::RTTIME,
+            task.sched.rt_time() / NSEC_PER_USEC,
+            USEC_PER_SEC,
+        );
+    }
     update_tick(group);
 }
 
@@ -79,18 +90,20 @@ fn check_timers(timers: &ProcessTimers) {
     }
 }
 
-/// `RLIMIT_CPU`: SIGXCPU at the soft limit and every second after, SIGKILL at the hard one;
-/// `RLIMIT_RTTIME` has no tick of its own and is not enforced.
-fn check_rlimit(task: &Arc<Task>, used: CpuTimes) {
-    let group = task.group();
-    let limit = group.rlimit(Resource::CPU);
-    let seconds = used.total() / NSEC_PER_SEC;
-    if limit.max != RLIM_INFINITY && seconds >= limit.max {
+/// A limit of CPU time, of which so much is used: SIGXCPU at the soft limit, which goes up by `second`, and
+/// SIGKILL at the hard one.
+fn check_rlimit(group: &Arc<ThreadGroup>, resource: Resource, used: u64, second: u64) {
+    let limit = group.rlimit(resource);
+    // Linux does not look at a hard limit alone.
+    if limit.cur == RLIM_INFINITY {
+        return;
+    }
+    if limit.max != RLIM_INFINITY && used >= limit.max {
         let _ = send_to_group(group, SigInfo::kernel(Signal::KILL));
-    } else if limit.cur != RLIM_INFINITY && seconds >= limit.cur {
+    } else if used >= limit.cur {
         let _ = send_to_group(group, SigInfo::kernel(Signal::XCPU));
-        let raised = group.update_rlimit(Resource::CPU, |mut limit| {
-            limit.cur += 1;
+        let raised = group.update_rlimit(resource, |mut limit| {
+            limit.cur = limit.cur.saturating_add(second);
             Ok::<_, core::convert::Infallible>(limit)
         });
         let _ = raised;

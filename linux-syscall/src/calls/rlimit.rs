@@ -50,7 +50,7 @@ fn set(cx: &Cx<'_>, target: &Arc<Task>, resource: Resource, new: abi::Rlimit) ->
             max: new.max,
         })
     })?;
-    if resource == Resource::CPU {
+    if matches!(resource, Resource::CPU | Resource::RTTIME) {
         start_tick(target.group());
     }
     Ok(old)

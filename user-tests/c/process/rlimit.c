@@ -1,6 +1,8 @@
 /* prlimit64(2), and that each limit is enforced. */
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "proc.h"
 #include "sys.h"
@@ -265,6 +267,66 @@ TEST(cpu)
 	long ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
 		  (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 	CHECK(ms > 1000 && ms < 15000);
+}
+
+static void be_real_time(void)
+{
+	struct sched_param param = { .sched_priority = 10 };
+	CHECK_OK(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param));
+}
+
+static void work(long ms)
+{
+	struct timespec now, end;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	end.tv_sec += (end.tv_nsec + ms * 1000000) / 1000000000;
+	end.tv_nsec = (end.tv_nsec + ms * 1000000) % 1000000000;
+	do
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	while (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+}
+
+TEST(time_that_a_real_time_task_takes_without_a_sleep)
+{
+	pid_t child = SPAWN({
+		struct rlimit now;
+		be_real_time();
+		signal(SIGXCPU, on_xcpu);
+		limit(RLIMIT_RTTIME, 100000, 400000);
+		work(60);
+		CHECK_EQ(xcpu, 0);
+		sched_yield();
+		work(100);
+		CHECK_EQ(xcpu, 1);
+		CHECK_OK(getrlimit(RLIMIT_RTTIME, &now));
+		CHECK_EQ(now.rlim_cur, 1100000);
+		for (;;)
+			;
+	});
+	struct rusage usage;
+	int status;
+	CHECK_EQ(wait4(child, &status, 0, &usage), child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	long ms = usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000 + usage.ru_stime.tv_sec * 1000 +
+		  usage.ru_stime.tv_usec / 1000;
+	CHECK(ms >= 380 && ms < 4000);
+}
+
+TEST(a_real_time_task_that_sleeps_begins_again)
+{
+	JOIN(SPAWN({
+		be_real_time();
+		limit(RLIMIT_RTTIME, 100000, 200000);
+		for (int i = 0; i < 6; i++) {
+			work(50);
+			kt_sleep_ms(1);
+		}
+	}));
+	JOIN(SPAWN({
+		/* It is nothing to others. */
+		limit(RLIMIT_RTTIME, 10000, 20000);
+		work(100);
+	}));
 }
 
 TEST(sigpending)
