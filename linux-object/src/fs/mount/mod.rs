@@ -26,6 +26,7 @@ mod namespace;
 mod ops;
 mod propagation;
 mod reveal;
+mod ring;
 mod show;
 #[cfg(test)]
 mod tests;

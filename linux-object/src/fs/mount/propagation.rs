@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashSet;
 
+use super::ring::Ring;
 use crate::fs::id_pool::IdPool;
 
 /// A peer group, by the number that `mountinfo` shows.
@@ -23,8 +24,8 @@ struct Node {
 
 #[derive(Default)]
 struct Group {
-    members: Vec<u64>,
-    slaves: Vec<u64>,
+    members: Ring,
+    slaves: Ring,
 }
 
 /// A mount that an event at another mount reaches.
@@ -76,7 +77,7 @@ impl Propagation {
     }
     /// The group that the members of a group are slaves of.
     pub fn master_of_group(&self, group: GroupId) -> Option<GroupId> {
-        let first = *self.groups.get(&group)?.members.first()?;
+        let first = self.groups.get(&group)?.members.first()?;
         self.node(first).master
     }
     /// Whether it may not be bound.
@@ -84,8 +85,9 @@ impl Propagation {
         self.node(mount).unbindable
     }
     /// The members of a group.
-    pub fn members(&self, group: GroupId) -> &[u64] {
-        self.groups.get(&group).map_or(&[], |group| &group.members)
+    pub fn members(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
+        let group = self.groups.get(&group);
+        group.into_iter().flat_map(|group| group.members.iter())
     }
 
     /// `MS_SHARED`: a group of its own, unless it is in one.
@@ -93,7 +95,7 @@ impl Propagation {
         let mut node = self.node(mount);
         if node.shared.is_none() {
             let id = self.ids.allocate();
-            self.groups.entry(id).or_default().members.push(mount);
+            self.groups.entry(id).or_default().members.push_back(mount);
             node.shared = Some(id);
         }
         node.unbindable = false;
@@ -109,24 +111,24 @@ impl Propagation {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
-        group.members.retain(|&member| member != mount);
+        group.members.remove(mount);
         if group.members.is_empty() {
             // The slaves of the group go to its master.
             let slaves = core::mem::take(&mut group.slaves);
             self.groups.remove(&id);
             self.ids.free(id);
-            for &slave in &slaves {
+            for slave in slaves.iter() {
                 let mut node_of_slave = self.node(slave);
                 node_of_slave.master = node.master;
                 self.put(slave, node_of_slave);
             }
             if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-                master.slaves.extend(slaves);
+                slaves.iter().for_each(|slave| master.slaves.push_back(slave));
             }
         } else {
-            group.slaves.insert(0, mount);
+            group.slaves.push_front(mount);
             if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-                master.slaves.retain(|&slave| slave != mount);
+                master.slaves.remove(mount);
             }
             node.master = Some(id);
         }
@@ -138,7 +140,7 @@ impl Propagation {
         self.make_slave(mount);
         let node = self.node(mount);
         if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-            master.slaves.retain(|&slave| slave != mount);
+            master.slaves.remove(mount);
         }
         self.put(
             mount,
@@ -153,10 +155,10 @@ impl Propagation {
     pub fn copy(&mut self, original: u64, new: u64) {
         let node = self.node(original);
         if let Some(group) = node.shared.and_then(|id| self.groups.get_mut(&id)) {
-            insert_after(&mut group.members, original, new);
+            group.members.insert_after(original, new);
         }
         if let Some(master) = node.master.and_then(|id| self.groups.get_mut(&id)) {
-            insert_after(&mut master.slaves, original, new);
+            master.slaves.insert_after(original, new);
         }
         self.put(new, node);
     }
@@ -176,7 +178,7 @@ impl Propagation {
             return self.copy(original, new);
         };
         if let Some(group) = self.groups.get_mut(&id) {
-            group.slaves.insert(0, new);
+            group.slaves.push_front(new);
         }
         self.put(
             new,
@@ -204,16 +206,15 @@ impl Propagation {
                 continue;
             };
             // In ring order from the origin on, as Linux visits peers.
-            let at = group.members.iter().position(|&m| m == origin).unwrap_or(0);
-            let ring = group.members[at..].iter().chain(&group.members[..at]);
-            for &mount in ring.filter(|&&mount| mount != origin) {
+            let ring = group.members.iter_from(origin);
+            for mount in ring.filter(|&mount| mount != origin) {
                 out.push(Receiver {
                     mount,
                     group: Some(id),
                     from,
                 });
             }
-            for &mount in &group.slaves {
+            for mount in group.slaves.iter() {
                 match self.shared(mount) {
                     Some(shared) => {
                         if seen.insert(shared) {
@@ -230,14 +231,6 @@ impl Propagation {
         }
         out
     }
-}
-
-fn insert_after(list: &mut Vec<u64>, original: u64, new: u64) {
-    let at = list
-        .iter()
-        .position(|&m| m == original)
-        .map_or(list.len(), |at| at + 1);
-    list.insert(at, new);
 }
 
 #[cfg(test)]

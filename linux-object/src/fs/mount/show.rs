@@ -147,7 +147,7 @@ fn dominating(topology: &MountTopology, mount: &Mount, ns: &MountNamespace, root
     let mut group = topology.propagation.master(mount.seq);
     while let Some(id) = group {
         for member in topology.propagation.members(id) {
-            let Some(peer) = topology.mounts.get(member).and_then(|peer| peer.upgrade()) else {
+            let Some(peer) = topology.mounts.get(&member).and_then(|peer| peer.upgrade()) else {
                 continue;
             };
             let here = core::ptr::eq(peer.links.lock().ns.as_ptr(), ns);
