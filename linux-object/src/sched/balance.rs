@@ -122,7 +122,7 @@ impl Scheduler {
         due.store(next, Ordering::Relaxed);
         for cpu in self.cpus.iter() {
             let mut rq = cpu.rq.lock();
-            rq.weigh();
+            rq.weigh(now.0);
             cpu.publish(&rq);
         }
         let figures = |cpu| (self.weight_on(cpu), self.load_of(cpu));

@@ -87,8 +87,8 @@ pub fn migrate<T: RunTask>(
         return None;
     }
     if aim == Aim::Exchange || aim == Aim::Rotate {
-        let gap = source.load().saturating_sub(target.load());
-        if gap < source.load() / 16 {
+        let gap = source.steady_load().saturating_sub(target.steady_load());
+        if gap < source.steady_load() / 16 {
             return None;
         }
         let mine = source.some_waiting(|task| may(task, to));
@@ -119,7 +119,7 @@ pub fn migrate<T: RunTask>(
             return None;
         }
     }
-    let task = source.find_migration(target.load(), aim, |task| may(task, to))?;
+    let task = source.find_migration(target.steady_load(), aim, |task| may(task, to))?;
     carry(&task, source, target);
     if aim == Aim::Rotate {
         (source.rotated_at, target.rotated_at) = (now, now);
@@ -195,6 +195,12 @@ fn fill(loads: &[u64], want: u64) -> Chosen {
 }
 
 fn carry<T: RunTask>(task: &Arc<T>, source: &mut RunQueue<T>, target: &mut RunQueue<T>) {
+    let load = match task.sched().is_real_time() {
+        true => 0,
+        false => source.task_load(task),
+    };
+    source.steady_load = source.steady_load.saturating_sub(load);
+    target.steady_load += load;
     source.release_load(task.sched().group_slot());
     source.dequeue(task);
     rebase_task(task.sched(), source.cpu, target.cpu);
@@ -280,9 +286,9 @@ impl<T: RunTask> RunQueue<T> {
 
     /// The waiting task that `may` move and whose move to a CPU with this load serves the aim best.
     fn find_migration(&self, target: u64, aim: Aim, may: impl Fn(&Arc<T>) -> bool) -> Option<Arc<T>> {
-        let gap = self.load().saturating_sub(target);
+        let gap = self.steady_load().saturating_sub(target);
         // Differences that short sleeps make are not worth a move.
-        if aim != Aim::Fill && gap < self.load() / 16 {
+        if aim != Aim::Fill && gap < self.steady_load() / 16 {
             return None;
         }
         let limit = match aim {

@@ -80,7 +80,7 @@ struct CpuState {
     idle_thread: Once<Arc<dyn MachineThread>>,
     /// `nr_running` of the run queue, readable without its lock.
     nr_running: AtomicU32,
-    /// `load` of the run queue, readable without its lock.
+    /// `steady_load` of the run queue, readable without its lock.
     load: AtomicU64,
     /// When this CPU compares its load with the others' next.
     next_balance: AtomicU64,
@@ -101,7 +101,7 @@ impl CpuState {
     /// Publishes figures of the run queue.
     fn publish(&self, rq: &RunQueue<Task>) {
         self.nr_running.store(rq.nr_running() as u32, Ordering::Relaxed);
-        self.load.store(rq.load(), Ordering::Relaxed);
+        self.load.store(rq.steady_load(), Ordering::Relaxed);
     }
 }
 

@@ -23,6 +23,8 @@ use super::weight::nice_to_weight;
 use super::{CpuMask, Policy, SchedTask, TaskGroup};
 use crate::ids::CpuId;
 
+/// Over which loads are averaged for the balance, in nanoseconds.
+const STEADY_TIME: u64 = 24_000_000;
 /// Groups whose weights are brought up to date at one time.
 const MAX_WEIGHED: usize = 64;
 
@@ -108,6 +110,9 @@ pub struct RunQueue<T> {
     pub(super) kicks: CpuMask,
     /// When a task last came or went although that evened nothing out.
     pub(super) rotated_at: u64,
+    /// The average of `load`, and when it was last brought up to date.
+    pub(super) steady_load: u64,
+    steady_at: u64,
     open: Open,
     /// User time of tasks on this CPU: usual ones, and those with a positive nice level.
     pub(super) user_times: [u64; 2],
@@ -132,6 +137,8 @@ impl<T: RunTask> RunQueue<T> {
             look_at: u64::MAX,
             kicks: CpuMask::EMPTY,
             rotated_at: 0,
+            steady_load: 0,
+            steady_at: 0,
             open: Open::default(),
             user_times: [0; 2],
         };
@@ -160,6 +167,19 @@ impl<T: RunTask> RunQueue<T> {
     /// Sum of the weights of what runs here, group by group.
     pub fn load(&self) -> u64 {
         self.level(0).queue.load()
+    }
+
+    /// The load as the balance sees it, an average over some [`STEADY_TIME`]: who works for a moment now and then
+    /// does not move the others about.
+    pub fn steady_load(&self) -> u64 {
+        self.steady_load
+    }
+    fn settle(&mut self, now: u64) {
+        let passed = i128::from(now.saturating_sub(self.steady_at));
+        self.steady_at = now;
+        let (old, new) = (i128::from(self.steady_load), i128::from(self.load()));
+        let average = old + (new - old) * passed / (passed + i128::from(STEADY_TIME));
+        self.steady_load = average.max(0) as u64;
     }
 
     /// Makes a queue for a group.
@@ -390,7 +410,7 @@ impl<T: RunTask> RunQueue<T> {
 
     /// Weighs the groups that run here anew, some at least: a CPU that does not switch has not noticed
     /// what others have changed, nor that a load has fallen for good.
-    pub fn weigh(&mut self) {
+    pub fn weigh(&mut self, now: u64) {
         let mut levels: SmallVec<[usize; 16]> = SmallVec::from_slice(&[0]);
         let mut at = 0;
         while at < levels.len() && levels.len() < MAX_WEIGHED {
@@ -410,6 +430,7 @@ impl<T: RunTask> RunQueue<T> {
                 self.catch_up(slot);
             }
         }
+        self.settle(now);
     }
 
     /// Weighs a group's entity anew if other CPUs have changed what it is.

@@ -187,10 +187,10 @@ impl Machine {
         if self.rqs[cpu].nr_running() > 1 && now >= self.next_balance[cpu] {
             let turn = now / (8 * MS);
             self.next_balance[cpu] = (turn + 1) * 8 * MS + cpu as u64 * MIN_TICK;
-            self.rqs.iter_mut().for_each(RunQueue::weigh);
+            self.rqs.iter_mut().for_each(|rq| rq.weigh(now));
             let figures = |cpu: CpuId| {
                 let rq = &self.rqs[cpu.0 as usize];
-                (rq.load(), rq.nr_running() as u32)
+                (rq.steady_load(), rq.nr_running() as u32)
             };
             let moves = plan(CpuId(cpu as u32), CpuMask::first_n(self.rqs.len()), figures);
             for (from, to, aim) in moves {
@@ -376,6 +376,53 @@ fn nested_weights_hold_wherever_threads_begin() {
             let context = format_args!("seed {seed}, group {n}");
             assert_near(machine.used(group) - before[n], share, all * 0.01, context);
         }
+    }
+}
+
+/// Who works half a millisecond in twenty does not move the others about.
+#[test]
+fn weights_hold_beside_those_who_sleep_most_of_the_time() {
+    for seed in 1..24 {
+        let mut random = Random(seed * 49_979_687);
+        let mut machine = Machine::new(4);
+        let top = machine.top();
+        let (ga, gb, gc) = (
+            machine.group(&top, 100),
+            machine.group(&top, 300),
+            machine.group(&top, 100),
+        );
+        for cpu in 0..4 {
+            machine.spawn(&ga, cpu);
+            machine.spawn(&gb, cpu);
+        }
+        let sleepers: Vec<usize> = (0..4)
+            .map(|_| machine.spawn(&gc, random.below(4) as usize))
+            .collect();
+        let mut wakes: Vec<u64> = (0..4).map(|_| random.below(20 * MS)).collect();
+        let mut work: Vec<u64> = alloc::vec![0; 4];
+        let mut before = (0.0, 0.0);
+        let start = machine.now;
+        while machine.now < start + 4 * SECOND {
+            machine.run(&mut random, MS / 4);
+            if before.0 == 0.0 && machine.now > start + SECOND {
+                before = (machine.used(&ga), machine.used(&gb));
+            }
+            for (n, &sleeper) in sleepers.iter().enumerate() {
+                let used = machine.threads[sleeper].sched.charged().total();
+                if machine.awake[sleeper] && used >= work[n] + MS / 2 {
+                    machine.sleep(sleeper);
+                    if !machine.awake[sleeper] {
+                        work[n] = used;
+                        wakes[n] = machine.now + 20 * MS;
+                    }
+                } else if !machine.awake[sleeper] && machine.now >= wakes[n] {
+                    machine.wake(sleeper);
+                }
+            }
+        }
+        machine.check();
+        let (a, b) = (machine.used(&ga) - before.0, machine.used(&gb) - before.1);
+        assert_near(a / (a + b), 0.25, 0.01, format_args!("seed {seed}"));
     }
 }
 

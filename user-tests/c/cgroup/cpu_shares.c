@@ -10,6 +10,12 @@ static const char *controlled(const char *parent)
 	return strdup(cg_new(parent));
 }
 
+/* The controller goes back to where v1 can take it. */
+static void done(void)
+{
+	CHECK_OK(cg_write("", "cgroup.subtree_control", "-cpu"));
+}
+
 static int64_t usage(const char *dir)
 {
 	return cg_stat(dir, "cpu.stat", "usage_usec");
@@ -67,6 +73,7 @@ TEST_FOR(limits_against_threads, 300)
 		for (int j = 0; j < 3; j++)
 			if (all || (limits[i] == 80 && threads[j] == 1) || (limits[i] == 20 && threads[j] == 8))
 				holds(limits[i], threads[j]);
+	done();
 }
 
 TEST_FOR(the_smallest_weight_beside_the_largest, 120)
@@ -84,6 +91,7 @@ TEST_FOR(the_smallest_weight_beside_the_largest, 120)
 	CHECK(near(tenths[0], 0, 30));
 	cg_drop(groups[0]);
 	cg_drop(groups[1]);
+	done();
 }
 
 /* 100 beside 300, and below each of them 100 beside 300 again. */
@@ -109,6 +117,7 @@ TEST_FOR(nested_weights, 120)
 		cg_drop(groups[i]);
 	cg_drop(above[0]);
 	cg_drop(above[1]);
+	done();
 }
 
 /* Who sleeps most of the time does not change how the others share the rest. */
@@ -139,4 +148,5 @@ TEST_FOR(weights_beside_sleepers, 120)
 	CHECK(near(tenths[0] * 1000 / (tenths[0] + tenths[1]), 250, 40));
 	for (int i = 0; i < 3; i++)
 		cg_drop(groups[i]);
+	done();
 }
