@@ -1,7 +1,7 @@
 //! What memory management keeps for the whole kernel: the machine, settings, totals.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use super::charge::PageTotal;
 use super::memcg::MemControl;
@@ -33,6 +33,8 @@ pub struct Memory {
     pub nr_pipe: PageTotal,
     /// Processes that were killed for their memory and still hold some.
     pub oom_victims: AtomicUsize,
+    /// Somebody is choosing whom to kill.
+    pub(super) oom_turn: AtomicBool,
     /// Who pays for what.
     pub control: Arc<MemControl>,
     next_id: AtomicU64,
@@ -52,6 +54,7 @@ impl Memory {
             nr_mapped: AtomicI64::new(0),
             nr_pipe: PageTotal::default(),
             oom_victims: AtomicUsize::new(0),
+            oom_turn: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
         })
     }

@@ -23,6 +23,7 @@ use super::VmFlags;
 use super::addr_space::Mm;
 use super::gather::Gather;
 use super::memcg::{Event, MemCgroup, MemControl, Pressure};
+use super::memory::Memory;
 use super::page_counter::UNLIMITED;
 use crate::cgroup::memory::memcg_of;
 use crate::fs::PollEvents;
@@ -283,6 +284,23 @@ pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice
     }
 }
 
+/// The right to choose whom to kill, which one task has at a time (Linux's `oom_lock`): a second one would choose
+/// by what it saw before the first one's victim was marked. Who does not get it tries again what failed.
+struct OomTurn<'a>(&'a Memory);
+
+impl OomTurn<'_> {
+    fn take(memory: &Memory) -> Option<OomTurn<'_>> {
+        let taken = memory.oom_turn.swap(true, Ordering::SeqCst);
+        (!taken).then_some(OomTurn(memory))
+    }
+}
+
+impl Drop for OomTurn<'_> {
+    fn drop(&mut self) {
+        self.0.oom_turn.store(false, Ordering::SeqCst);
+    }
+}
+
 /// What [`refill_reserve`] could do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refill {
@@ -295,7 +313,14 @@ pub enum Refill {
 /// The kernel's own objects have used up the reserve that infallible allocations live on: a process has
 /// to go. Called without locks.
 pub fn refill_reserve(task: &Arc<Task>) -> Refill {
-    match select_victim(task.kernel(), None) {
+    let kernel = task.kernel();
+    let Some(_turn) = OomTurn::take(&kernel.memory) else {
+        return Refill::Wait;
+    };
+    if !kernel.hal.reserve_is_low() {
+        return Refill::Wait;
+    }
+    match select_victim(kernel, None) {
         Choice::Kill(victim) => {
             kill(task, &victim, "Out of memory", None);
             Refill::Wait
@@ -326,6 +351,14 @@ fn asker(task: &Arc<Task>) -> Option<Victim> {
 /// The access that failed is to be made again. Called without locks.
 pub fn out_of_memory(task: &Arc<Task>) {
     let kernel = task.kernel();
+    let Some(_turn) = OomTurn::take(&kernel.memory) else {
+        return task.set_thread_flags(ThreadFlags::NEED_RESCHED);
+    };
+    if let Ok(frame) = kernel.hal.alloc_frame(false) {
+        // Somebody has given back meanwhile.
+        kernel.hal.put_frame(frame);
+        return;
+    }
     check_panic(kernel, 1);
     if kernel.sysctl.oom_kill_allocating_task.get() != 0
         && let Some(victim) = asker(task)
@@ -365,6 +398,10 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
     if over.is_oom_kill_disabled() {
         return false;
     }
+    let Some(_turn) = OomTurn::take(&kernel.memory) else {
+        task.set_thread_flags(ThreadFlags::NEED_RESCHED);
+        return true;
+    };
     check_panic(kernel, 2);
     match select_victim(kernel, Some(over)) {
         Choice::Kill(victim) => {
