@@ -168,36 +168,40 @@ static pid_t many_namespaces(void)
 	_exit(1);
 }
 
+/* The rows that should not depend on how many namespaces there are; `beside` ends their names. */
+static void measure_namespaces(const char *beside)
+{
+	static const struct { const char *name; int flag, rounds; } kinds[] = {
+		{ "unshare-uts", CLONE_NEWUTS, 20 }, { "unshare-ipc", CLONE_NEWIPC, 20 },
+		{ "unshare-user", CLONE_NEWUSER, 20 }, { "unshare-cgroup", CLONE_NEWCGROUP, 20 },
+		{ "unshare-mount", CLONE_NEWNS, 20 }, { "unshare-net", CLONE_NEWNET, 10 },
+	};
+	char name[64];
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		snprintf(name, sizeof name, "%s%s", kinds[i].name, beside);
+		measure_unshare(name, kinds[i].flag, kinds[i].rounds, NULL);
+	}
+	snprintf(name, sizeof name, "clone-7-namespaces%s", beside);
+	if (clone_seven())
+		measure(name, 10, clone_all);
+	snprintf(name, sizeof name, "setns-uts%s", beside);
+	if (uts_fd >= 0)
+		measure(name, 500, setns_uts);
+}
+
 static void bench_namespaces(void)
 {
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		die("mmap");
-	measure_unshare("unshare-uts", CLONE_NEWUTS, 20, NULL);
-	measure_unshare("unshare-ipc", CLONE_NEWIPC, 20, NULL);
-	measure_unshare("unshare-user", CLONE_NEWUSER, 20, NULL);
-	measure_unshare("unshare-cgroup", CLONE_NEWCGROUP, 20, NULL);
-	measure_unshare("unshare-mount", CLONE_NEWNS, 20, NULL);
-	measure_unshare("unshare-mount-1000", CLONE_NEWNS, 3, many_mounts);
-	measure_unshare("unshare-net", CLONE_NEWNET, 10, NULL);
-	if (clone_seven())
-		measure("clone-7-namespaces", 10, clone_all);
 	uts_fd = open("/proc/self/ns/uts", O_RDONLY);
-	if (uts_fd >= 0)
-		measure("setns-uts", 500, setns_uts);
+	measure_namespaces("");
+	measure_unshare("unshare-mount-1000", CLONE_NEWNS, 3, many_mounts);
 	measure_depth("fork-exit-pid-depth-0", 0);
 	measure_depth("fork-exit-pid-depth-31", 31);
 	pid_t holder = many_namespaces();
-	measure_unshare("unshare-uts-of-500", CLONE_NEWUTS, 20, NULL);
-	measure_unshare("unshare-ipc-of-500", CLONE_NEWIPC, 20, NULL);
-	measure_unshare("unshare-user-of-500", CLONE_NEWUSER, 20, NULL);
-	measure_unshare("unshare-cgroup-of-500", CLONE_NEWCGROUP, 20, NULL);
-	measure_unshare("unshare-mount-of-500", CLONE_NEWNS, 20, NULL);
-	measure_unshare("unshare-net-of-500", CLONE_NEWNET, 10, NULL);
-	if (clone_seven())
-		measure("clone-7-namespaces-of-500", 10, clone_all);
-	if (uts_fd >= 0)
-		measure("setns-uts-of-500", 500, setns_uts);
+	measure_namespaces("-of-500");
 	kill(holder, SIGKILL);
 	waitpid(holder, NULL, 0);
 }
