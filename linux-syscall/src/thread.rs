@@ -13,7 +13,7 @@ use linux_object::cgroup::memory::memcg_of;
 use linux_object::error::{Errno, Result};
 use linux_object::hal::{Trap, UserRegs};
 use linux_object::ids::UserAddr;
-use linux_object::mm::memcg::MemCgroup;
+use linux_object::mm::memcg::{MemCgroup, high_delay};
 use linux_object::mm::oom;
 use linux_object::task::{SigInfo, SigInfoFields, Signal, Task, ThreadFlags, si_code, signal};
 use linux_object::time::Ktime;
@@ -183,7 +183,7 @@ fn pay_for_memory(cx: &mut Cx<'_>) {
         wait_for_room(cx, &over);
     }
     let pages = cx.task.memory.take_over_high();
-    if let Some(delay) = oom::high_delay(&memcg_of(cx.task), pages) {
+    if let Some(delay) = high_delay(&memcg_of(cx.task), pages) {
         let until = Ktime(cx.kernel.hal.now().0 + delay);
         let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
     }

@@ -13,7 +13,7 @@ use spin::Once;
 
 use super::charge;
 use super::memcg::{Item, KmemCharge, MemCgroup, MemControl};
-use super::oom_victim::OomVictim;
+use super::oom::OomVictim;
 use super::vma_tree::VmaTree;
 use super::{ExeFile, Memory, VmFile, VmFlags, Vma};
 use crate::error::Result;

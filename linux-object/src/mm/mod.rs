@@ -27,7 +27,6 @@ mod mmap;
 mod mprotect;
 mod mremap;
 pub mod oom;
-pub mod oom_victim;
 mod page_cache;
 pub mod page_counter;
 mod page_tree;

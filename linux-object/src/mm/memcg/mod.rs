@@ -26,6 +26,7 @@
 //! `Documentation/admin-guide/cgroup-v2.rst` "Memory", `cgroup-v1/memory.rst`.
 
 mod control;
+mod high;
 mod immigrate;
 mod kmem;
 mod stock;
@@ -34,6 +35,7 @@ mod tests;
 mod watch;
 
 pub use control::{CurrentTask, MemControl};
+pub use high::high_delay;
 pub use immigrate::{Immigration, MoveCharge};
 pub use kmem::KmemCharge;
 pub use stock::BATCH;

@@ -14,23 +14,25 @@
 //!
 //! `Documentation/admin-guide/cgroup-v2.rst` (`memory.max`, `memory.oom.group`), `proc(5)` (`oom_score_adj`).
 
-use alloc::string::String;
+mod choice;
+mod kill;
+mod room;
+mod victim;
+
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::VmFlags;
-use super::addr_space::Mm;
-use super::gather::Gather;
-use super::memcg::{Event, MemCgroup, MemControl, Pressure};
+pub use self::choice::{Choice, Victim, select_victim};
+use self::kill::kill;
+use self::room::OomWait;
+pub(super) use self::room::tell_of_room;
+pub use self::room::{has_room, is_under_oom, waits_for_room, wake_waiters};
+pub use self::victim::OomVictim;
+use super::memcg::{Event, MemCgroup, Pressure};
 use super::memory::Memory;
-use super::page_counter::UNLIMITED;
-use crate::cgroup::memory::memcg_of;
-use crate::fs::PollEvents;
-use crate::ids::PAGE_SIZE;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, class};
-use crate::task::{SigInfo, Signal, Task, ThreadFlags, ThreadGroup};
+use crate::task::{SigInfo, Signal, Task, ThreadFlags};
 
 /// Pages by which one task may exceed a limit within one system call.
 const MAY_EXCEED: u32 = 32;
@@ -41,37 +43,6 @@ enum Pending {
     Machine,
     /// Of this cgroup, for so many pages; 0 if they were charged nevertheless.
     Group(Arc<MemCgroup>, u32),
-}
-
-/// A task waits for room in this cgroup; it is under OOM as long.
-struct OomWait {
-    over: Arc<MemCgroup>,
-    control: Arc<MemControl>,
-}
-
-impl OomWait {
-    fn new(over: Arc<MemCgroup>, control: &Arc<MemControl>) -> OomWait {
-        over.oom_waiters.fetch_add(1, Ordering::SeqCst);
-        control.oom_waiters.fetch_add(1, Ordering::SeqCst);
-        control.oom_waiting.lock().push(over.clone());
-        OomWait {
-            over,
-            control: control.clone(),
-        }
-    }
-}
-
-impl Drop for OomWait {
-    fn drop(&mut self) {
-        let gone = {
-            let mut waiting = self.control.oom_waiting.lock();
-            let at = waiting.iter().position(|over| Arc::ptr_eq(over, &self.over));
-            at.map(|at| waiting.swap_remove(at))
-        };
-        drop(gone);
-        self.control.oom_waiters.fetch_sub(1, Ordering::SeqCst);
-        self.over.oom_waiters.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// What memory control keeps for a task.
@@ -169,118 +140,6 @@ pub(super) fn user_fault_out_of_memory(task: &Arc<Task>) {
             }
         }
         _ => out_of_memory(task),
-    }
-}
-
-/// The full cgroup whose processes nobody kills and in which the task waits for room: it sleeps on
-/// [`MemCgroup::oom_queue`] until [`has_room`], and stops waiting.
-pub fn waits_for_room(task: &Arc<Task>) -> Option<Arc<MemCgroup>> {
-    let waits = task.memory.waits.lock();
-    waits.as_ref().map(|wait| wait.over.clone())
-}
-
-/// Whether a task need not wait for room in this cgroup any more.
-pub fn has_room(task: &Arc<Task>, over: &Arc<MemCgroup>) -> bool {
-    // From here on what is given back is not kept in a stock.
-    task.kernel().memory.control.drain(over);
-    over.memory.margin() > 0 || !over.is_oom_kill_disabled()
-}
-
-/// Wakes those who wait where there is room now. Called without locks.
-pub(super) fn tell_of_room(control: &MemControl) {
-    if control.oom_waiters.load(Ordering::SeqCst) == 0 {
-        return;
-    }
-    let waiting = control.oom_waiting.lock().clone();
-    for over in &waiting {
-        wake_waiters(over);
-    }
-}
-
-/// Wakes those who wait in this cgroup: its limit was raised, or they may be killed.
-pub fn wake_waiters(over: &MemCgroup) {
-    if over.memory.margin() > 0 || !over.is_oom_kill_disabled() {
-        over.oom_queue.wake(PollEvents::all());
-    }
-}
-
-/// Whether somebody waits for room here or above (v1's `under_oom`).
-pub fn is_under_oom(memcg: &Arc<MemCgroup>) -> bool {
-    let mut up = memcg.self_and_ancestors();
-    up.any(|memcg| memcg.oom_waiters.load(Ordering::Relaxed) > 0)
-}
-
-/// A process and its memory.
-pub struct Victim {
-    /// Who is to be killed.
-    pub group: Arc<ThreadGroup>,
-    /// What that frees.
-    pub mm: Arc<Mm>,
-}
-
-/// Whom to kill.
-pub enum Choice {
-    /// This process.
-    Kill(Victim),
-    /// Nobody more: an earlier victim has not gone yet.
-    Wait,
-    /// Nobody is left that may be killed.
-    Nobody,
-}
-
-/// The processes of a memory cgroup and below it; all but the first process for the machine.
-fn for_each_process(
-    kernel: &Kernel,
-    within: Option<&Arc<MemCgroup>>,
-    mut f: impl FnMut(&Arc<ThreadGroup>, &Arc<Mm>),
-) {
-    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, group| {
-        let Some((task, mm)) = group
-            .threads()
-            .iter()
-            .find_map(|task| Some((task.clone(), task.try_mm()?)))
-        else {
-            return;
-        };
-        if nr.0 != 1 && within.is_none_or(|within| memcg_of(&task).is_descendant(within)) {
-            f(group, &mm);
-        }
-    });
-}
-
-/// The process whose end frees most, moved by `oom_score_adj`. The first process and those with -1000
-/// are never chosen.
-pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice {
-    let machine = kernel.hal.frame_stats().total as u64;
-    let total = within.map_or(machine, |memcg| memcg.memory.max().min(machine));
-    let mut best: Option<(i64, Victim)> = None;
-    // What an earlier victim holds is on its way.
-    let mut busy = match within {
-        Some(memcg) => memcg.oom_victims.load(Ordering::SeqCst) > 0,
-        None => kernel.memory.oom_victims.load(Ordering::SeqCst) > 0,
-    };
-    for_each_process(kernel, within, |group, mm| {
-        busy |= mm.is_reaped();
-        let adj = group.oom_score_adj.load(Ordering::Relaxed);
-        if group.is_exiting() {
-            return;
-        }
-        if let Some(points) = mm.oom_badness(adj, total)
-            && best.as_ref().is_none_or(|(most, _)| points > *most)
-        {
-            best = Some((
-                points,
-                Victim {
-                    group: group.clone(),
-                    mm: mm.clone(),
-                },
-            ));
-        }
-    });
-    match best {
-        _ if busy => Choice::Wait,
-        Some((_, victim)) => Choice::Kill(victim),
-        None => Choice::Nobody,
     }
 }
 
@@ -433,136 +292,5 @@ pub fn enforce_max(task: &Arc<Task>, over: &Arc<MemCgroup>) {
             // What it still holds goes with it.
             Choice::Wait | Choice::Nobody => return,
         }
-    }
-}
-
-/// Kills the victim, and with `memory.oom.group` everybody in the uppermost cgroup that has it set and is not
-/// above `domain`.
-fn kill(task: &Arc<Task>, victim: &Victim, message: &str, domain: Option<&Arc<MemCgroup>>) {
-    let kernel = task.kernel();
-    let memcg = victim.mm.memcg();
-    let mut whole = None;
-    for at in memcg.self_and_ancestors().filter(|at| !at.is_root()) {
-        if at.oom_group.load(Ordering::Relaxed) {
-            whole = Some(at.clone());
-        }
-        if domain.is_some_and(|domain| Arc::ptr_eq(at, domain)) {
-            break;
-        }
-    }
-    kill_process(task, &victim.group, &victim.mm, message);
-    if let Some(whole) = whole {
-        whole.event(Event::OomGroupKill);
-        let path = whole.css().and_then(|css| css.cgroup());
-        let path = path.map_or(Vec::new(), |cgroup| cgroup.path());
-        log::error!(
-            "Tasks in {} are going to be killed due to memory.oom.group set",
-            String::from_utf8_lossy(&path)
-        );
-        let mut members = Vec::new();
-        for_each_process(kernel, Some(&whole), |group, mm| {
-            let adj = group.oom_score_adj.load(Ordering::Relaxed);
-            if adj != -1000 && !group.is_exiting() && !Arc::ptr_eq(group, &victim.group) {
-                members.push((group.clone(), mm.clone()));
-            }
-        });
-        for (group, mm) in members {
-            kill_process(task, &group, &mm, message);
-        }
-    }
-}
-
-/// Kills one process and all others with the same memory, and takes that memory.
-fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, message: &str) {
-    let kernel = task.kernel();
-    let kb = |pages: u64| pages * (PAGE_SIZE as u64 / 1024);
-    let leader = group.threads().first().cloned();
-    let comm = leader.as_ref().map_or([0; 16], |task| task.comm());
-    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
-    log::error!(
-        "{message}: Killed process {} ({}) total-vm:{}kB, anon-rss:{}kB, file-rss:0kB, shmem-rss:{}kB, UID:{} \
-         pgtables:{}kB oom_score_adj:{}",
-        group.tgid.global_nr(),
-        String::from_utf8_lossy(comm),
-        kb(mm.counts().total),
-        kb(mm.rss_anon()),
-        kb(mm.rss_file()),
-        leader.map_or(0, |task| task.cred().uid.0),
-        mm.page_table_bytes() / 1024,
-        group.oom_score_adj.load(Ordering::Relaxed)
-    );
-    mm.memcg().event(Event::OomKill);
-    mm.mark_oom_victim();
-    let mut sharing = alloc::vec![group.clone()];
-    let mut may_reap = true;
-    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, other| {
-        let shares = |task: &Arc<Task>| task.try_mm().is_some_and(|theirs| Arc::ptr_eq(&theirs, mm));
-        if !Arc::ptr_eq(other, group) && other.threads().iter().any(shares) {
-            if nr.0 == 1 {
-                may_reap = false;
-            } else {
-                sharing.push(other.clone());
-            }
-        }
-    });
-    for group in &sharing {
-        let _ = crate::task::signal::send_to_group(group, SigInfo::kernel(Signal::KILL));
-    }
-    if may_reap && !sharing.iter().any(|group| Arc::ptr_eq(group, task.group())) {
-        mm.reap();
-    }
-}
-
-/// How long a task has to sleep that charged `pages` while its cgroup or one above was over `memory.high`,
-/// in nanoseconds (Linux's `mem_cgroup_handle_over_high`): with the square of the overage, at most two seconds.
-pub fn high_delay(memcg: &Arc<MemCgroup>, pages: u32) -> Option<u64> {
-    const SHIFT: u32 = 20;
-    const SECOND: u64 = 1_000_000_000;
-    let mut most = 0u128;
-    for at in memcg.self_and_ancestors().filter(|at| !at.is_root()) {
-        let (usage, high) = (at.memory.usage(), at.high.load(Ordering::Relaxed));
-        if high >= UNLIMITED || usage <= high {
-            continue;
-        }
-        at.event(Event::High);
-        most = most.max((u128::from(usage - high) << SHIFT) / u128::from(high.max(1)));
-    }
-    let delay = (most * most * u128::from(SECOND)) >> (SHIFT + 14);
-    let delay = (delay * u128::from(pages) / 64).min(u128::from(2 * SECOND)) as u64;
-    // Less is not worth a sleep.
-    (delay > SECOND / 100).then_some(delay)
-}
-
-impl Mm {
-    /// How much memory killing the process would free, in pages, moved by `oom_score_adj` in
-    /// thousandths of `total` pages (Linux's `oom_badness`). `None`: never kill it.
-    pub fn oom_badness(&self, oom_score_adj: i32, total: u64) -> Option<i64> {
-        if oom_score_adj == -1000 || self.core.unstable.load(Ordering::Relaxed) {
-            return None;
-        }
-        let points = self.rss() + self.page_table_bytes() / PAGE_SIZE as u64;
-        Some(points as i64 + i64::from(oom_score_adj) * (total / 1000) as i64)
-    }
-
-    /// Takes the private memory of a process that is being killed (Linux's `oom_reap_task_mm`,
-    /// `process_mrelease(2)`). Its areas stay until it exits; faults fail from now on.
-    pub fn reap(&self) {
-        let mut state = self.core.lock();
-        self.core.unstable.store(true, Ordering::Relaxed);
-        let mut gather = Gather::new(&self.core);
-        for vma in state.vmas.iter() {
-            let keep = VmFlags::PFNMAP | VmFlags::LOCKED;
-            if !vma.flags.intersects(keep) && (vma.is_anonymous() || !vma.is_shared()) {
-                gather.unmap(vma.start..vma.end);
-            }
-        }
-        drop(gather);
-        state.sync_tables(&self.core);
-        drop(state);
-    }
-
-    /// Whether [`Mm::reap`] was called.
-    pub fn is_reaped(&self) -> bool {
-        self.core.unstable.load(Ordering::Relaxed)
     }
 }

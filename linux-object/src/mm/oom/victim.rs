@@ -9,9 +9,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use super::addr_space::Mm;
-use super::memcg::MemCgroup;
-use super::memory::Memory;
+use crate::mm::memcg::MemCgroup;
+use crate::mm::{Memory, Mm};
 
 /// Counts in [`Memory::oom_victims`] and in [`MemCgroup::oom_victims`] of its cgroup and those above.
 pub struct OomVictim {

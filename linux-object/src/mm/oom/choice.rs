@@ -1,0 +1,97 @@
+//! Whom to kill: the process whose end frees most, moved by `oom_score_adj` (Linux's `oom_badness`, `proc(5)`).
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use crate::cgroup::memory::memcg_of;
+use crate::ids::PAGE_SIZE;
+use crate::kernel::Kernel;
+use crate::mm::Mm;
+use crate::mm::memcg::MemCgroup;
+use crate::task::ThreadGroup;
+
+/// A process and its memory.
+pub struct Victim {
+    /// Who is to be killed.
+    pub group: Arc<ThreadGroup>,
+    /// What that frees.
+    pub mm: Arc<Mm>,
+}
+
+/// Whom to kill.
+pub enum Choice {
+    /// This process.
+    Kill(Victim),
+    /// Nobody more: an earlier victim has not gone yet.
+    Wait,
+    /// Nobody is left that may be killed.
+    Nobody,
+}
+
+/// The processes of a memory cgroup and below it; all but the first process for the machine.
+pub(super) fn for_each_process(
+    kernel: &Kernel,
+    within: Option<&Arc<MemCgroup>>,
+    mut f: impl FnMut(&Arc<ThreadGroup>, &Arc<Mm>),
+) {
+    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, group| {
+        let Some((task, mm)) = group
+            .threads()
+            .iter()
+            .find_map(|task| Some((task.clone(), task.try_mm()?)))
+        else {
+            return;
+        };
+        if nr.0 != 1 && within.is_none_or(|within| memcg_of(&task).is_descendant(within)) {
+            f(group, &mm);
+        }
+    });
+}
+
+/// The process whose end frees most, moved by `oom_score_adj`. The first process and those with -1000
+/// are never chosen.
+pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice {
+    let machine = kernel.hal.frame_stats().total as u64;
+    let total = within.map_or(machine, |memcg| memcg.memory.max().min(machine));
+    let mut best: Option<(i64, Victim)> = None;
+    // What an earlier victim holds is on its way.
+    let mut busy = match within {
+        Some(memcg) => memcg.oom_victims.load(Ordering::SeqCst) > 0,
+        None => kernel.memory.oom_victims.load(Ordering::SeqCst) > 0,
+    };
+    for_each_process(kernel, within, |group, mm| {
+        busy |= mm.is_reaped();
+        let adj = group.oom_score_adj.load(Ordering::Relaxed);
+        if group.is_exiting() {
+            return;
+        }
+        if let Some(points) = mm.oom_badness(adj, total)
+            && best.as_ref().is_none_or(|(most, _)| points > *most)
+        {
+            best = Some((
+                points,
+                Victim {
+                    group: group.clone(),
+                    mm: mm.clone(),
+                },
+            ));
+        }
+    });
+    match best {
+        _ if busy => Choice::Wait,
+        Some((_, victim)) => Choice::Kill(victim),
+        None => Choice::Nobody,
+    }
+}
+
+impl Mm {
+    /// How much memory killing the process would free, in pages, moved by `oom_score_adj` in
+    /// thousandths of `total` pages (Linux's `oom_badness`). `None`: never kill it.
+    pub fn oom_badness(&self, oom_score_adj: i32, total: u64) -> Option<i64> {
+        if oom_score_adj == -1000 || self.core.unstable.load(Ordering::Relaxed) {
+            return None;
+        }
+        let points = self.rss() + self.page_table_bytes() / PAGE_SIZE as u64;
+        Some(points as i64 + i64::from(oom_score_adj) * (total / 1000) as i64)
+    }
+}
