@@ -142,10 +142,8 @@ fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
     if !failed || !room || cx.task.fatal_signal_pending() || cx.regs.orig_rax == NO_SYSCALL {
         return false;
     }
-    if cx.task.thread_flags().contains(ThreadFlags::NEED_RESCHED) {
-        cx.kernel.sched.schedule();
-    }
-    true
+    breathe(cx);
+    !cx.task.fatal_signal_pending()
 }
 
 /// In the middle of a long call, with nothing locked: pays for what was charged over `memory.high`, and lets others run.
@@ -175,12 +173,19 @@ fn wait_for_room(cx: &mut Cx<'_>, over: &Arc<MemCgroup>) {
     cx.task.memory.stop_waiting();
 }
 
+/// How long a task sleeps, in nanoseconds, before it tries again to get memory for which somebody has to go.
+const MOMENT: u64 = 2_000_000;
+
 /// Over `memory.high`, or full and without a killer, the task sleeps for what it charged.
 #[cold]
 fn pay_for_memory(cx: &mut Cx<'_>) {
     cx.task.clear_thread_flags(ThreadFlags::MEMORY_HIGH);
     if let Some(over) = oom::waits_for_room(cx.task) {
         wait_for_room(cx, &over);
+    }
+    if cx.task.memory.take_waits_for_end() {
+        let until = Ktime(cx.kernel.hal.now().0 + MOMENT);
+        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
     }
     let pages = cx.task.memory.take_over_high();
     if let Some(delay) = high_delay(&memcg_of(cx.task), pages) {

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering
 
 use super::charge::PageTotal;
 use super::memcg::MemControl;
+use super::oom::Patience;
 use crate::cred::Capability;
 use crate::hal::Hal;
 use crate::ids::PAGE_SIZE;
@@ -33,6 +34,8 @@ pub struct Memory {
     pub nr_pipe: PageTotal,
     /// Processes that were killed for their memory and still hold some.
     pub oom_victims: AtomicUsize,
+    /// How long one waits for them.
+    pub(super) oom_patience: Patience,
     /// Somebody is choosing whom to kill.
     pub(super) oom_turn: AtomicBool,
     /// Who pays for what.
@@ -54,6 +57,7 @@ impl Memory {
             nr_mapped: AtomicI64::new(0),
             nr_pipe: PageTotal::default(),
             oom_victims: AtomicUsize::new(0),
+            oom_patience: Patience::default(),
             oom_turn: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
         })

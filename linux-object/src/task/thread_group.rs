@@ -136,6 +136,8 @@ pub struct ThreadGroup {
     pub oom_score_adj: AtomicI32,
     /// Lowest value an unprivileged writer may set.
     pub oom_score_adj_min: AtomicI32,
+    /// Killed for its memory: the v1 freezer holds it no longer.
+    pub(super) thawed: AtomicBool,
     /// Bumped by each `execve` (guards `exit_signal` of children against changed parents).
     pub exec_id: AtomicU32,
     /// `exec_id` of the parent when this was forked.
@@ -197,6 +199,7 @@ impl ThreadGroup {
             start_time: init.start_time,
             oom_score_adj: AtomicI32::new(init.oom_score_adj.0),
             oom_score_adj_min: AtomicI32::new(init.oom_score_adj.1),
+            thawed: AtomicBool::new(false),
             exec_id: AtomicU32::new(0),
             parent_exec_id: AtomicU32::new(0),
         })

@@ -22,18 +22,11 @@
 
 static long long hog_end;
 
-static void set_oom_score_of(pid_t pid, const char *value)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
-	int fd = CHECK_OK(open(path, O_WRONLY));
-	CHECK_EQ(write(fd, value, strlen(value)), strlen(value));
-	CHECK_OK(close(fd));
-}
-
 static void set_oom_score(const char *value)
 {
-	set_oom_score_of(getpid(), value);
+	int fd = CHECK_OK(open("/proc/self/oom_score_adj", O_WRONLY));
+	CHECK_EQ(write(fd, value, strlen(value)), strlen(value));
+	CHECK_OK(close(fd));
 }
 
 static long long available(void)
@@ -65,8 +58,6 @@ static pid_t balloon(void)
 static void survive(void (*hog)(void))
 {
 	set_oom_score("-1000");
-	/* When all hogs end at once, what they hold is on its way, but nobody else is left to be killed. */
-	set_oom_score_of(getppid(), "-1000");
 	pid_t air = balloon();
 	long long before = available();
 	for (int round = 0; round < 2; round++) {

@@ -46,6 +46,7 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, 
 
 use spin::Once;
 
+use super::oom::Patience;
 use super::page_counter::{PageCounter, UNLIMITED};
 use crate::cgroup::Css;
 use crate::ensure;
@@ -175,6 +176,8 @@ pub struct MemCgroup {
     pub oom_kill_disable: AtomicBool,
     /// Processes here and below that were killed for their memory and still hold some.
     pub oom_victims: AtomicU32,
+    /// How long one waits for them.
+    pub(in crate::mm) oom_patience: Patience,
     /// Tasks that wait for the end of an out-of-memory situation, which v1 leaves to user space.
     pub oom_waiters: AtomicU32,
     /// Where they wait.
@@ -222,6 +225,7 @@ impl MemCgroup {
             oom_group: AtomicBool::new(false),
             oom_kill_disable: inherit(|parent| &parent.oom_kill_disable),
             oom_victims: AtomicU32::new(0),
+            oom_patience: Patience::default(),
             oom_waiters: AtomicU32::new(0),
             oom_queue: WaitQueue::new(),
             parent,

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use super::patience::{FOR_OTHERS, FOR_VICTIMS};
 use crate::cgroup::memory::memcg_of;
 use crate::ids::PAGE_SIZE;
 use crate::kernel::Kernel;
@@ -48,24 +49,61 @@ pub(super) fn for_each_process(
     });
 }
 
+/// Whether what victims, or processes that end by themselves, still hold is worth waiting for.
+fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> bool {
+    let (victims, patience) = match within {
+        Some(memcg) => (
+            memcg.oom_victims.load(Ordering::SeqCst) as usize,
+            &memcg.oom_patience,
+        ),
+        None => (
+            kernel.memory.oom_victims.load(Ordering::SeqCst),
+            &kernel.memory.oom_patience,
+        ),
+    };
+    let now = kernel.time.now();
+    if victims > 0 {
+        return patience.lasts(now, FOR_VICTIMS);
+    }
+    let mut ending = false;
+    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |_, group| {
+        ending |= group.is_exiting()
+            && group.threads().iter().any(|task| {
+                !task.has_exited() && within.is_none_or(|within| memcg_of(task).is_descendant(within))
+            });
+    });
+    ending && patience.lasts(now, FOR_OTHERS)
+}
+
 /// The process whose end frees most, moved by `oom_score_adj`. The first process and those with -1000
 /// are never chosen.
 pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice {
+    if wait_for_others(kernel, within) {
+        return Choice::Wait;
+    }
     let machine = kernel.hal.frame_stats().total as u64;
     let total = within.map_or(machine, |memcg| memcg.memory.max().min(machine));
-    let mut best: Option<(i64, Victim)> = None;
-    // What an earlier victim holds is on its way.
-    let mut busy = match within {
-        Some(memcg) => memcg.oom_victims.load(Ordering::SeqCst) > 0,
-        None => kernel.memory.oom_victims.load(Ordering::SeqCst) > 0,
-    };
-    for_each_process(kernel, within, |group, mm| {
-        busy |= mm.is_reaped();
+    largest(kernel, within, |group, mm| {
         let adj = group.oom_score_adj.load(Ordering::Relaxed);
-        if group.is_exiting() {
-            return;
-        }
-        if let Some(points) = mm.oom_badness(adj, total)
+        mm.oom_badness(adj, total)
+    })
+}
+
+/// The process that frees most of those that are never chosen, for the case that nobody else is left.
+pub(super) fn select_spared(kernel: &Kernel) -> Choice {
+    largest(kernel, None, |_, mm| mm.oom_badness(0, 0))
+}
+
+/// The process with the most points of those that do not end already.
+fn largest(
+    kernel: &Kernel,
+    within: Option<&Arc<MemCgroup>>,
+    points: impl Fn(&Arc<ThreadGroup>, &Arc<Mm>) -> Option<i64>,
+) -> Choice {
+    let mut best: Option<(i64, Victim)> = None;
+    for_each_process(kernel, within, |group, mm| {
+        if !group.is_exiting()
+            && let Some(points) = points(group, mm)
             && best.as_ref().is_none_or(|(most, _)| points > *most)
         {
             best = Some((
@@ -78,7 +116,6 @@ pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice
         }
     });
     match best {
-        _ if busy => Choice::Wait,
         Some((_, victim)) => Choice::Kill(victim),
         None => Choice::Nobody,
     }

@@ -68,7 +68,6 @@ fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, messag
         group.oom_score_adj.load(Ordering::Relaxed)
     );
     mm.memcg().event(Event::OomKill);
-    mm.mark_oom_victim();
     let mut sharing = alloc::vec![group.clone()];
     let mut may_reap = true;
     kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, other| {
@@ -81,7 +80,13 @@ fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, messag
             }
         }
     });
+    // An address space that stays is nothing to wait for.
+    if may_reap {
+        mm.mark_oom_victim();
+    }
     for group in &sharing {
+        // Not even the v1 freezer keeps it.
+        group.thaw_for_ever();
         let _ = crate::task::signal::send_to_group(group, SigInfo::kernel(Signal::KILL));
     }
     if may_reap && !sharing.iter().any(|group| Arc::ptr_eq(group, task.group())) {

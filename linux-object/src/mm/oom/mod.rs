@@ -8,6 +8,7 @@
 //!   [`MAY_EXCEED`] pages, beyond that it fails. Before the task returns to user mode, [`settle`] kills
 //!   somebody; a call that failed for want of memory and has changed nothing is then made again.
 //!
+//! The task then sleeps a moment, so that the victim gets the CPU whatever the priority of either.
 //! So a limit of a cgroup can be exceeded by [`MAY_EXCEED`] pages for each task that is in a system call,
 //! and by nothing in user mode. *Rejected:* killing inside the charge, as Linux does: the killer takes
 //! the outermost locks and the charge is made under the innermost ones.
@@ -16,14 +17,17 @@
 
 mod choice;
 mod kill;
+mod patience;
 mod room;
 mod victim;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use self::choice::select_spared;
 pub use self::choice::{Choice, Victim, select_victim};
 use self::kill::kill;
+pub use self::patience::Patience;
 use self::room::OomWait;
 pub(super) use self::room::tell_of_room;
 pub use self::room::{has_room, is_under_oom, waits_for_room, wake_waiters};
@@ -32,7 +36,7 @@ use super::memcg::{Event, MemCgroup, Pressure};
 use super::memory::Memory;
 use crate::kernel::Kernel;
 use crate::sync::{SpinLock, class};
-use crate::task::{SigInfo, Signal, Task, ThreadFlags};
+use crate::task::{Task, ThreadFlags};
 
 /// Pages by which one task may exceed a limit within one system call.
 const MAY_EXCEED: u32 = 32;
@@ -57,6 +61,8 @@ pub struct TaskMemory {
     waits: SpinLock<Option<OomWait>, class::Leaf>,
     /// Pages charged above `memory.high`, for which it has to pay with time.
     over_high: AtomicU32,
+    /// Somebody has to go before it can have what it needs.
+    waits_for_end: AtomicBool,
 }
 
 impl TaskMemory {
@@ -78,6 +84,10 @@ impl TaskMemory {
     /// Pages charged above `memory.high` since this was asked last.
     pub fn take_over_high(&self) -> u32 {
         self.over_high.swap(0, Ordering::Relaxed)
+    }
+    /// Whether it should sleep a moment before it tries again what failed for want of memory.
+    pub fn take_waits_for_end(&self) -> bool {
+        self.waits_for_end.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -211,7 +221,7 @@ fn asker(task: &Arc<Task>) -> Option<Victim> {
 pub fn out_of_memory(task: &Arc<Task>) {
     let kernel = task.kernel();
     let Some(_turn) = OomTurn::take(&kernel.memory) else {
-        return task.set_thread_flags(ThreadFlags::NEED_RESCHED);
+        return wait_a_moment(task);
     };
     if let Ok(frame) = kernel.hal.alloc_frame(false) {
         // Somebody has given back meanwhile.
@@ -224,19 +234,31 @@ pub fn out_of_memory(task: &Arc<Task>) {
     {
         return kill(task, &victim, "Out of memory (oom_kill_allocating_task)", None);
     }
+    wait_a_moment(task);
     match select_victim(kernel, None) {
         Choice::Kill(victim) => kill(task, &victim, "Out of memory", None),
-        // It goes on once the victim is gone: let it run.
-        Choice::Wait => task.set_thread_flags(ThreadFlags::NEED_RESCHED),
-        // With nobody else left, the one who asked goes.
-        Choice::Nobody => {
-            log::error!(
-                "Out of memory: no killable process but {}",
-                task.group().tgid.global_nr()
-            );
-            let _ = crate::task::signal::send_to_group(task.group(), SigInfo::kernel(Signal::KILL));
-        }
+        Choice::Wait => {}
+        Choice::Nobody => kill_spared(task),
     }
+}
+
+/// Nobody is left but those that asked not to be killed. *Rejected:* Linux's panic.
+fn kill_spared(task: &Arc<Task>) {
+    match select_spared(task.kernel()) {
+        Choice::Kill(victim) => kill(task, &victim, "Out of memory and no killable processes", None),
+        Choice::Wait => {}
+        Choice::Nobody if task.group().tgid.global_nr().0 == 1 => {
+            panic!("System is deadlocked on memory: the first process has it all")
+        }
+        // Whoever asks is ending.
+        Choice::Nobody => {}
+    }
+}
+
+/// The running task sleeps before it tries again what failed, or goes back to user mode.
+fn wait_a_moment(task: &Arc<Task>) {
+    task.memory.waits_for_end.store(true, Ordering::Relaxed);
+    task.set_thread_flags(ThreadFlags::MEMORY_HIGH);
 }
 
 /// `pages` do not fit into `over`, or, if 0, it holds more than it may: kills a process of it (Linux's
@@ -257,8 +279,8 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
     if over.is_oom_kill_disabled() {
         return false;
     }
+    wait_a_moment(task);
     let Some(_turn) = OomTurn::take(&kernel.memory) else {
-        task.set_thread_flags(ThreadFlags::NEED_RESCHED);
         return true;
     };
     check_panic(kernel, 2);
@@ -267,10 +289,7 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
             kill(task, &victim, "Memory cgroup out of memory", Some(over));
             true
         }
-        Choice::Wait => {
-            task.set_thread_flags(ThreadFlags::NEED_RESCHED);
-            true
-        }
+        Choice::Wait => true,
         Choice::Nobody => {
             log::warn!("Memory cgroup out of memory: no killable process");
             false

@@ -1,8 +1,8 @@
 //! A process that the OOM killer has killed, until what it held is given back.
 //!
 //! The address space of the process keeps an [`OomVictim`], and so does each of its threads while it exits,
-//! until it has closed its files: pipes, sockets and open files are memory as well. As long as there is one,
-//! nobody else is killed for the same reason: for the machine, or for the cgroup of the victim or one above it.
+//! until it has closed its files: pipes, sockets and open files are memory as well. As long as there is one, and
+//! [`Patience`](super::patience) lasts, nobody else is killed for the same reason: for the machine, or for the cgroup of the victim or one above it.
 //! Linux forgets a victim as soon as its pages are gone, and may kill a second process for what the files of
 //! the first still hold.
 
@@ -21,8 +21,10 @@ pub struct OomVictim {
 impl OomVictim {
     fn new(memory: Arc<Memory>, memcg: Arc<MemCgroup>) -> Arc<OomVictim> {
         memory.oom_victims.fetch_add(1, Ordering::SeqCst);
+        memory.oom_patience.restart();
         for at in memcg.self_and_ancestors() {
             at.oom_victims.fetch_add(1, Ordering::SeqCst);
+            at.oom_patience.restart();
         }
         Arc::new(OomVictim { memory, memcg })
     }
@@ -32,8 +34,10 @@ impl Drop for OomVictim {
     fn drop(&mut self) {
         for at in self.memcg.self_and_ancestors() {
             at.oom_victims.fetch_sub(1, Ordering::SeqCst);
+            at.oom_patience.restart();
         }
         self.memory.oom_victims.fetch_sub(1, Ordering::SeqCst);
+        self.memory.oom_patience.restart();
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! A task that is asked leaves what it does as for a signal, and sleeps on its way back to user mode. A
 //! frozen task of cgroup2 (`JOBCTL_TRAP_FREEZE`) can be killed; one of the v1 freezer
-//! ([`ThreadFlags::FREEZE`]) cannot. Who sets and clears this holds the lock of the task's set.
+//! ([`ThreadFlags::FREEZE`]) cannot, but by the OOM killer. Who sets and clears this holds the lock of the task's set.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::task_signals::jobctl;
 use crate::sched::StateMask;
-use crate::task::{Signal, Task, ThreadFlags};
+use crate::task::{Signal, Task, ThreadFlags, ThreadGroup};
 
 impl Task {
     /// cgroup2: freezes it, or lets it go on.
@@ -27,7 +27,7 @@ impl Task {
     }
     /// v1: likewise.
     pub(crate) fn ask_to_freeze_hard(self: &Arc<Self>, freeze: bool) {
-        if freeze == self.is_frozen_hard() || self.is_exiting() {
+        if freeze == self.thread_flags().contains(ThreadFlags::FREEZE) || self.is_exiting() {
             return;
         }
         if freeze {
@@ -45,7 +45,7 @@ impl Task {
     }
     /// Whether the v1 freezer holds it: not even SIGKILL wakes it.
     pub fn is_frozen_hard(&self) -> bool {
-        self.thread_flags().contains(ThreadFlags::FREEZE)
+        self.thread_flags().contains(ThreadFlags::FREEZE) && !self.group().thawed.load(Ordering::SeqCst)
     }
     /// Whether it shall sleep before it goes back to user mode.
     pub fn shall_freeze(&self) -> bool {
@@ -58,5 +58,15 @@ impl Task {
     }
     pub(crate) fn store_frozen(&self, frozen: bool) {
         self.sig.frozen.store(frozen, Ordering::SeqCst);
+    }
+}
+
+impl ThreadGroup {
+    /// The v1 freezer holds it no longer, for the memory that its end gives back is needed.
+    pub(crate) fn thaw_for_ever(&self) {
+        self.thawed.store(true, Ordering::SeqCst);
+        for task in self.threads().iter() {
+            task.wake_frozen();
+        }
     }
 }
