@@ -43,16 +43,30 @@ impl Scheduler {
     /// Sets policy, priority and nice level. The caller has checked permissions and values.
     pub fn set_params(&self, task: &Arc<Task>, new: SchedParams) {
         let mut params = task.sched.params.lock();
+        self.install(task, &new, task.sched.boost());
+        *params = new;
+    }
+
+    /// Lets a task run with at least this real-time priority (Linux's `rt_mutex_setprio`); 0: with its own.
+    pub fn set_boost(&self, task: &Arc<Task>, priority: u8) {
+        let params = task.sched.params.lock();
+        self.install(task, &params, priority);
+    }
+
+    /// The caller has the task's parameters locked.
+    fn install(&self, task: &Arc<Task>, new: &SchedParams, boost: u8) {
         let (id, cpu, mut rq) = self.lock_rq_of(&task.sched);
         rq.update_curr(self.hal.now().0);
-        if new.policy.is_real_time() {
+        if new.policy.is_real_time() || boost > 0 {
             // Limits are for the others.
             rq.release(task);
         }
         let queued = rq.contains(task);
-        rq.change(task, |sched| sched.install(&new));
+        rq.change(task, |sched| {
+            sched.set_boost(boost);
+            sched.install(new);
+        });
         cpu.publish(&rq);
-        *params = new;
         if queued {
             self.resched(id, &rq);
         }

@@ -92,6 +92,14 @@ impl Default for SchedParams {
 }
 
 impl SchedParams {
+    /// The priority as Linux counts (`normal_prio`): 0 is the most urgent, 98 the least urgent real-time
+    /// one, then nice levels from 100 on.
+    pub fn normal_prio(&self) -> u8 {
+        match self.policy {
+            Policy::Fifo | Policy::Rr => 99 - self.rt_priority,
+            _ => (120 + i16::from(self.nice)) as u8,
+        }
+    }
     /// The scaled weight in a fair queue.
     pub fn weight(&self) -> u64 {
         match self.policy {
@@ -127,6 +135,8 @@ pub struct SchedTask {
     pub(super) params: SpinLock<SchedParams, class::SchedTask>,
     policy: AtomicU8,
     rt_priority: AtomicU8,
+    /// The real-time priority inherited from those who wait for it, 0 for none. Changed under `params`.
+    boost: AtomicU8,
     /// What the task asked for.
     affinity: AtomicU64,
     group: SpinLock<Arc<TaskGroup>, class::Leaf>,
@@ -194,6 +204,7 @@ impl SchedTask {
             params: SpinLock::new(params),
             policy: AtomicU8::new(params.policy as u8),
             rt_priority: AtomicU8::new(params.rt_priority),
+            boost: AtomicU8::new(0),
             affinity: AtomicU64::new(affinity.0),
             group_slot: AtomicU32::new(group.slot()),
             group: SpinLock::new(group),
@@ -360,13 +371,28 @@ impl SchedTask {
     pub fn is_real_time(&self) -> bool {
         matches!(self.policy(), Policy::Fifo | Policy::Rr)
     }
-    /// Installs parameters, while the task is in no queue or its run queue is locked.
+    /// The priority that it inherits, 0 for none.
+    pub(super) fn boost(&self) -> u8 {
+        self.boost.load(Ordering::Relaxed)
+    }
+    pub(super) fn set_boost(&self, priority: u8) {
+        self.boost.store(priority, Ordering::Relaxed);
+    }
+    /// Installs parameters, while the task is in no queue or its run queue is locked. With a higher
+    /// inherited priority it runs by that, in turns only if it does so by itself.
     pub(super) fn install(&self, params: &SchedParams) {
         if !self.is_real_time() {
             self.begin_rt_time();
         }
-        self.policy.store(params.policy as u8, Ordering::Relaxed);
-        self.rt_priority.store(params.rt_priority, Ordering::Relaxed);
+        let boost = self.boost();
+        let policy = match params.policy {
+            _ if boost <= params.rt_priority => params.policy,
+            Policy::Rr => Policy::Rr,
+            _ => Policy::Fifo,
+        };
+        self.policy.store(policy as u8, Ordering::Relaxed);
+        self.rt_priority
+            .store(boost.max(params.rt_priority), Ordering::Relaxed);
         self.entity.set_weight(params.weight());
     }
     /// CPUs it may use.
