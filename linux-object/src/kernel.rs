@@ -14,7 +14,7 @@ use crate::fs::epoll::EpollUsers;
 use crate::fs::inotify::WatchTotal;
 use crate::fs::pipe::PipeUsers;
 use crate::fs::{FsTypes, Vfs};
-use crate::futex::FutexTable;
+use crate::futex::{FutexTable, PiGraph};
 use crate::hal::Hal;
 use crate::keys::Keys;
 use crate::kobject::KoidTable;
@@ -28,8 +28,9 @@ use crate::net::unix::UnixTable;
 use crate::rng::Rng;
 use crate::sched::Scheduler;
 use crate::seccomp::SeccompLog;
+use crate::sync::{SpinLock, class};
 use crate::sysctl::Sysctls;
-use crate::task::{KcmpOrder, TaskSet};
+use crate::task::{KcmpOrder, Task, TaskSet};
 use crate::time::{ClockEvents, Timekeeper, Timers};
 use crate::tty::Ttys;
 
@@ -94,6 +95,8 @@ pub struct Kernel {
     pub time: Arc<Timekeeper>,
     /// Futex waiters.
     pub futexes: FutexTable,
+    /// Futexes with priority inheritance.
+    pub pi_futexes: SpinLock<PiGraph<Arc<Task>>, class::FutexPi>,
     /// Random numbers.
     pub rng: Rng,
     /// Keys and keyrings.
@@ -148,6 +151,7 @@ impl Kernel {
             time,
             vdso,
             futexes: FutexTable::new(),
+            pi_futexes: SpinLock::default(),
             kcmp: KcmpOrder::new(&rng),
             rng,
             log: LogRing::new(),

@@ -9,8 +9,13 @@
 //! looks at the bucket afterwards, so one of the two sees the other; user memory is never
 //! touched with a bucket locked.
 //!
+//! Futexes with priority inheritance ([`pi`]) have an owner and are kept apart; a bucket only knows which
+//! of its words are among them, so that operations without inheritance refuse them.
+//!
 //! Locks: `Futex`, two buckets in the order of their index.
 
+pub mod pi;
 mod table;
 
+pub use pi::{PiGraph, PiPresence};
 pub use table::{FutexKey, FutexTable, FutexWaiter};

@@ -3,16 +3,19 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use smallvec::SmallVec;
 
+use crate::ensure;
+use crate::error::Result;
 use crate::sched::StateMask;
 use crate::sync::{SpinGuard, SpinLock, class};
 use crate::task::Task;
 
 /// Names a futex word.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FutexKey {
     /// What the offset is in: an address space (KoID or address of the `Mm`), or a shared object.
     pub origin: u64,
@@ -82,6 +85,23 @@ struct Entry {
 #[derive(Default)]
 struct Bucket {
     entries: VecDeque<Entry>,
+    /// Words that somebody waits for with inheritance, or is parked at.
+    inheriting: Vec<FutexKey>,
+}
+
+impl Bucket {
+    /// Operations without inheritance may not touch those who wait with it.
+    fn refuse_inheriting(&self, key: FutexKey) -> Result<()> {
+        ensure!(
+            !self.inheriting.contains(&key),
+            EINVAL,
+            "futex: somebody waits for it with inheritance"
+        );
+        Ok(())
+    }
+    fn len(&self) -> usize {
+        self.entries.len() + self.inheriting.len()
+    }
 }
 
 type BucketGuard<'a> = SpinGuard<'a, Bucket, class::Futex>;
@@ -91,6 +111,7 @@ const BUCKETS: usize = 256;
 /// All futex waiters of a kernel.
 pub struct FutexTable {
     buckets: Box<[SpinLock<Bucket, class::Futex>]>,
+    /// Zero where there is nothing in a bucket.
     lens: Box<[AtomicUsize]>,
     arrivals: Box<[AtomicUsize]>,
 }
@@ -112,7 +133,7 @@ impl FutexTable {
     }
 
     fn changed(&self, at: usize, bucket: &BucketGuard<'_>) {
-        self.lens[at].store(bucket.entries.len(), Ordering::SeqCst);
+        self.lens[at].store(bucket.len(), Ordering::SeqCst);
     }
 
     /// Puts a waiter into the queue of `key`. The caller loads the word afterwards.
@@ -160,11 +181,11 @@ impl FutexTable {
     }
 
     /// Wakes up to `nr` waiters of `key` whose bitset meets `bitset`. Returns how many.
-    pub fn wake(&self, key: FutexKey, nr: usize, bitset: u32) -> usize {
+    pub fn wake(&self, key: FutexKey, nr: usize, bitset: u32) -> Result<usize> {
         fence(Ordering::SeqCst);
         let at = key.hash();
         if self.lens[at].load(Ordering::SeqCst) == 0 {
-            return 0;
+            return Ok(0);
         }
         let mut woken = 0;
         let mut from = 0;
@@ -172,6 +193,7 @@ impl FutexTable {
         loop {
             let mut told: SmallVec<[Arc<FutexWaiter>; 8]> = SmallVec::new();
             let mut bucket = self.buckets[at].lock();
+            bucket.refuse_inheriting(key)?;
             while woken < nr && told.len() < told.inline_size() {
                 let Some(waiter) = Self::take(&mut bucket, key, bitset, &mut from) else {
                     break;
@@ -183,7 +205,7 @@ impl FutexTable {
             drop(bucket);
             told.iter().for_each(|waiter| Self::wake_waiter(waiter));
             if told.len() < told.inline_size() || woken == nr {
-                return woken;
+                return Ok(woken);
             }
             from = 0;
         }
@@ -193,6 +215,24 @@ impl FutexTable {
         waiter.woken.store(true, Ordering::SeqCst);
         let task = &waiter.task;
         task.kernel().sched.wake_up(task, StateMask::NORMAL);
+    }
+
+    /// Somebody waits for this word with inheritance, or is parked at it, or does not any more.
+    pub fn mark(&self, key: FutexKey, waited_for: bool) {
+        let at = key.hash();
+        let mut bucket = self.buckets[at].lock();
+        if waited_for {
+            bucket.inheriting.push(key);
+        } else if let Some(place) = bucket.inheriting.iter().position(|marked| *marked == key) {
+            bucket.inheriting.swap_remove(place);
+        }
+        self.changed(at, &bucket);
+    }
+
+    /// Whether somebody waits for this word without inheritance.
+    pub fn has_waiter(&self, key: FutexKey) -> bool {
+        let bucket = self.buckets[key.hash()].lock();
+        bucket.entries.iter().any(|entry| entry.key == key)
     }
 
     /// How many waits have begun in the bucket of `key`; see [`FutexTable::requeue`].
@@ -210,7 +250,7 @@ impl FutexTable {
         nr_wake: usize,
         nr_move: usize,
         arrivals: Option<usize>,
-    ) -> Option<(usize, usize)> {
+    ) -> Result<Option<(usize, usize)>> {
         fence(Ordering::SeqCst);
         let (source, target) = (from.hash(), to.hash());
         let mut woken: SmallVec<[Arc<FutexWaiter>; 8]> = SmallVec::new();
@@ -219,13 +259,14 @@ impl FutexTable {
             let mut first = self.buckets[source.min(target)].lock();
             let mut second = (source != target).then(|| self.buckets[source.max(target)].lock_nested());
             if arrivals.is_some_and(|seen| seen != self.arrivals[source].load(Ordering::SeqCst)) {
-                return None;
+                return Ok(None);
             }
             let (source_bucket, mut target_bucket) = match &mut second {
                 None => (&mut *first, None),
                 Some(second) if source < target => (&mut *first, Some(&mut **second)),
                 Some(second) => (&mut **second, Some(&mut *first)),
             };
+            source_bucket.refuse_inheriting(from)?;
             let mut place = 0;
             while woken.len() < nr_wake {
                 match Self::take(source_bucket, from, u32::MAX, &mut place) {
@@ -252,16 +293,16 @@ impl FutexTable {
                         target_bucket.entries.push_back(Entry { key: to, waiter });
                         moved += 1;
                     }
-                    self.lens[target].store(target_bucket.entries.len(), Ordering::SeqCst);
+                    self.lens[target].store(target_bucket.len(), Ordering::SeqCst);
                 }
             }
-            self.lens[source].store(source_bucket.entries.len(), Ordering::SeqCst);
+            self.lens[source].store(source_bucket.len(), Ordering::SeqCst);
         }
         woken.iter().for_each(|waiter| Self::wake_waiter(waiter));
-        Some((woken.len(), moved))
+        Ok(Some((woken.len(), moved)))
     }
 
-    /// Number of waiters.
+    /// Number of waiters, and of words that are waited for with inheritance.
     pub fn nr_waiters(&self) -> usize {
         self.lens.iter().map(|len| len.load(Ordering::Relaxed)).sum()
     }

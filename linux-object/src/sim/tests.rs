@@ -225,7 +225,7 @@ fn futexes_make_a_mutex() {
                         inside.fetch_sub(1, SeqCst);
                         count.fetch_add(1, SeqCst);
                         if word.swap(0, SeqCst) == 2 {
-                            task.kernel().futexes.wake(key, 1, u32::MAX);
+                            task.kernel().futexes.wake(key, 1, u32::MAX).unwrap();
                         }
                     }
                     latch.done();
@@ -254,11 +254,11 @@ fn requeued_waiters_are_all_woken() {
             }
             let futexes = &init.kernel().futexes;
             init.kernel().sched.yield_now();
-            let first = futexes.requeue(from, to, 1, 2, None).unwrap();
+            let first = futexes.requeue(from, to, 1, 2, None).unwrap().unwrap();
             assert!(first.0 <= 1 && first.1 <= 2);
             word.store(1, SeqCst);
-            futexes.wake(from, usize::MAX, u32::MAX);
-            futexes.wake(to, usize::MAX, u32::MAX);
+            futexes.wake(from, usize::MAX, u32::MAX).unwrap();
+            futexes.wake(to, usize::MAX, u32::MAX).unwrap();
             latch.wait(init);
         });
     });

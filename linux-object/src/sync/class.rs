@@ -81,6 +81,8 @@ lock_classes! {
     Keyring,
     /// A key's own state.
     Key,
+    /// Futexes with priority inheritance: owners and waiters, and their words while they change.
+    FutexPi,
     /// An address space: its VMAs and page tables.
     Mm,
     /// The pages of one file.

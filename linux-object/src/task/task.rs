@@ -12,6 +12,7 @@ use super::{Accounting, IoContext, Usage, VforkDone};
 use crate::cgroup::CssSet;
 use crate::cred::Cred;
 use crate::fs::{FileTable, FsStruct};
+use crate::futex::PiPresence;
 use crate::hal::MachineThread;
 use crate::ids::{KoID, PidNr, UserAddr};
 use crate::ipc::sem::SemUndoList;
@@ -137,6 +138,8 @@ pub struct Task {
     pub last_trap: super::LastTrap,
     /// `set_robust_list(2)`: the list of futexes that it holds.
     pub robust_list: AtomicU64,
+    /// Whether it owns or waits for futexes with priority inheritance.
+    pub pi: PiPresence,
     /// Its area for restartable sequences.
     pub rseq: TaskRseq,
     /// Wait status of this thread, once it has exited.
@@ -216,6 +219,7 @@ impl Task {
             set_child_tid: AtomicU64::new(0),
             last_trap: super::LastTrap::default(),
             robust_list: AtomicU64::new(0),
+            pi: PiPresence::default(),
             rseq: TaskRseq::default(),
             fault_mm,
             exit_code: AtomicI32::new(0),
@@ -271,6 +275,10 @@ impl Task {
     #[inline]
     pub fn tid(&self) -> PidNr {
         self.pid().own_nr()
+    }
+    /// Its thread id in this namespace; 0: it is not seen there.
+    pub fn tid_in(&self, ns: &PidNamespace) -> PidNr {
+        self.pid().nr_in(ns)
     }
     /// Its process id as it sees it itself.
     #[inline]

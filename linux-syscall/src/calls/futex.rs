@@ -253,7 +253,7 @@ fn wait_multiple(cx: &Cx<'_>, waited: &[WaitedFor], until: Option<Until>) -> Res
 fn wake(cx: &Cx<'_>, addr: UserAddr, shared: bool, nr: usize, bitset: u32) -> Result<usize> {
     ensure!(bitset != 0, EINVAL, "futex: an empty bit set");
     let key = key(cx, addr, shared)?;
-    Ok(cx.kernel.futexes.wake(key, nr, bitset))
+    cx.kernel.futexes.wake(key, nr, bitset)
 }
 
 fn requeue(
@@ -282,7 +282,7 @@ fn requeue(
                 Some(arrivals)
             }
         };
-        let done = futexes.requeue(from_key, to_key, nr_wake as usize, nr_move as usize, arrivals);
+        let done = futexes.requeue(from_key, to_key, nr_wake as usize, nr_move as usize, arrivals)?;
         if let Some((woken, moved)) = done {
             return Ok(woken + moved);
         }
@@ -355,10 +355,10 @@ fn wake_op(
     }
     let wake_second = op.compare(old)?;
     let futexes = &cx.kernel.futexes;
-    let mut woken = futexes.wake(first_key, nr_wake, MATCH_ANY);
+    let mut woken = futexes.wake(first_key, nr_wake, MATCH_ANY)?;
     if wake_second {
         let nr = (nr_wake2 as i32).max(1) as usize;
-        woken += futexes.wake(second_key, nr, MATCH_ANY);
+        woken += futexes.wake(second_key, nr, MATCH_ANY)?;
     }
     Ok(woken)
 }
