@@ -264,7 +264,7 @@ fn de_thread(cx: &Cx<'_>) -> Result<()> {
 /// can fail any more.
 fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, dumpable: u64) {
     let task = cx.task;
-    futex::exit_robust_list(cx);
+    futex::exit_robust_list(cx, false);
     task.rseq.clear();
     release_user_tid(cx);
     loaded.mm.set_owner(task.group().koid(), &memcg_of(task));

@@ -70,7 +70,7 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
 /// The address space goes: waiters on robust futexes and on the thread's end are told first, the
 /// parent of a vfork last.
 fn exit_mm(cx: &mut Cx<'_>) {
-    futex::exit_robust_list(cx);
+    futex::exit_robust_list(cx, true);
     release_user_tid(cx);
     let mm = cx.task.set_mm(None);
     cx.kernel.hal.activate(None);

@@ -1,6 +1,6 @@
 //! System calls: fast user-space locking (`futex(2)`, `futex_waitv(2)`, `set_robust_list(2)`).
 //!
-//! Priority-inheritance operations answer `ENOSYS`, as a kernel without `CONFIG_FUTEX_PI` does.
+//! The operations with priority inheritance are in [`super::futex_pi`].
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,6 +13,7 @@ use linux_object::ids::{PidNr, USER_END, UserAddr};
 use linux_object::time::Ktime;
 use linux_object::{bail, ensure, err};
 
+use super::futex_pi;
 use crate::abi::{FutexWaitv, RobustListHead, Timespec};
 use crate::clock::{Clock, Until, after, wait_for};
 use crate::context::Cx;
@@ -26,16 +27,19 @@ const FUTEX_REQUEUE: u32 = 3;
 const FUTEX_CMP_REQUEUE: u32 = 4;
 const FUTEX_WAKE_OP: u32 = 5;
 const FUTEX_LOCK_PI: u32 = 6;
+const FUTEX_UNLOCK_PI: u32 = 7;
+const FUTEX_TRYLOCK_PI: u32 = 8;
 const FUTEX_WAIT_BITSET: u32 = 9;
 const FUTEX_WAKE_BITSET: u32 = 10;
 const FUTEX_WAIT_REQUEUE_PI: u32 = 11;
+const FUTEX_CMP_REQUEUE_PI: u32 = 12;
 const FUTEX_LOCK_PI2: u32 = 13;
 const FUTEX_PRIVATE_FLAG: u32 = 128;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
 const MATCH_ANY: u32 = u32::MAX;
 
 /// Names the word at `addr` (Linux's `get_futex_key`).
-fn key(cx: &Cx<'_>, addr: UserAddr, shared: bool) -> Result<FutexKey> {
+pub(super) fn key(cx: &Cx<'_>, addr: UserAddr, shared: bool) -> Result<FutexKey> {
     ensure!(addr.0.is_multiple_of(4), EINVAL, "futex: not aligned");
     ensure!(addr.0 <= USER_END - 4, EFAULT, "futex: not a user address");
     let mm = cx.task.mm();
@@ -82,7 +86,12 @@ pub fn futex(
         FUTEX_REQUEUE => requeue(cx, (uaddr, uaddr2), shared, val, val2, None),
         FUTEX_CMP_REQUEUE => requeue(cx, (uaddr, uaddr2), shared, val, val2, Some(val3)),
         FUTEX_WAKE_OP => wake_op(cx, (uaddr, uaddr2), shared, nr_wake, val2, val3),
-        _ => bail!(ENOSYS, "futex: no such operation here"),
+        FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => futex_pi::lock(cx, uaddr, shared, until),
+        FUTEX_UNLOCK_PI => futex_pi::unlock(cx, uaddr, shared),
+        FUTEX_TRYLOCK_PI => futex_pi::try_lock(cx, uaddr, shared),
+        FUTEX_WAIT_REQUEUE_PI => futex_pi::wait_requeue(cx, (uaddr, uaddr2), shared, val, until),
+        FUTEX_CMP_REQUEUE_PI => futex_pi::requeue(cx, (uaddr, uaddr2), shared, val, val2, val3),
+        _ => bail!(ENOSYS, "futex: no such operation"),
     }
 }
 
@@ -399,20 +408,22 @@ pub fn get_robust_list(
     Ok(0)
 }
 
-const FUTEX_WAITERS: u32 = 0x8000_0000;
-const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
-const FUTEX_TID_MASK: u32 = 0x3fff_ffff;
+pub(super) const FUTEX_WAITERS: u32 = 0x8000_0000;
+pub(super) const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
+pub(super) const FUTEX_TID_MASK: u32 = 0x3fff_ffff;
 /// A longer list is a loop.
 const ROBUST_LIST_LIMIT: usize = 2048;
 
 /// Marks the futexes that the exiting thread holds as orphaned, and wakes one waiter of each
-/// (Linux's `exit_robust_list`). Called before the address space is given up.
-pub fn exit_robust_list(cx: &Cx<'_>) {
+/// (Linux's `exit_robust_list`); those with inheritance get their next owners. `ends`: the thread ends,
+/// it does not become another program. Called before the address space is given up.
+pub fn exit_robust_list(cx: &Cx<'_>, ends: bool) {
     let head = cx.task.robust_list.swap(0, Ordering::Relaxed);
     if head != 0 {
         // Faults end the walk, as in Linux.
         let _ = walk_robust_list(cx, UserAddr(head));
     }
+    futex_pi::exit(cx, ends);
 }
 
 fn walk_robust_list(cx: &Cx<'_>, head_addr: UserAddr) -> Result<()> {

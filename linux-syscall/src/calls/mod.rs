@@ -15,6 +15,7 @@ pub mod exit;
 pub mod fd;
 pub mod file;
 pub mod futex;
+mod futex_pi;
 pub mod handle;
 pub mod ids;
 pub mod inotify;

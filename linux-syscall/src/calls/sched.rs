@@ -165,6 +165,9 @@ fn set_scheduler(cx: &Cx<'_>, task: &Arc<Task>, new: SchedParams) -> Result<()> 
         );
     }
     cx.kernel.sched.set_params(task, new);
+    if task.pi.is_member() {
+        cx.kernel.pi_futexes.lock().adjust(task);
+    }
     Ok(())
 }
 

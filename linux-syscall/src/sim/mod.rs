@@ -17,6 +17,8 @@ mod fault_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
+mod futex_tests;
+#[cfg(test)]
 mod mount_tests;
 #[cfg(test)]
 mod net_tests;
