@@ -4,9 +4,10 @@ use super::base::PidCx;
 use crate::cred::{Capabilities, UCountRlimit, UCounts};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
+use crate::futex::pi::PiTask;
 use crate::ids::{PAGE_SIZE, PidNr};
 use crate::mm::Mm;
-use crate::sched::{CpuMask, Policy};
+use crate::sched::CpuMask;
 use crate::task::{ExitState, Resource, SignalSet, Task, TaskState};
 
 /// Nanoseconds in a clock tick of user space.
@@ -299,6 +300,14 @@ pub(crate) fn mask_list(out: &mut SeqBuf, mask: CpuMask) -> Result<()> {
     Ok(())
 }
 
+/// The priority as Linux counts, with what it inherits from those who wait for its futexes.
+pub(super) fn shown_prio(cx: &PidCx<'_>) -> u8 {
+    if cx.task.pi.is_member() {
+        return cx.kernel.pi_futexes.lock().prio(cx.task);
+    }
+    cx.task.normal_prio()
+}
+
 /// `/proc/PID/stat`, field by field as `proc_pid_stat(5)` numbers them.
 pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let (task, group) = (cx.task, cx.task.group());
@@ -326,10 +335,7 @@ pub(super) fn stat(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     };
     let children = group.dead_children.read();
     let params = task.sched.params();
-    let priority = match params.policy {
-        Policy::Fifo | Policy::Rr => -1 - params.rt_priority as i64,
-        _ => 20 + params.nice as i64,
-    };
+    let priority = i64::from(shown_prio(cx)) - 100;
     let figures = mm.as_ref().map(|mm| MemoryFigures::of(mm)).unwrap_or_default();
     let (ignored, caught) = group.sighand().ignored_and_caught();
     let did_exec = group.did_exec.load(core::sync::atomic::Ordering::Relaxed);

@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::ids::{PAGE_SIZE, PidNr, UserAddr};
 use crate::mm::Mm;
-use crate::sched::Policy;
 use crate::task::{Resource, TaskState};
 use crate::time::TimerNotify;
 
@@ -271,10 +270,7 @@ pub(super) fn sched(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     let params = cx.task.sched.params();
     let usage = cx.task.acct.read();
     let ran = cx.kernel.sched.cpu_times(cx.task).total();
-    let prio = match params.policy {
-        Policy::Fifo | Policy::Rr => 99 - i64::from(params.rt_priority),
-        _ => 120 + i64::from(params.nice),
-    };
+    let prio = i64::from(array::shown_prio(cx));
     writeln!(
         out,
         "{:<45}:{:14}.{:06}",
