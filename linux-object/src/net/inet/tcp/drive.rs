@@ -185,16 +185,8 @@ impl TcpSocket {
                     remote,
                     remote_port,
                 });
-            } else if let Some(at) = engine.poll_at(now).into_iter().chain(look_at).min()
-                && state.timer.is_none_or(|(armed, _)| at < armed)
-            {
-                if let Some((_, id)) = state.timer.take() {
-                    self.stack.shared.timers.cancel(id);
-                }
-                if let Some(this) = self.this.upgrade() {
-                    let id = self.stack.shared.timers.add(at, this);
-                    state.timer = Some((at, id));
-                }
+            } else if let Some(at) = engine.poll_at(now).into_iter().chain(look_at).min() {
+                self.look_again_at(state, at);
             }
         }
         let mut dropped = None;
@@ -213,6 +205,20 @@ impl TcpSocket {
         }
         drop(released);
         drop(dropped);
+    }
+
+    /// Sees that somebody looks whether something is to be done at `at` or before.
+    pub(super) fn look_again_at(&self, state: &mut State, at: Ktime) {
+        if state.timer.is_some_and(|(armed, _)| armed <= at) {
+            return;
+        }
+        if let Some((_, id)) = state.timer.take() {
+            self.stack.shared.timers.cancel(id);
+        }
+        if let Some(this) = self.this.upgrade() {
+            let id = self.stack.shared.timers.add(at, this);
+            state.timer = Some((at, id));
+        }
     }
 
     /// Looks whether something is to be done.

@@ -219,16 +219,23 @@ impl InetSocket for TcpSocket {
         self.base.is_filtered()
     }
     fn put_down(self: Arc<Self>, run: &mut Run) {
-        let mut state = self.state.lock();
-        if state.behind.is_empty() || !run.goes_on() {
-            // What is left goes with whatever the connection sends next.
+        let now = self.now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.behind.is_empty() {
             state.carried = false;
+            return;
+        }
+        if !run.goes_on() {
+            // Whoever called has done enough for others: the next timer interrupt goes on.
+            state.carried = false;
+            self.look_again_at(state, now);
             return;
         }
         for job in state.behind.drain(..) {
             run.push(job);
         }
-        drop(state);
+        drop(guard);
         run.carry(self);
     }
     fn info(&self) -> InetInfo {
