@@ -176,7 +176,8 @@ impl Engine {
         {
             buffers.put(buf);
         }
-        for packet in self.queue.outgoing.range(before..) {
+        for packet in self.queue.outgoing.range_mut(before..) {
+            self.stats.withhold(packet.data_mut());
             self.stats.sent(packet.data(), now);
         }
     }

@@ -141,6 +141,22 @@ impl Stats {
     pub fn is_waiting(&self) -> bool {
         self.next.is_some_and(|next| next != self.una)
     }
+    /// Tells one unit of the window less than there is. With a scaled window the rest of a division is not told; the state machine
+    /// counts in what it told last, so that the end of its window moves back by as much, and what was sent in good faith would
+    /// be refused (a window does not shrink: RFC 9293, 3.8.6).
+    pub fn withhold(&self, packet: &mut [u8]) {
+        let header = match packet.first() {
+            Some(first) if first >> 4 == 4 => 20,
+            _ => 40,
+        };
+        let Some(tcp) = packet.get_mut(header..).filter(|tcp| tcp.len() >= 20) else {
+            return;
+        };
+        if tcp[13] & SYN == 0 && self.scale[1] != 0 {
+            let window = be16(tcp, 14).saturating_sub(1);
+            tcp[14..16].copy_from_slice(&window.to_be_bytes());
+        }
+    }
     /// A packet leaves.
     pub fn sent(&mut self, packet: &[u8], now: Ktime) {
         let Some(segment) = segment(packet) else { return };
