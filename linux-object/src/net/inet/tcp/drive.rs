@@ -114,8 +114,8 @@ impl TcpSocket {
                     }
                 }
             }
+            let new = engine.state();
             let socket = engine.socket();
-            let new = socket.state();
             let old = core::mem::replace(&mut state.last, new);
             let open = |state: TcpState| matches!(state, TcpState::Established | TcpState::CloseWait);
             match (open(old), open(new)) {

@@ -39,7 +39,7 @@ impl State {
             Phase::Idle => tcp_state::CLOSE,
             Phase::Listening { .. } => tcp_state::LISTEN,
             // A child whose handshake has just begun has left smoltcp's own LISTEN.
-            Phase::Connected(engine) => match number(engine.socket().state()) {
+            Phase::Connected(engine) => match number(engine.state()) {
                 tcp_state::LISTEN => tcp_state::SYN_RECV,
                 state => state,
             },

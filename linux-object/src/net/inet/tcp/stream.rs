@@ -113,14 +113,9 @@ impl TcpSocket {
                 ensure!(listening, ENOTCONN, "not connected");
                 return Ok(());
             };
-            let socket = engine.socket();
-            ensure!(
-                !matches!(socket.state(), TcpState::Closed),
-                ENOTCONN,
-                "not connected"
-            );
+            ensure!(engine.state() != TcpState::Closed, ENOTCONN, "not connected");
             if how.contains(Shutdown::SEND) {
-                socket.close();
+                engine.close();
             }
             state.shutdown |= how;
             Ok(())
@@ -151,7 +146,7 @@ impl TcpSocket {
                     if linger_zero || socket.can_recv() {
                         socket.abort();
                     } else {
-                        socket.close();
+                        engine.close();
                     }
                 }
                 Phase::Idle => ns = state.ns.take(),
