@@ -28,6 +28,8 @@ mod ns_tests;
 mod ptrace_tests;
 mod sys;
 #[cfg(test)]
+mod tcp_tests;
+#[cfg(test)]
 mod tests;
 
 pub use sys::Sys;

@@ -5,6 +5,8 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "nl.h"
 
@@ -64,6 +66,26 @@ static inline void in_ns_of(pid_t pid)
 	int fd = net_ns_of(pid);
 	net_ns_enter(fd);
 	close(fd);
+}
+
+/* A number of a table of names and numbers (/proc/net/snmp, netstat) of the namespace; -1 if there is none. */
+static inline long counter(const char *file, const char *table, const char *name)
+{
+	char path[64], names[8192], numbers[8192];
+	long found = -1;
+	snprintf(path, sizeof path, "/proc/thread-self/net/%s", file);
+	FILE *f = fopen(path, "r");
+	CHECK(f != NULL);
+	while (fgets(names, sizeof names, f) && fgets(numbers, sizeof numbers, f)) {
+		char *save1, *save2, *n = strtok_r(names, " \n", &save1), *v = strtok_r(numbers, " \n", &save2);
+		if (strcmp(n, table))
+			continue;
+		while ((n = strtok_r(NULL, " \n", &save1)) && (v = strtok_r(NULL, " \n", &save2)))
+			if (strcmp(n, name) == 0)
+				found = atol(v);
+	}
+	fclose(f);
+	return found;
 }
 
 /* A connection over loopback: the client's end, and in *end the server's. */

@@ -3,28 +3,6 @@
  */
 #include "inet.h"
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* A number of a table of names and numbers; -1 if there is none. */
-static long counter(const char *file, const char *table, const char *name)
-{
-	char path[64], names[8192], numbers[8192];
-	long found = -1;
-	snprintf(path, sizeof path, "/proc/self/net/%s", file);
-	FILE *f = fopen(path, "r");
-	CHECK(f != NULL);
-	while (fgets(names, sizeof names, f) && fgets(numbers, sizeof numbers, f)) {
-		char *save1, *save2, *n = strtok_r(names, " \n", &save1), *v = strtok_r(numbers, " \n", &save2);
-		if (strcmp(n, table))
-			continue;
-		while ((n = strtok_r(NULL, " \n", &save1)) && (v = strtok_r(NULL, " \n", &save2)))
-			if (strcmp(n, name) == 0)
-				found = atol(v);
-	}
-	fclose(f);
-	return found;
-}
 
 #define IP(name) counter("snmp", "Ip:", name)
 #define TCP(name) counter("snmp", "Tcp:", name)

@@ -8,6 +8,8 @@
 
 enum { PIECE = 65536, PORT = 90, DEFAULT_MIB = 16 };
 
+#define FAR "10.0.0.2"
+
 static size_t amount(void)
 {
 	const char *mib = getenv("bulk");
@@ -69,16 +71,16 @@ static uint64_t receive_all(int fd, size_t total, size_t most, int pause)
 	return s.sum;
 }
 
-static int accepted(int port)
+static int accepted(const char *addr, int port)
 {
-	int l = listener("10.0.0.2", port, 1), fd = CHECK_OK(accept(l, NULL, NULL));
+	int l = listener(addr, port, 1), fd = CHECK_OK(accept(l, NULL, NULL));
 	close(l);
 	return fd;
 }
 
-static int connected(int port)
+static int connected(const char *addr, int port)
 {
-	struct sockaddr_in a = in4("10.0.0.2", port);
+	struct sockaddr_in a = in4(addr, port);
 	int fd = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
 	WAIT_FOR(connect(fd, (void *)&a, sizeof a) == 0);
 	return fd;
@@ -93,7 +95,7 @@ TEST_FOR(both_ways_at_once, 900)
 	CHECK_OK(pipe(sums));
 	pid_t far = SPAWN({
 		in_ns_of(child);
-		int fd = accepted(PORT);
+		int fd = accepted(FAR, PORT);
 		pid_t sender = SPAWN({
 			uint64_t sum = send_all(fd, 7, total);
 			CHECK_EQ(write(sums[1], &sum, sizeof sum), (ssize_t)sizeof sum);
@@ -102,7 +104,7 @@ TEST_FOR(both_ways_at_once, 900)
 		JOIN(sender);
 		CHECK_EQ(write(sums[1], &got, sizeof got), (ssize_t)sizeof got);
 	});
-	int fd = connected(PORT), mine[2];
+	int fd = connected(FAR, PORT), mine[2];
 	CHECK_OK(pipe(mine));
 	pid_t sender = SPAWN({
 		uint64_t sum = send_all(fd, 11, total);
@@ -130,7 +132,7 @@ TEST_FOR(a_slow_reader_stops_the_sender, 900)
 	CHECK_OK(pipe(go));
 	pid_t far = SPAWN({
 		in_ns_of(child);
-		int fd = accepted(PORT);
+		int fd = accepted(FAR, PORT);
 		char c;
 		CHECK_EQ(read(go[0], &c, 1), 1);
 		size_t expect = 0;
@@ -138,7 +140,7 @@ TEST_FOR(a_slow_reader_stops_the_sender, 900)
 		uint64_t got = receive_all(fd, expect, 16384, 500);
 		CHECK_EQ(write(sums[1], &got, sizeof got), (ssize_t)sizeof got);
 	});
-	int fd = connected(PORT);
+	int fd = connected(FAR, PORT);
 	struct stream s = { .state = 13 };
 	/* Until nothing goes for a while: at most what the two buffers may grow to. */
 	for (;;) {
@@ -175,5 +177,34 @@ TEST_FOR(a_slow_reader_stops_the_sender, 900)
 	CHECK_EQ(read(sums[0], &got, 8), 8);
 	CHECK_EQ(got, s.sum);
 	JOIN(far);
+	kill(child, SIGKILL);
+}
+
+/* Nothing is lost within a machine, so nothing is sent twice, however many CPUs carry the segments. */
+TEST_FOR(nothing_is_sent_again, 900)
+{
+	pid_t child = cable();
+	size_t total = amount() / 8;
+	for (int local = 0; local < 2; local++) {
+		const char *addr = local ? "127.0.0.1" : FAR;
+		pid_t far = SPAWN({
+			if (!local)
+				in_ns_of(child);
+			int fd = accepted(addr, PORT);
+			pid_t sender = SPAWN({ send_all(fd, 7, total); });
+			receive_all(fd, total, PIECE, 0);
+			JOIN(sender);
+			CHECK(counter("snmp", "Tcp:", "OutSegs") > 10);
+			CHECK_EQ(counter("snmp", "Tcp:", "RetransSegs"), 0);
+		});
+		int fd = connected(addr, PORT);
+		pid_t sender = SPAWN({ send_all(fd, 11, total); });
+		receive_all(fd, total, PIECE, 0);
+		JOIN(sender);
+		JOIN(far);
+		CHECK(counter("snmp", "Tcp:", "OutSegs") > 10);
+		CHECK_EQ(counter("snmp", "Tcp:", "RetransSegs"), 0);
+		close(fd);
+	}
 	kill(child, SIGKILL);
 }
