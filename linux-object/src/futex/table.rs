@@ -56,6 +56,8 @@ impl FutexKey {
 pub struct FutexWaiter {
     task: Arc<Task>,
     bitset: u32,
+    /// Its real-time priority when the wait began, 0 in the fair class.
+    priority: u8,
     woken: AtomicBool,
     /// Index of the bucket it is in, changed by a requeue under both locks.
     bucket: AtomicUsize,
@@ -64,8 +66,10 @@ pub struct FutexWaiter {
 impl FutexWaiter {
     /// A wait that is not in a queue yet.
     pub fn new(task: Arc<Task>, bitset: u32) -> Arc<FutexWaiter> {
+        let priority = task.sched.params().rt_priority;
         Arc::new(FutexWaiter {
             task,
+            priority,
             bitset,
             woken: AtomicBool::new(false),
             bucket: AtomicUsize::new(0),
@@ -84,6 +88,7 @@ struct Entry {
 
 #[derive(Default)]
 struct Bucket {
+    /// The most urgent first, first come first served among equals.
     entries: VecDeque<Entry>,
     /// Words that somebody waits for with inheritance, or is parked at.
     inheriting: Vec<FutexKey>,
@@ -98,6 +103,19 @@ impl Bucket {
             "futex: somebody waits for it with inheritance"
         );
         Ok(())
+    }
+    fn push(&mut self, key: FutexKey, waiter: Arc<FutexWaiter>) {
+        let entry = Entry { key, waiter };
+        let priority = entry.waiter.priority;
+        match self.entries.back() {
+            Some(last) if last.waiter.priority < priority => {
+                let at = self
+                    .entries
+                    .partition_point(|other| other.waiter.priority >= priority);
+                self.entries.insert(at, entry);
+            }
+            _ => self.entries.push_back(entry),
+        }
     }
     fn len(&self) -> usize {
         self.entries.len() + self.inheriting.len()
@@ -141,10 +159,7 @@ impl FutexTable {
         let at = key.hash();
         let mut bucket = self.buckets[at].lock();
         waiter.bucket.store(at, Ordering::Relaxed);
-        bucket.entries.push_back(Entry {
-            key,
-            waiter: waiter.clone(),
-        });
+        bucket.push(key, waiter.clone());
         self.arrivals[at].fetch_add(1, Ordering::SeqCst);
         self.changed(at, &bucket);
         drop(bucket);
@@ -290,7 +305,7 @@ impl FutexTable {
                             break;
                         };
                         waiter.bucket.store(target, Ordering::Release);
-                        target_bucket.entries.push_back(Entry { key: to, waiter });
+                        target_bucket.push(to, waiter);
                         moved += 1;
                     }
                     self.lens[target].store(target_bucket.len(), Ordering::SeqCst);

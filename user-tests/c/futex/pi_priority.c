@@ -184,3 +184,32 @@ TEST(the_urgent_first)
 	for (int n = 0; n < 5; n++)
 		CHECK_EQ(w[10 + n], order[n]);
 }
+
+/* Futexes without inheritance know priorities too: the urgent are woken and moved first. */
+TEST(the_urgent_wake_first)
+{
+	static const int priorities[] = {0, 3, 0, 8, 3};
+	static const int order[] = {3, 1, 4, 0, 2};
+	for (int moved = 0; moved < 2; moved++) {
+		word *w = shared_words();
+		pid_t child[5];
+		for (int n = 0; n < 5; n++) {
+			child[n] = SPAWN({
+				run_as(priorities[n] ? SCHED_FIFO : SCHED_OTHER, priorities[n]);
+				w[2 + n] = 1;
+				CHECK_OK(futex(w, FUTEX_WAIT, 0, NULL, NULL, 0));
+				w[10 + w[1]++] = n;
+			});
+			WAIT_FOR(w[2 + n] && kt_state(child[n]) == 'S');
+		}
+		if (moved)
+			CHECK_EQ(futex(w, FUTEX_REQUEUE, 0, (void *)9L, w + 20, 0), 5);
+		for (unsigned n = 0; n < 5; n++) {
+			CHECK_EQ(futex(moved ? w + 20 : w, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+			WAIT_FOR(w[1] == n + 1);
+			CHECK_EQ(w[10 + n], order[n]);
+		}
+		for (int n = 0; n < 5; n++)
+			JOIN(child[n]);
+	}
+}
