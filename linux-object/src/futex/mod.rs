@@ -1,8 +1,8 @@
 //! Futexes (`futex(2)`): user words to wait on.
 //!
 //! Model: a word is named by a [`FutexKey`]: the address space and address for private ones, the page's
-//! origin and offset for shared ones. Waiters of a word stand in a queue in the order they came, in one
-//! of many hash buckets.
+//! origin and offset for shared ones. Waiters of a word stand in a queue in one of many hash
+//! buckets: the most urgent first, in the order they came among equals.
 //!
 //! A waiter enqueues *before* it loads the word: [`FutexTable::enqueue`], then the load, then either
 //! [`FutexTable::cancel`] or sleep until [`FutexWaiter::is_woken`]. A waker changes the word first and
