@@ -223,6 +223,28 @@ mod tests {
     }
 
     #[test]
+    fn large_buffers_come_back() {
+        let buffers = Buffers::new();
+        assert!(buffers.take().is_none());
+        assert!(Packet::zeroed(LARGE - HEADROOM - 1).into_large().is_none());
+        for len in [LARGE, LARGE + 1, LARGE + 2] {
+            buffers.put(Packet::zeroed(len).into_large().unwrap());
+        }
+        // No more than are kept; the memory is the same, its size is the next packet's.
+        let kept = buffers.take().unwrap();
+        assert_eq!(kept.len(), HEADROOM + LARGE + 1);
+        let (at, len) = (kept.as_ptr(), LARGE - 5);
+        let mut packet = Packet::reusing(kept, len);
+        assert_eq!((packet.len(), packet.is_partial(), packet.hops), (len, false, 0));
+        packet.push(HEADROOM);
+        assert_eq!(packet.data().as_ptr(), at);
+        assert!(buffers.take().is_some() && buffers.take().is_none());
+        // One that is too short grows, and what it grows by is zeros.
+        let packet = Packet::reusing(vec![7; 10], 300);
+        assert_eq!(packet.data(), [0; 300]);
+    }
+
+    #[test]
     fn sums_as_rfc_1071_says() {
         assert_eq!(
             checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
