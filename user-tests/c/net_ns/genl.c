@@ -3,6 +3,7 @@
  */
 #include "nl.h"
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/genetlink.h>
 
 struct request {
@@ -156,4 +157,22 @@ TEST(protocols_that_are_not_there)
 	CHECK_ERR(socket(AF_NETLINK, SOCK_RAW, 1), EPROTONOSUPPORT);
 	CHECK_ERR(socket(AF_NETLINK, SOCK_RAW, 32), EPROTONOSUPPORT);
 	CHECK_ERR(socket(AF_NETLINK, SOCK_RAW, -1), EPROTONOSUPPORT);
+}
+
+/*
+ * The kernel's log of security events: a kernel has it (CONFIG_AUDIT), and then nobody may use it from another user
+ * namespace, or it has not, and says so. What libaudit takes for "there is none" is EINVAL, EPROTONOSUPPORT and EAFNOSUPPORT.
+ */
+TEST(auditing_is_there_or_refused)
+{
+	CHECK_OK(unshare(CLONE_NEWUSER));
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	if (fd < 0) {
+		CHECK_EQ(errno, EPROTONOSUPPORT);
+		return;
+	}
+	char buf[8192];
+	struct request r;
+	begin(&r, AUDIT_GET, NLM_F_ACK, 0);
+	CHECK_EQ(ask(fd, &r, buf, sizeof buf), -ECONNREFUSED);
 }
