@@ -86,11 +86,9 @@ fn wait(
             done => Some(done),
         },
     );
+    epoll.pass_on();
     match waited {
-        Ok(done) => {
-            epoll.pass_on();
-            done
-        }
+        Ok(done) => done,
         Err(WaitError::TimedOut) => Ok(0),
         Err(WaitError::Interrupted) => Err(err!(EINTR)),
     }

@@ -203,7 +203,7 @@ fn receive(cx: &mut Cx<'_>, listener: &Listener, at: UserAddr) -> Result<usize> 
         EINVAL,
         "SECCOMP_IOCTL_NOTIF_RECV: the structure must be zero"
     );
-    let on = [WaitOn::any(listener.queue()).exclusive()];
+    let on = [WaitOn::any(listener.queue())];
     let received = wait_until(cx.task, &on, Ktime::MAX, WaitKind::Interruptible, || {
         listener.receive()
     });

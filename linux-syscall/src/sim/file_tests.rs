@@ -237,6 +237,37 @@ fn epoll_waiters_share_the_work() {
 }
 
 #[test]
+fn epoll_gives_one_shot_to_one() {
+    each_seed(60, |sys| {
+        let ep = epoll(sys);
+        let work = eventfd(sys, 0, 0o4000);
+        let done = eventfd(sys, 0, 1);
+        assert_eq!(ctl(sys, ep, ADD, work, IN | ONESHOT), 0);
+        let children: [i64; 3] = core::array::from_fn(|_| {
+            sys.fork(move |sys| {
+                loop {
+                    assert_eq!(wait(sys, ep, -1), [(IN, work)]);
+                    // Nobody else can have been sent to read it.
+                    let n = u64::from_ne_bytes(sys.read(work, 8).unwrap().try_into().unwrap());
+                    assert_eq!(ctl(sys, ep, MOD, work, IN | ONESHOT), 0);
+                    sys.write(done, &n.to_ne_bytes());
+                }
+            })
+        });
+        for _ in 0..12 {
+            sys.write(work, &1u64.to_ne_bytes());
+        }
+        for _ in 0..12 {
+            sys.read(done, 8).unwrap();
+        }
+        for child in children {
+            sys.kill(child, 9);
+            assert_eq!(sys.waitpid(child), (child, 9));
+        }
+    });
+}
+
+#[test]
 fn a_semaphore_lets_as_many_through_as_it_counts() {
     each_seed(40, |sys| {
         let count = eventfd(sys, 0, 1);

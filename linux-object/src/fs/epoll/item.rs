@@ -17,8 +17,10 @@ pub(super) struct Item {
     pub epoll: Weak<Epoll>,
     file: Weak<OpenFile>,
     pub fd: i32,
+    /// What is wanted, and how; changes under `setting`.
     events: AtomicU32,
     data: AtomicU64,
+    setting: SpinLock<(), class::Leaf>,
     /// Whether it is on the ready list; changes under that list's lock.
     pub queued: AtomicBool,
     /// Whether it has ended.
@@ -41,6 +43,7 @@ impl Item {
             fd: fd.0,
             events: AtomicU32::new(events),
             data: AtomicU64::new(data),
+            setting: SpinLock::default(),
             queued: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         })
@@ -58,17 +61,46 @@ impl Item {
         self.data.load(Ordering::SeqCst)
     }
     pub fn set(&self, events: u32, data: u64) {
+        let _setting = self.setting.lock();
         self.data.store(data, Ordering::SeqCst);
         self.events.store(events, Ordering::SeqCst);
     }
-    /// After its one shot: nothing is reported until it is set again.
-    pub fn disable(&self) {
-        self.events.fetch_and(EpollFlags::all().bits(), Ordering::SeqCst);
+    /// Takes what is to be reported of what is true `now`, if anything is wanted. With `EPOLLONESHOT` that is the
+    /// one shot, also for another thread that found the item ready: nothing is reported until it is set again.
+    pub fn claim(&self, now: PollEvents) -> Option<Claim> {
+        let _setting = self.setting.lock();
+        let events = self.events();
+        let ready = now.bits() & events;
+        if ready == 0 || self.gone.load(Ordering::SeqCst) {
+            return None;
+        }
+        if events & EpollFlags::ONESHOT.bits() != 0 {
+            self.events
+                .store(events & EpollFlags::all().bits(), Ordering::SeqCst);
+        }
+        let data = self.data();
+        Some(Claim { events, ready, data })
+    }
+    /// The claim could not be reported; unless the item was set meanwhile, it is as before.
+    pub fn give_back(&self, claim: &Claim) {
+        let _setting = self.setting.lock();
+        if self.events() == claim.events & EpollFlags::all().bits() {
+            self.events.store(claim.events, Ordering::SeqCst);
+        }
     }
     /// Its name in the wait queue of its file.
     pub fn wait_key(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self) as usize
     }
+}
+
+/// What one thread reports of an item.
+pub(super) struct Claim {
+    /// As the item was set.
+    pub events: u32,
+    /// What is true and wanted.
+    pub ready: u32,
+    pub data: u64,
 }
 
 impl Waiter for Item {

@@ -264,20 +264,17 @@ impl Epoll {
             }
             let Some(item) = self.ready.pop() else { break };
             let Some(file) = item.file() else { continue };
-            let events = item.events();
-            let now = poll(&file, task).bits() & events;
-            if now == 0 || item.gone.load(Ordering::SeqCst) {
+            let Some(claim) = item.claim(poll(&file, task)) else {
                 continue;
-            }
-            if let Err(error) = emit(count, now, item.data()) {
+            };
+            if let Err(error) = emit(count, claim.ready, claim.data) {
+                item.give_back(&claim);
                 self.ready.push_front(&item);
                 result = Err(error);
                 break;
             }
             count += 1;
-            if events & EpollFlags::ONESHOT.bits() != 0 {
-                item.disable();
-            } else if events & EpollFlags::ET.bits() == 0 {
+            if claim.events & (EpollFlags::ONESHOT | EpollFlags::ET).bits() == 0 {
                 self.ready.push(&item, false);
             }
         }
@@ -287,8 +284,8 @@ impl Epoll {
         Ok(count)
     }
 
-    /// Tells the next waiter if items are left. Called by a waiter that has collected, once it has
-    /// left the queue: before, the wake-up would be its own.
+    /// Tells the next waiter if items are left. Called by a waiter that has collected, or gives up and may have
+    /// been told last, once it has left the queue: before, the wake-up would be its own.
     pub fn pass_on(&self) {
         if !self.ready.is_empty() {
             self.ready.waiters.wake(PollEvents::READABLE);
