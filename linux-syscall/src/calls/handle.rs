@@ -56,7 +56,7 @@ pub fn name_to_handle_at(
     let made = encode_handle(&path)?;
     let bytes = made.words().as_bytes();
     let fits = bytes.len() <= room;
-    mount_id.write(cx, &(path.mount.id as i32))?;
+    mount_id.write(cx, &(path.mount.key.id as i32))?;
     let header = abi::FileHandle {
         handle_bytes: bytes.len() as u32,
         handle_type: if fits {

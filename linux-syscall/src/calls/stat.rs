@@ -174,7 +174,7 @@ pub fn statx(
         rdev_minor: metadata.rdev.minor(),
         dev_major: dev.major(),
         dev_minor: dev.minor(),
-        mnt_id: path.mount.id.into(),
+        mnt_id: path.mount.key.id.into(),
         ..abi::Statx::default()
     };
     statxbuf.write(cx, &statx)?;

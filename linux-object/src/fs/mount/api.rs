@@ -233,17 +233,17 @@ fn set_group(task: &Arc<Task>, from: &Path, to: &Path) -> Result<()> {
         );
         let groups = &mut topology.propagation;
         ensure!(
-            groups.shared(target.seq).is_none() && groups.master(target.seq).is_none(),
+            groups.shared(target.key).is_none() && groups.master(target.key).is_none(),
             EINVAL,
             "set_group: the target is in a group"
         );
         ensure!(
-            groups.shared(source.seq).is_some() || groups.master(source.seq).is_some(),
+            groups.shared(source.key).is_some() || groups.master(source.key).is_some(),
             EINVAL,
             "set_group: the source is private"
         );
-        let unbindable = groups.is_unbindable(target.seq);
-        groups.join(source.seq, target.seq, unbindable);
+        let unbindable = groups.is_unbindable(target.key);
+        groups.join(source.key, target.key, unbindable);
         Ok(())
     })
 }

@@ -28,6 +28,7 @@ mod propagation;
 mod reveal;
 mod ring;
 mod show;
+mod table;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -41,6 +42,7 @@ pub(crate) use namespace::{copy_namespace, drop_namespace};
 pub use ops::{do_mount, init_tree};
 pub use propagation::{GroupId, Propagation};
 pub use show::{show_mountinfo, show_mounts, show_mountstats};
+pub use table::MountKey;
 pub use topology::{CopyFlags, MountTopology, UmountHow};
 pub use umount::{UmountFlags, detach_mounts, is_local_mountpoint, pivot_root, umount};
 
@@ -81,10 +83,8 @@ bitflags::bitflags! {
 
 /// A superblock shown at a place.
 pub struct Mount {
-    /// The id in `mountinfo`.
-    pub id: u32,
-    /// Order by age; never reused.
-    pub seq: u64,
+    /// Its number in `mountinfo`, and its age.
+    pub key: MountKey,
     /// What it shows.
     pub sb: Arc<SuperBlock>,
     /// From where down.
@@ -120,8 +120,10 @@ impl Mount {
         flags: MountFlags,
     ) -> Arc<Mount> {
         Arc::new(Mount {
-            id: kernel.vfs.mount_ids.lock().allocate(),
-            seq: kernel.vfs.mount_seq.fetch_add(1, Ordering::Relaxed),
+            key: MountKey {
+                id: kernel.vfs.mount_ids.lock().allocate(),
+                seq: kernel.vfs.mount_seq.fetch_add(1, Ordering::Relaxed),
+            },
             sb,
             root,
             source: source.into(),
@@ -186,7 +188,7 @@ impl Mount {
     /// The mounts that stand on this one, oldest first.
     pub fn children(&self) -> Vec<Arc<Mount>> {
         let mut children: Vec<Arc<Mount>> = self.children.lock().values().filter_map(Weak::upgrade).collect();
-        children.sort_by_key(|child| child.seq);
+        children.sort_by_key(|child| child.key);
         children
     }
     /// Whether nothing on it may be changed through it.
@@ -258,7 +260,7 @@ impl Drop for Mount {
             dentry.mount_removed();
         }
         if let Some(kernel) = self.kernel.upgrade() {
-            kernel.vfs.mount_ids.lock().free(self.id);
+            kernel.vfs.mount_ids.lock().free(self.key.id);
         }
     }
 }

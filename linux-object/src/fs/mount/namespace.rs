@@ -69,8 +69,8 @@ pub(crate) fn drop_namespace(kernel: &Arc<Kernel>, mounts: Vec<Arc<Mount>>) {
         for mount in mounts {
             mount.set_flags(MountFlags::UMOUNT, MountFlags::UMOUNT);
             topology.unplace(&mount);
-            topology.mounts.remove(&mount.seq);
-            topology.propagation.make_private(mount.seq, false);
+            topology.mounts.remove(mount.key);
+            topology.propagation.make_private(mount.key, false);
             topology.discard(mount);
         }
     });

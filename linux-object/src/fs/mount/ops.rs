@@ -257,12 +257,12 @@ impl MountTopology {
     /// Gives a mount one propagation type.
     pub(super) fn change_type(&mut self, mount: &Mount, kind: MsFlags) {
         if kind == MsFlags::SHARED {
-            self.propagation.make_shared(mount.seq);
+            self.propagation.make_shared(mount.key);
         } else if kind == MsFlags::SLAVE {
-            self.propagation.make_slave(mount.seq);
+            self.propagation.make_slave(mount.key);
         } else {
             self.propagation
-                .make_private(mount.seq, kind == MsFlags::UNBINDABLE);
+                .make_private(mount.key, kind == MsFlags::UNBINDABLE);
         }
     }
     /// A copy of what stands at `old`, alone or with what is mounted below (Linux's `__do_loopback`).
@@ -274,7 +274,7 @@ impl MountTopology {
         recurse: bool,
     ) -> Result<alloc::vec::Vec<Arc<Mount>>> {
         ensure!(
-            !self.propagation.is_unbindable(old.mount.seq),
+            !self.propagation.is_unbindable(old.mount.key),
             EINVAL,
             "the source is unbindable"
         );
@@ -393,7 +393,7 @@ pub(super) fn do_move_mount(task: &Arc<Task>, from: &Path, to: &Path) -> Result<
         let tree = MountTopology::tree(old);
         let unbindable = tree
             .iter()
-            .any(|mount| topology.propagation.is_unbindable(mount.seq));
+            .any(|mount| topology.propagation.is_unbindable(mount.key));
         ensure!(
             !(topology.shared(&at.mount) && unbindable),
             EINVAL,

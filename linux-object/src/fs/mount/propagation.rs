@@ -4,22 +4,95 @@
 //! that is not shared itself, or a member of another group all of whose members have the same
 //! master. A mount may be member of one group and slave of another.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use hashbrown::HashSet;
 
-use super::ring::Ring;
+use super::ring::{self, Link, Links, LinksMut, Ring};
+use super::table::{Dense, MountKey, MountTable};
 use crate::fs::id_pool::IdPool;
 
 /// A peer group, by the number that `mountinfo` shows.
 pub type GroupId = u32;
 
+/// What a mount is.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-struct Node {
+struct Kind {
     shared: Option<GroupId>,
     master: Option<GroupId>,
     unbindable: bool,
+}
+
+/// A mount that is not private: it is in the ring of the members of `shared`, and in that of the slaves of `master`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Node {
+    kind: Kind,
+    member: Option<Link>,
+    slave: Option<Link>,
+}
+
+#[derive(Default)]
+struct Nodes(MountTable<Node>);
+
+impl Nodes {
+    fn get(&self, mount: MountKey) -> Node {
+        self.0.get(mount).copied().unwrap_or_default()
+    }
+    fn change(&mut self, mount: MountKey, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.0.get_mut(mount) {
+            change(node);
+            if *node == Node::default() {
+                self.0.remove(mount);
+            }
+            return;
+        }
+        let mut node = Node::default();
+        change(&mut node);
+        if node != Node::default() {
+            self.0.insert(mount, node);
+        }
+    }
+}
+
+/// The links among peers.
+struct Members<N>(N);
+/// The links among slaves of one group.
+struct Slaves<N>(N);
+
+impl Links for Members<&Nodes> {
+    fn get(&self, mount: MountKey) -> Option<Link> {
+        self.0.get(mount).member
+    }
+}
+
+impl Links for Members<&mut Nodes> {
+    fn get(&self, mount: MountKey) -> Option<Link> {
+        self.0.get(mount).member
+    }
+}
+
+impl LinksMut for Members<&mut Nodes> {
+    fn set(&mut self, mount: MountKey, link: Option<Link>) {
+        self.0.change(mount, |node| node.member = link);
+    }
+}
+
+impl Links for Slaves<&Nodes> {
+    fn get(&self, mount: MountKey) -> Option<Link> {
+        self.0.get(mount).slave
+    }
+}
+
+impl Links for Slaves<&mut Nodes> {
+    fn get(&self, mount: MountKey) -> Option<Link> {
+        self.0.get(mount).slave
+    }
+}
+
+impl LinksMut for Slaves<&mut Nodes> {
+    fn set(&mut self, mount: MountKey, link: Option<Link>) {
+        self.0.change(mount, |node| node.slave = link);
+    }
 }
 
 #[derive(Default)]
@@ -32,7 +105,7 @@ struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// The mount.
-    pub mount: u64,
+    pub mount: MountKey,
     /// Its own group.
     pub group: Option<GroupId>,
     /// The group it receives from; the same as `group` for peers of the origin.
@@ -41,172 +114,202 @@ pub struct Receiver {
 
 /// The propagation types of all mounts. Private mounts are not listed.
 pub struct Propagation {
-    nodes: BTreeMap<u64, Node>,
-    groups: BTreeMap<GroupId, Group>,
+    nodes: Nodes,
+    groups: Dense<Group>,
     ids: IdPool,
 }
 
 impl Default for Propagation {
     fn default() -> Self {
         Propagation {
-            nodes: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            nodes: Nodes::default(),
+            groups: Dense::default(),
             ids: IdPool::new(1),
         }
     }
 }
 
 impl Propagation {
-    fn node(&self, mount: u64) -> Node {
-        self.nodes.get(&mount).copied().unwrap_or_default()
+    fn kind(&self, mount: MountKey) -> Kind {
+        self.nodes.get(mount).kind
     }
-    fn put(&mut self, mount: u64, node: Node) {
-        if node == Node::default() {
-            self.nodes.remove(&mount);
-        } else {
-            self.nodes.insert(mount, node);
-        }
+    fn put(&mut self, mount: MountKey, kind: Kind) {
+        self.nodes.change(mount, |node| node.kind = kind);
     }
     /// The group that it is a peer in.
-    pub fn shared(&self, mount: u64) -> Option<GroupId> {
-        self.node(mount).shared
+    pub fn shared(&self, mount: MountKey) -> Option<GroupId> {
+        self.kind(mount).shared
     }
     /// The group that it is a slave of.
-    pub fn master(&self, mount: u64) -> Option<GroupId> {
-        self.node(mount).master
+    pub fn master(&self, mount: MountKey) -> Option<GroupId> {
+        self.kind(mount).master
     }
     /// The group that the members of a group are slaves of.
     pub fn master_of_group(&self, group: GroupId) -> Option<GroupId> {
-        let first = self.groups.get(&group)?.members.first()?;
-        self.node(first).master
+        let first = self.groups.get(group)?.members.first()?;
+        self.kind(first).master
     }
     /// Whether it may not be bound.
-    pub fn is_unbindable(&self, mount: u64) -> bool {
-        self.node(mount).unbindable
+    pub fn is_unbindable(&self, mount: MountKey) -> bool {
+        self.kind(mount).unbindable
     }
     /// The members of a group.
-    pub fn members(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
-        let group = self.groups.get(&group);
-        group.into_iter().flat_map(|group| group.members.iter())
+    pub fn members(&self, group: GroupId) -> impl Iterator<Item = MountKey> + '_ {
+        let group = self.groups.get(group);
+        group
+            .into_iter()
+            .flat_map(|group| group.members.iter(Members(&self.nodes)))
+    }
+    /// The peers of a mount, itself the first.
+    fn peers_from(&self, mount: MountKey) -> impl Iterator<Item = MountKey> + '_ {
+        ring::around(mount, Members(&self.nodes))
+    }
+
+    /// Adds `new` to the peers of a group, behind `after` or the last one.
+    fn add_member(&mut self, group: GroupId, after: Option<MountKey>, new: MountKey) {
+        let Some(group) = self.groups.get_mut(group) else {
+            return;
+        };
+        let links = &mut Members(&mut self.nodes);
+        match after {
+            Some(after) => group.members.insert_after(links, after, new),
+            None => group.members.push_back(links, new),
+        }
+    }
+    /// Takes a slave from its master.
+    fn remove_slave(&mut self, master: Option<GroupId>, mount: MountKey) {
+        if let Some(master) = master.and_then(|master| self.groups.get_mut(master)) {
+            master.slaves.remove(&mut Slaves(&mut self.nodes), mount);
+        }
     }
 
     /// `MS_SHARED`: a group of its own, unless it is in one.
-    pub fn make_shared(&mut self, mount: u64) {
-        let mut node = self.node(mount);
-        if node.shared.is_none() {
+    pub fn make_shared(&mut self, mount: MountKey) {
+        let mut kind = self.kind(mount);
+        if kind.shared.is_none() {
             let id = self.ids.allocate();
-            self.groups.entry(id).or_default().members.push_back(mount);
-            node.shared = Some(id);
+            self.groups.insert(id, Group::default());
+            self.add_member(id, None, mount);
+            kind.shared = Some(id);
         }
-        node.unbindable = false;
-        self.put(mount, node);
+        kind.unbindable = false;
+        self.put(mount, kind);
     }
 
     /// `MS_SLAVE`: a slave of its former peers; of its master if it has none; else private.
-    pub fn make_slave(&mut self, mount: u64) {
-        let mut node = self.node(mount);
-        let Some(id) = node.shared.take() else {
+    pub fn make_slave(&mut self, mount: MountKey) {
+        let mut kind = self.kind(mount);
+        let Some(id) = kind.shared.take() else {
             return;
         };
-        let Some(group) = self.groups.get_mut(&id) else {
+        let Some(group) = self.groups.get_mut(id) else {
             return;
         };
-        group.members.remove(mount);
+        group.members.remove(&mut Members(&mut self.nodes), mount);
         if group.members.is_empty() {
-            // The slaves of the group go to its master.
-            let slaves = core::mem::take(&mut group.slaves);
-            self.groups.remove(&id);
-            self.ids.free(id);
-            for slave in slaves.iter() {
-                let mut node_of_slave = self.node(slave);
-                node_of_slave.master = node.master;
-                self.put(slave, node_of_slave);
-            }
-            if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-                slaves.iter().for_each(|slave| master.slaves.push_back(slave));
-            }
+            self.end_group(id, kind.master);
         } else {
-            group.slaves.push_front(mount);
-            if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-                master.slaves.remove(mount);
+            self.remove_slave(kind.master, mount);
+            if let Some(group) = self.groups.get_mut(id) {
+                group.slaves.push_front(&mut Slaves(&mut self.nodes), mount);
             }
-            node.master = Some(id);
+            kind.master = Some(id);
         }
-        self.put(mount, node);
+        self.put(mount, kind);
+    }
+
+    /// A group has no members any more: its slaves go to its master.
+    fn end_group(&mut self, id: GroupId, master: Option<GroupId>) {
+        let Some(mut group) = self.groups.remove(id) else {
+            return;
+        };
+        self.ids.free(id);
+        while let Some(slave) = group.slaves.first() {
+            group.slaves.remove(&mut Slaves(&mut self.nodes), slave);
+            self.nodes.change(slave, |node| node.kind.master = master);
+            if let Some(master) = master.and_then(|master| self.groups.get_mut(master)) {
+                master.slaves.push_back(&mut Slaves(&mut self.nodes), slave);
+            }
+        }
     }
 
     /// `MS_PRIVATE`, `MS_UNBINDABLE`: out of everything.
-    pub fn make_private(&mut self, mount: u64, unbindable: bool) {
+    pub fn make_private(&mut self, mount: MountKey, unbindable: bool) {
         self.make_slave(mount);
-        let node = self.node(mount);
-        if let Some(master) = node.master.and_then(|master| self.groups.get_mut(&master)) {
-            master.slaves.remove(mount);
-        }
-        self.put(
-            mount,
-            Node {
-                unbindable,
-                ..Node::default()
-            },
-        );
+        self.remove_slave(self.kind(mount).master, mount);
+        let kind = Kind {
+            unbindable,
+            ..Kind::default()
+        };
+        self.put(mount, kind);
     }
 
     /// A new mount becomes what its original is: a peer, a slave of the same master.
-    pub fn copy(&mut self, original: u64, new: u64) {
-        let node = self.node(original);
-        if let Some(group) = node.shared.and_then(|id| self.groups.get_mut(&id)) {
-            group.members.insert_after(original, new);
+    pub fn copy(&mut self, original: MountKey, new: MountKey) {
+        let kind = self.kind(original);
+        if let Some(group) = kind.shared {
+            self.add_member(group, Some(original), new);
         }
-        if let Some(master) = node.master.and_then(|id| self.groups.get_mut(&id)) {
-            master.slaves.insert_after(original, new);
+        if let Some(master) = kind.master.and_then(|id| self.groups.get_mut(id)) {
+            master
+                .slaves
+                .insert_after(&mut Slaves(&mut self.nodes), original, new);
         }
-        self.put(new, node);
+        self.put(new, kind);
     }
 
     /// A mount that is in no group becomes what another one is.
-    pub fn join(&mut self, original: u64, mount: u64, unbindable: bool) {
+    pub fn join(&mut self, original: MountKey, mount: MountKey, unbindable: bool) {
         self.copy(original, mount);
-        let mut node = self.node(mount);
-        node.unbindable = unbindable;
-        self.put(mount, node);
+        let mut kind = self.kind(mount);
+        kind.unbindable = unbindable;
+        self.put(mount, kind);
     }
 
     /// A new mount becomes a slave of its original's group; a copy if that is not shared.
-    pub fn copy_as_slave(&mut self, original: u64, new: u64) {
-        let node = self.node(original);
-        let Some(id) = node.shared else {
+    pub fn copy_as_slave(&mut self, original: MountKey, new: MountKey) {
+        let kind = self.kind(original);
+        let Some(id) = kind.shared else {
             return self.copy(original, new);
         };
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.slaves.push_front(new);
+        if let Some(group) = self.groups.get_mut(id) {
+            group.slaves.push_front(&mut Slaves(&mut self.nodes), new);
         }
-        self.put(
-            new,
-            Node {
-                shared: None,
-                master: Some(id),
-                unbindable: node.unbindable,
-            },
-        );
+        let kind = Kind {
+            shared: None,
+            master: Some(id),
+            unbindable: kind.unbindable,
+        };
+        self.put(new, kind);
     }
 
     /// Those whom an event at `origin` reaches, the nearest first; none if it is not shared.
-    pub fn receivers(&self, origin: u64) -> Vec<Receiver> {
+    pub fn receivers(&self, origin: MountKey) -> Vec<Receiver> {
         let mut out = Vec::new();
         let Some(first) = self.shared(origin) else {
             return out;
         };
+        // Nobody else hears of most events.
+        let alone = |group: &Group| group.slaves.is_empty() && self.peers_from(origin).nth(1).is_none();
+        if self.groups.get(first).is_none_or(alone) {
+            return out;
+        }
         let mut seen = HashSet::new();
         seen.insert(first);
         let mut todo = alloc::vec![(first, first)];
         let mut next = 0;
         while let Some(&(id, from)) = todo.get(next) {
             next += 1;
-            let Some(group) = self.groups.get(&id) else {
+            let Some(group) = self.groups.get(id) else {
                 continue;
             };
             // In ring order from the origin on, as Linux visits peers.
-            let ring = group.members.iter_from(origin);
+            let start = if id == first {
+                Some(origin)
+            } else {
+                group.members.first()
+            };
+            let ring = start.into_iter().flat_map(|start| self.peers_from(start));
             for mount in ring.filter(|&mount| mount != origin) {
                 out.push(Receiver {
                     mount,
@@ -214,7 +317,7 @@ impl Propagation {
                     from,
                 });
             }
-            for mount in group.slaves.iter() {
+            for mount in group.slaves.iter(Slaves(&self.nodes)) {
                 match self.shared(mount) {
                     Some(shared) => {
                         if seen.insert(shared) {
@@ -235,7 +338,16 @@ impl Propagation {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+
     use super::*;
+
+    fn key(number: u64) -> MountKey {
+        MountKey {
+            seq: 1000 + number,
+            id: number as u32,
+        }
+    }
 
     /// A naive model of sharedsubtree.rst: each mount lists its peers and names one master.
     #[derive(Default, Clone)]
@@ -328,24 +440,24 @@ mod tests {
                     0..4 => {
                         let kind = random(4);
                         match kind {
-                            0 => groups.make_shared(mount),
-                            1 => groups.make_slave(mount),
-                            _ => groups.make_private(mount, kind == 3),
+                            0 => groups.make_shared(key(mount)),
+                            1 => groups.make_slave(key(mount)),
+                            _ => groups.make_private(key(mount), kind == 3),
                         }
                         oracle.change(mount, kind);
                     }
                     4..6 => {
-                        groups.copy(mount, step);
+                        groups.copy(key(mount), key(step));
                         oracle.copy(mount, step, false);
                         alive.push(step);
                     }
                     6 => {
-                        groups.copy_as_slave(mount, step);
+                        groups.copy_as_slave(key(mount), key(step));
                         oracle.copy(mount, step, true);
                         alive.push(step);
                     }
                     _ if alive.len() > 1 => {
-                        groups.make_private(mount, false);
+                        groups.make_private(key(mount), false);
                         oracle.change(mount, 2);
                         oracle.mounts.remove(&mount);
                         alive.retain(|&m| m != mount);
@@ -354,17 +466,17 @@ mod tests {
                 }
                 for &mount in &alive {
                     let expected = &oracle.mounts[&mount];
-                    assert_eq!(groups.shared(mount).is_some(), expected.shared);
-                    assert_eq!(groups.is_unbindable(mount), expected.unbindable);
-                    assert_eq!(groups.master(mount).is_some(), expected.master.is_some());
-                    let master = expected.master.and_then(|master| groups.shared(master));
-                    assert_eq!(groups.master(mount), master);
+                    assert_eq!(groups.shared(key(mount)).is_some(), expected.shared);
+                    assert_eq!(groups.is_unbindable(key(mount)), expected.unbindable);
+                    assert_eq!(groups.master(key(mount)).is_some(), expected.master.is_some());
+                    let master = expected.master.and_then(|master| groups.shared(key(master)));
+                    assert_eq!(groups.master(key(mount)), master);
                     for &peer in &expected.peers {
-                        assert_eq!(groups.shared(peer), groups.shared(mount));
+                        assert_eq!(groups.shared(key(peer)), groups.shared(key(mount)));
                     }
                     if expected.shared {
-                        let reached = groups.receivers(mount);
-                        let set: HashSet<u64> = reached.iter().map(|r| r.mount).collect();
+                        let reached = groups.receivers(key(mount));
+                        let set: HashSet<u64> = reached.iter().map(|r| u64::from(r.mount.id)).collect();
                         assert_eq!(set.len(), reached.len(), "reached twice");
                         assert_eq!(set, oracle.receivers(mount));
                     }

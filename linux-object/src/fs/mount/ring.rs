@@ -1,21 +1,33 @@
 //! Mounts in an order that matters, each once: what Linux links through `mnt_share` and `mnt_slave`.
 //!
-//! A ring whose links are found by the mount, so that a member comes and goes without a walk past the others, however
+//! The links are kept with the mounts, so that a member comes and goes without a walk past the others, however
 //! many copies of a mount namespaces hold.
 
-use alloc::collections::BTreeMap;
+use super::table::MountKey;
 
-#[derive(Clone, Copy)]
-struct Link {
-    next: u64,
-    prev: u64,
+/// The neighbours of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    next: MountKey,
+    prev: MountKey,
 }
 
-/// The ring; it has a first member.
-#[derive(Default)]
-pub struct Ring {
-    links: BTreeMap<u64, Link>,
-    first: Option<u64>,
+/// Where the links of one kind of ring are.
+pub(super) trait Links {
+    /// The link of a mount.
+    fn get(&self, mount: MountKey) -> Option<Link>;
+}
+
+/// The same, to be changed.
+pub(super) trait LinksMut: Links {
+    /// Sets or clears the link of a mount.
+    fn set(&mut self, mount: MountKey, link: Option<Link>);
+}
+
+/// A ring; it has a first member.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ring {
+    first: Option<MountKey>,
 }
 
 impl Ring {
@@ -24,81 +36,92 @@ impl Ring {
         self.first.is_none()
     }
     /// Its first member.
-    pub fn first(&self) -> Option<u64> {
+    pub fn first(&self) -> Option<MountKey> {
         self.first
     }
     /// The members, the first one first.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        self.first.into_iter().flat_map(|first| self.around(first))
-    }
-    /// The members around the ring from this one on, or from the first if it is not here.
-    pub fn iter_from(&self, member: u64) -> impl Iterator<Item = u64> + '_ {
-        let start = match self.links.contains_key(&member) {
-            true => Some(member),
-            false => self.first,
-        };
-        start.into_iter().flat_map(|start| self.around(start))
-    }
-    fn around(&self, start: u64) -> impl Iterator<Item = u64> + '_ {
-        let next = move |&at: &u64| self.links.get(&at).map(|link| link.next);
-        core::iter::successors(Some(start), move |at| next(at).filter(|&next| next != start))
+    pub fn iter<L: Links>(&self, links: L) -> impl Iterator<Item = MountKey> + use<L> {
+        let first = self.first;
+        let next = move |&at: &MountKey| links.get(at).map(|link| link.next);
+        core::iter::successors(first, move |at| next(at).filter(|&next| Some(next) != first))
     }
 
     /// Adds a member behind the last one.
-    pub fn push_back(&mut self, new: u64) {
+    pub fn push_back(&mut self, links: &mut impl LinksMut, new: MountKey) {
         let Some(first) = self.first else {
             self.first = Some(new);
-            self.links.insert(new, Link { next: new, prev: new });
+            links.set(new, Some(Link { next: new, prev: new }));
             return;
         };
-        if let Some(last) = self.links.get(&first).map(|link| link.prev) {
-            self.link(last, new, first);
+        if let Some(last) = links.get(first).map(|link| link.prev) {
+            join(links, last, new, first);
         }
     }
     /// Adds a member before the first one.
-    pub fn push_front(&mut self, new: u64) {
-        self.push_back(new);
+    pub fn push_front(&mut self, links: &mut impl LinksMut, new: MountKey) {
+        self.push_back(links, new);
         self.first = Some(new);
     }
-    /// Adds a member behind `member`, or behind the last one if that is not here.
-    pub fn insert_after(&mut self, member: u64, new: u64) {
-        match self.links.get(&member).map(|link| link.next) {
+    /// Adds a member behind `member`, which is one.
+    pub fn insert_after(&mut self, links: &mut impl LinksMut, member: MountKey, new: MountKey) {
+        if let Some(next) = links.get(member).map(|link| link.next) {
             // Behind the last one is not before the first one, which stays the first.
-            Some(next) => self.link(member, new, next),
-            None => self.push_back(new),
+            join(links, member, new, next);
         }
     }
-    fn link(&mut self, prev: u64, new: u64, next: u64) {
-        self.links.insert(new, Link { next, prev });
-        if let Some(link) = self.links.get_mut(&prev) {
-            link.next = new;
-        }
-        if let Some(link) = self.links.get_mut(&next) {
-            link.prev = new;
-        }
-    }
-    /// Takes a member out, if it is here.
-    pub fn remove(&mut self, member: u64) {
-        let Some(Link { next, prev }) = self.links.remove(&member) else {
+    /// Takes out a member.
+    pub fn remove(&mut self, links: &mut impl LinksMut, member: MountKey) {
+        let Some(Link { next, prev }) = links.get(member) else {
             return;
         };
+        links.set(member, None);
         if self.first == Some(member) {
             self.first = (next != member).then_some(next);
         }
-        if let Some(link) = self.links.get_mut(&prev) {
-            link.next = next;
-        }
-        if let Some(link) = self.links.get_mut(&next) {
-            link.prev = prev;
-        }
+        change(links, prev, |link| link.next = next);
+        change(links, next, |link| link.prev = prev);
     }
+}
+
+/// The members of the ring that `start` is in, that one first.
+pub(super) fn around<L: Links>(start: MountKey, links: L) -> impl Iterator<Item = MountKey> {
+    Ring { first: Some(start) }.iter(links)
+}
+
+fn change(links: &mut impl LinksMut, mount: MountKey, change: impl FnOnce(&mut Link)) {
+    if let Some(mut link) = links.get(mount) {
+        change(&mut link);
+        links.set(mount, Some(link));
+    }
+}
+
+fn join(links: &mut impl LinksMut, prev: MountKey, new: MountKey, next: MountKey) {
+    links.set(new, Some(Link { next, prev }));
+    change(links, prev, |link| link.next = new);
+    change(links, next, |link| link.prev = new);
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
     use alloc::vec::Vec;
 
-    use super::Ring;
+    use super::*;
+
+    impl Links for &mut BTreeMap<MountKey, Link> {
+        fn get(&self, mount: MountKey) -> Option<Link> {
+            BTreeMap::get(self, &mount).copied()
+        }
+    }
+
+    impl LinksMut for &mut BTreeMap<MountKey, Link> {
+        fn set(&mut self, mount: MountKey, link: Option<Link>) {
+            match link {
+                Some(link) => self.insert(mount, link),
+                None => BTreeMap::remove(self, &mount),
+            };
+        }
+    }
 
     #[test]
     fn it_is_a_list() {
@@ -109,35 +132,43 @@ mod tests {
                 .wrapping_add(1442695040888963407);
             (seed >> 33) % n
         };
+        let key = |seq: u64| MountKey { seq, id: seq as u32 };
         let (mut ring, mut list) = (Ring::default(), Vec::new());
+        let mut links = BTreeMap::new();
         for _ in 0..20_000 {
-            let (what, one, other) = (random(5), random(12), random(12));
+            let (what, one, other) = (random(5), key(random(12)), key(random(12)));
+            let mut links = &mut links;
             let at = list.iter().position(|&member| member == other);
             match what {
                 0 | 1 => {
-                    ring.remove(one);
+                    ring.remove(&mut links, one);
                     list.retain(|&member| member != one);
                 }
                 _ if list.contains(&one) => {}
                 2 => {
-                    ring.push_back(one);
+                    ring.push_back(&mut links, one);
                     list.push(one);
                 }
                 3 => {
-                    ring.push_front(one);
+                    ring.push_front(&mut links, one);
                     list.insert(0, one);
                 }
                 _ => {
-                    ring.insert_after(other, one);
-                    list.insert(at.map_or(list.len(), |at| at + 1), one);
+                    ring.insert_after(&mut links, other, one);
+                    if let Some(at) = at {
+                        list.insert(at + 1, one);
+                    }
                 }
             }
-            assert_eq!(ring.iter().collect::<Vec<_>>(), list);
+            assert_eq!(ring.iter(&mut *links).collect::<Vec<_>>(), list);
             assert_eq!(ring.first(), list.first().copied());
             assert_eq!(ring.is_empty(), list.is_empty());
-            let mut turned = list.clone();
-            turned.rotate_left(list.iter().position(|&member| member == other).unwrap_or(0));
-            assert_eq!(ring.iter_from(other).collect::<Vec<_>>(), turned);
+            assert_eq!(links.len(), list.len());
+            if let Some(at) = list.iter().position(|&member| member == other) {
+                let mut turned = list.clone();
+                turned.rotate_left(at);
+                assert_eq!(around(other, &mut *links).collect::<Vec<_>>(), turned);
+            }
         }
     }
 }

@@ -96,11 +96,11 @@ fn each_visible(
 pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<u8> {
     let mut out = Vec::new();
     each_visible(kernel, ns, root, |topology, mount, name| {
-        let parent = mount.parent().map_or(mount.id, |parent| parent.id);
+        let parent = mount.parent().map_or(mount.key.id, |parent| parent.key.id);
         let dev = mount.sb.dev;
         print(
             &mut out,
-            format_args!("{} {} {}:{} ", mount.id, parent, dev.major(), dev.minor()),
+            format_args!("{} {} {}:{} ", mount.key.id, parent, dev.major(), dev.minor()),
         );
         let own = mount
             .root
@@ -117,17 +117,17 @@ pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<
         out.extend_from_slice(if readonly { b" ro" } else { b" rw" });
         mount_options(&mut out, flags);
         let propagation = &topology.propagation;
-        if let Some(id) = propagation.shared(mount.seq) {
+        if let Some(id) = propagation.shared(mount.key) {
             print(&mut out, format_args!(" shared:{id}"));
         }
-        if let Some(id) = propagation.master(mount.seq) {
+        if let Some(id) = propagation.master(mount.key) {
             let from = dominating(topology, mount, ns, root);
             print(&mut out, format_args!(" master:{id}"));
             if let Some(from) = from.filter(|&from| from != id) {
                 print(&mut out, format_args!(" propagate_from:{from}"));
             }
         }
-        if propagation.is_unbindable(mount.seq) {
+        if propagation.is_unbindable(mount.key) {
             out.extend_from_slice(b" unbindable");
         }
         out.extend_from_slice(b" - ");
@@ -144,10 +144,10 @@ pub fn show_mountinfo(kernel: &Kernel, ns: &MountNamespace, root: &Path) -> Vec<
 
 /// The nearest group above a slave that has a member under `root` (Linux's `get_dominating_id`).
 fn dominating(topology: &MountTopology, mount: &Mount, ns: &MountNamespace, root: &Path) -> Option<u32> {
-    let mut group = topology.propagation.master(mount.seq);
+    let mut group = topology.propagation.master(mount.key);
     while let Some(id) = group {
         for member in topology.propagation.members(id) {
-            let Some(peer) = topology.mounts.get(&member).and_then(|peer| peer.upgrade()) else {
+            let Some(peer) = topology.mounts.get(member).and_then(|peer| peer.upgrade()) else {
                 continue;
             };
             let here = core::ptr::eq(peer.links.lock().ns.as_ptr(), ns);

@@ -25,9 +25,9 @@ fn kind(task: &Arc<Task>, path: &str) -> Kind {
     let mount = task.walk(path).unwrap().mount;
     let topology = task.kernel().vfs.topology();
     (
-        topology.propagation.shared(mount.seq).is_some(),
-        topology.propagation.master(mount.seq).is_some(),
-        topology.propagation.is_unbindable(mount.seq),
+        topology.propagation.shared(mount.key).is_some(),
+        topology.propagation.master(mount.key).is_some(),
+        topology.propagation.is_unbindable(mount.key),
     )
 }
 

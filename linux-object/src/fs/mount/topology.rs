@@ -4,13 +4,13 @@
 //! is collected and dropped after the lock is released, since the last reference may free a
 //! whole file system.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::table::{MountKey, MountTable};
 use super::{Mount, MountFlags, Propagation};
 use crate::error::Result;
 use crate::fs::{Dentry, Moves, Path, Vfs};
@@ -53,9 +53,8 @@ bitflags::bitflags! {
 /// What the topology lock protects; functions that change mount trees take it as a token.
 pub struct MountTopology {
     pub(super) propagation: Propagation,
-    /// Mounts that stand in a namespace, for propagation. Trees, here as in the propagation: a table's
-    /// growth would need many frames side by side, and cannot fail.
-    pub(super) mounts: BTreeMap<u64, Weak<Mount>>,
+    /// Mounts that stand in a namespace, for propagation.
+    pub(super) mounts: MountTable<Weak<Mount>>,
     moves: Arc<Moves>,
     /// Dropped after the lock is released.
     garbage: Garbage,
@@ -89,14 +88,14 @@ impl MountTopology {
     pub(in crate::fs) fn new(moves: Arc<Moves>) -> MountTopology {
         MountTopology {
             propagation: Propagation::default(),
-            mounts: BTreeMap::new(),
+            mounts: MountTable::default(),
             moves,
             garbage: Garbage::default(),
         }
     }
 
     pub(super) fn shared(&self, mount: &Mount) -> bool {
-        self.propagation.shared(mount.seq).is_some()
+        self.propagation.shared(mount.key).is_some()
     }
 
     pub(super) fn discard(&mut self, mount: Arc<Mount>) {
@@ -183,7 +182,7 @@ impl MountTopology {
     pub(super) fn adopt(&mut self, tree: Vec<Arc<Mount>>, ns: &Arc<MountNamespace>) {
         for mount in tree {
             mount.links.lock().ns = Arc::downgrade(ns);
-            self.mounts.insert(mount.seq, Arc::downgrade(&mount));
+            self.mounts.insert(mount.key, Arc::downgrade(&mount));
             let mut mounts = ns.mounts.lock();
             let key = mounts.next;
             mounts.next += 1;
@@ -206,7 +205,7 @@ impl MountTopology {
             self.garbage.mounts.extend(removed);
             self.note_change(Some(ns));
         }
-        self.mounts.remove(&mount.seq);
+        self.mounts.remove(mount.key);
     }
 
     /// A copy of one mount that shows `root` of its superblock (Linux's `clone_mnt`).
@@ -222,12 +221,12 @@ impl MountTopology {
         let new = Mount::new(kernel, old.sb.clone(), root, &old.source, old.flags() & !dropped);
         let shared = self.shared(old);
         if how.contains(CopyFlags::SLAVE) || how.contains(CopyFlags::SHARED_TO_SLAVE) && shared {
-            self.propagation.copy_as_slave(old.seq, new.seq);
+            self.propagation.copy_as_slave(old.key, new.key);
         } else if !how.contains(CopyFlags::PRIVATE) {
-            self.propagation.copy(old.seq, new.seq);
+            self.propagation.copy(old.key, new.key);
         }
         if how.contains(CopyFlags::MAKE_SHARED) {
-            self.propagation.make_shared(new.seq);
+            self.propagation.make_shared(new.key);
         }
         new
     }
@@ -255,7 +254,7 @@ impl MountTopology {
     ) -> Result<Vec<Arc<Mount>>> {
         let keep_unbindable = how.contains(CopyFlags::COPY_UNBINDABLE);
         ensure!(
-            keep_unbindable || !self.propagation.is_unbindable(old.seq),
+            keep_unbindable || !self.propagation.is_unbindable(old.key),
             EINVAL,
             "the mount is unbindable"
         );
@@ -275,7 +274,7 @@ impl MountTopology {
             if Arc::ptr_eq(&at.mount, old) && !at.dentry.is_subdir(root) {
                 continue;
             }
-            if !keep_unbindable && self.propagation.is_unbindable(mount.seq) {
+            if !keep_unbindable && self.propagation.is_unbindable(mount.key) {
                 if mount.flags().contains(MountFlags::LOCKED) {
                     self.discard_tree(copies);
                     bail!(EPERM, "an unbindable mount may not be uncovered");
@@ -302,7 +301,7 @@ impl MountTopology {
     pub(super) fn discard_tree(&mut self, tree: Vec<Arc<Mount>>) {
         for mount in tree {
             self.unplace(&mount);
-            self.propagation.make_private(mount.seq, false);
+            self.propagation.make_private(mount.key, false);
             self.garbage.mounts.push(mount);
         }
     }
@@ -404,22 +403,22 @@ impl MountTopology {
         if let Some(ns) = new_in {
             count(ns, tree.len())?;
         }
-        let Some(group) = self.propagation.shared(at.mount.seq) else {
+        let Some(group) = self.propagation.shared(at.mount.key) else {
             return Ok(Vec::new());
         };
         let mut made_shared = Vec::new();
         for mount in tree {
             if !self.shared(mount) {
-                self.propagation.make_shared(mount.seq);
-                made_shared.push(mount.seq);
+                self.propagation.make_shared(mount.key);
+                made_shared.push(mount.key);
             }
         }
         let mut sources = HashMap::new();
         sources.insert(group, source.clone());
         let mut copies: Vec<(Vec<Arc<Mount>>, Arc<Mount>)> = Vec::new();
         let mut failed = None;
-        for receiver in self.propagation.receivers(at.mount.seq) {
-            let Some(parent) = self.mounts.get(&receiver.mount).and_then(Weak::upgrade) else {
+        for receiver in self.propagation.receivers(at.mount.key) {
+            let Some(parent) = self.mounts.get(receiver.mount).and_then(Weak::upgrade) else {
                 continue;
             };
             if !at.dentry.is_subdir(&parent.root) {
@@ -502,7 +501,7 @@ impl MountTopology {
             if !connected {
                 self.unplace(&mount);
             }
-            self.propagation.make_private(mount.seq, false);
+            self.propagation.make_private(mount.key, false);
             self.garbage.mounts.push(mount);
         }
     }
@@ -511,18 +510,18 @@ impl MountTopology {
     /// mount at the same place, unless something else is mounted on it. Mounts on top of it fall
     /// down to where it stood.
     fn propagate_umount(&mut self, list: &mut Vec<Arc<Mount>>) {
-        let mut going: HashSet<u64> = list.iter().map(|mount| mount.seq).collect();
+        let mut going: HashSet<MountKey> = list.iter().map(|mount| mount.key).collect();
         let mut candidates: Vec<Arc<Mount>> = Vec::new();
-        let mut seen: HashSet<u64> = HashSet::new();
+        let mut seen: HashSet<MountKey> = HashSet::new();
         for mount in list.iter() {
             let Some(at) = mount.mountpoint() else { continue };
-            for receiver in self.propagation.receivers(at.mount.seq) {
-                let Some(parent) = self.mounts.get(&receiver.mount).and_then(Weak::upgrade) else {
+            for receiver in self.propagation.receivers(at.mount.key) {
+                let Some(parent) = self.mounts.get(receiver.mount).and_then(Weak::upgrade) else {
                     continue;
                 };
                 if let Some(child) = parent.child_at(&at.dentry)
-                    && !going.contains(&child.seq)
-                    && seen.insert(child.seq)
+                    && !going.contains(&child.key)
+                    && seen.insert(child.key)
                 {
                     candidates.push(child);
                 }
@@ -533,19 +532,19 @@ impl MountTopology {
         loop {
             let before = going.len();
             for mount in &candidates {
-                if going.contains(&mount.seq) {
+                if going.contains(&mount.key) {
                     continue;
                 }
                 let locked = mount.flags().contains(MountFlags::LOCKED)
-                    && !mount.parent().is_some_and(|parent| going.contains(&parent.seq));
+                    && !mount.parent().is_some_and(|parent| going.contains(&parent.key));
                 let free = mount.children().iter().all(|child| {
-                    going.contains(&child.seq)
+                    going.contains(&child.key)
                         || child
                             .mountpoint()
                             .is_some_and(|at| Arc::ptr_eq(&at.dentry, &mount.root))
                 });
                 if free && !locked {
-                    going.insert(mount.seq);
+                    going.insert(mount.key);
                 }
             }
             if going.len() == before {
@@ -553,13 +552,13 @@ impl MountTopology {
             }
         }
         for mount in candidates {
-            if !going.contains(&mount.seq) {
+            if !going.contains(&mount.key) {
                 self.garbage.mounts.push(mount);
                 continue;
             }
             // A mount on its root that stays takes its place.
             if let Some(topper) = mount.child_at(&mount.root)
-                && !going.contains(&topper.seq)
+                && !going.contains(&topper.key)
                 && let Some(at) = self.surviving_place(&mount, &going)
             {
                 self.unplace(&mount);
@@ -570,9 +569,9 @@ impl MountTopology {
         }
     }
 
-    fn surviving_place(&self, mount: &Arc<Mount>, going: &HashSet<u64>) -> Option<Path> {
+    fn surviving_place(&self, mount: &Arc<Mount>, going: &HashSet<MountKey>) -> Option<Path> {
         let mut at = mount.mountpoint()?;
-        while going.contains(&at.mount.seq) {
+        while going.contains(&at.mount.key) {
             at = at.mount.mountpoint()?;
         }
         Some(at)

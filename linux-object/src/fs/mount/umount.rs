@@ -94,8 +94,8 @@ impl MountTopology {
             return false;
         };
         let mut busy = false;
-        for receiver in self.propagation.receivers(at.mount.seq) {
-            let Some(parent) = self.mounts.get(&receiver.mount).and_then(Weak::upgrade) else {
+        for receiver in self.propagation.receivers(at.mount.key) {
+            let Some(parent) = self.mounts.get(receiver.mount).and_then(Weak::upgrade) else {
                 continue;
             };
             if let Some(child) = parent.child_at(&at.dentry) {

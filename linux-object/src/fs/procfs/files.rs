@@ -81,7 +81,7 @@ pub(super) fn fdinfo(cx: &PidCx<'_>, fd: Fd, out: &mut SeqBuf) -> Result<()> {
     let position = *file.position.lock();
     writeln!(out, "pos:\t{position}")?;
     writeln!(out, "flags:\t0{:o}", flags.bits())?;
-    writeln!(out, "mnt_id:\t{}", file.path.mount.id)?;
+    writeln!(out, "mnt_id:\t{}", file.path.mount.key.id)?;
     writeln!(out, "ino:\t{}", file.inode.metadata().inode)?;
     if let Some(ops) = &file.ops {
         let mut extra = String::new();
