@@ -48,6 +48,8 @@ TEST(the_slice_is_shown)
 /* How often two tasks of one priority give way to each other in the same time. */
 static long turns(volatile unsigned *turn)
 {
+	struct sched_param param = { .sched_priority = 9 };
+	CHECK_OK(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param));
 	pid_t pids[2];
 	for (unsigned i = 0; i < 2; i++)
 		pids[i] = SPAWN({
@@ -58,9 +60,10 @@ static long turns(volatile unsigned *turn)
 					turn[1]++;
 				}
 		});
-	struct sched_param param = { .sched_priority = 9 };
-	CHECK_OK(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param));
-	usleep(300000);
+	/* Both are there. */
+	unsigned first = turn[1];
+	while (turn[1] < first + 2)
+		usleep(10000);
 	unsigned before = turn[1];
 	usleep(1200000);
 	unsigned after = turn[1];
