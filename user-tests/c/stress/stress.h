@@ -56,9 +56,13 @@ static inline void no_leak(void (*work)(void), long long allowed)
 			work();
 			rounds++;
 		} while (kt_now_ms() < end);
-		lost = before - free_memory();
-		if (lost <= allowed)
-			return;
+		/* Linux takes seconds to end network namespaces: what comes back is no leak. */
+		long long late = kt_now_ms() + (i == WINDOWS - 1 ? 10000 : 0);
+		do {
+			lost = before - free_memory();
+			if (lost <= allowed)
+				return;
+		} while (kt_now_ms() < late);
 	}
 	KT_FAIL("%ld rounds lost %lld KiB, and so it went on", rounds, lost);
 }
