@@ -14,6 +14,7 @@ use super::conf::ConfKey;
 use super::device::{IfFlags, Mac};
 use super::ip4::{proto, transport_checksum};
 use super::ip6::{HLEN6, solicited_node};
+use super::mcast::SOON;
 use super::mib::Counter;
 use super::packet::{Packet, be16, fold, sum};
 use super::sockets::{Delivery, IcmpError};
@@ -239,7 +240,8 @@ impl Net<'_> {
         let unchecked = self.conf_max(ifindex, ConfKey::AcceptDad) < 1;
         let skip = unchecked || dev.is_loopback() || dev.set_flags.contains(IfFlags::NOARP);
         let running = dev.is_running();
-        let delay = Duration::from_millis(self.stack.shared.rng.next_u64() % DAD_DELAY_MS);
+        // Switches that look at reports have to know of the group before answers go there (RFC 4862, 5.4.2).
+        let delay = SOON * 2 + Duration::from_millis(self.stack.shared.rng.next_u64() % DAD_DELAY_MS);
         let Some(have) = self.addr_mut(ifindex, addr) else {
             return;
         };

@@ -362,8 +362,9 @@ impl Net<'_> {
     /// Whatever is due.
     fn timers(&mut self) {
         self.neigh_timer();
-        self.dad_timer();
+        // Groups first: the check for a duplicate listens in one.
         self.groups_timer();
+        self.dad_timer();
         self.router_timer();
         self.lifetime_timer();
     }

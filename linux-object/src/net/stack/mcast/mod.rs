@@ -40,7 +40,7 @@ const ROUTERS: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2),
 ];
 /// Before the first report of a change: several changes are told as one.
-const SOON: Duration = Duration::from_millis(8);
+pub(super) const SOON: Duration = Duration::from_millis(8);
 /// A change is told again within this time.
 const UNSOLICITED: Duration = Duration::from_secs(1);
 /// The same of a version before the last.
