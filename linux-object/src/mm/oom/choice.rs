@@ -49,8 +49,8 @@ pub(super) fn for_each_process(
     });
 }
 
-/// Whether what victims, or processes that end by themselves, still hold is worth waiting for.
-fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> bool {
+/// Whether what victims still hold is worth waiting for, or with `others` what processes hold that end by themselves.
+fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>, others: bool) -> bool {
     let (victims, patience) = match within {
         Some(memcg) => (
             memcg.oom_victims.load(Ordering::SeqCst) as usize,
@@ -65,6 +65,9 @@ fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> bool {
     if victims > 0 {
         return patience.lasts(now, FOR_VICTIMS);
     }
+    if !others {
+        return false;
+    }
     let mut ending = false;
     kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |_, group| {
         ending |= group.is_exiting()
@@ -78,9 +81,21 @@ fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> bool {
 /// The process whose end frees most, moved by `oom_score_adj`. The first process and those with -1000
 /// are never chosen.
 pub fn select_victim(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice {
-    if wait_for_others(kernel, within) {
-        return Choice::Wait;
+    match wait_for_others(kernel, within, true) {
+        true => Choice::Wait,
+        false => worst(kernel, within),
     }
+}
+
+/// The same for one who cannot ask again later: earlier victims are all that is waited for.
+pub(super) fn select_victim_now(kernel: &Kernel, within: &Arc<MemCgroup>) -> Choice {
+    match wait_for_others(kernel, Some(within), false) {
+        true => Choice::Wait,
+        false => worst(kernel, Some(within)),
+    }
+}
+
+fn worst(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Choice {
     let machine = kernel.hal.frame_stats().total as u64;
     let total = within.map_or(machine, |memcg| memcg.memory.max().min(machine));
     largest(kernel, within, |group, mm| {

@@ -24,8 +24,8 @@ mod victim;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use self::choice::select_spared;
 pub use self::choice::{Choice, Victim, select_victim};
+use self::choice::{select_spared, select_victim_now};
 use self::kill::kill;
 pub use self::patience::Patience;
 use self::room::OomWait;
@@ -306,7 +306,7 @@ pub fn enforce_max(task: &Arc<Task>, over: &Arc<MemCgroup>) {
             return;
         }
         over.event(Event::Oom);
-        match select_victim(kernel, Some(over)) {
+        match select_victim_now(kernel, over) {
             Choice::Kill(victim) => kill(task, &victim, "Memory cgroup out of memory", Some(over)),
             // What it still holds goes with it.
             Choice::Wait | Choice::Nobody => return,
