@@ -8,17 +8,11 @@
 //! half of the reserve is there; loops that make objects for as long as user space likes ask
 //! `Frames::reserve_is_low` themselves, and allocations of a size that user space chooses can fail.
 
-use core::time::Duration;
-
 use linux_object::error::Errno;
 use linux_object::mm::oom::{Refill, refill_reserve};
 
 use crate::context::Cx;
 use crate::thread;
-use crate::wait_until::{WaitKind, wait_until};
-
-/// How long a victim is given before the next one is looked for.
-const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Runs the call that the registers ask for when there is memory for it.
 #[cold]
@@ -32,8 +26,7 @@ pub(crate) fn system_call(cx: &mut Cx<'_>) {
             cx.regs.rax = -(Errno::ENOMEM as i64) as u64;
             return;
         }
-        let until = cx.kernel.time.now() + PATIENCE;
-        let _ = wait_until(task, &[], until, WaitKind::Killable, || None::<()>);
+        thread::nap(cx, thread::MOMENT);
     }
     if task.fatal_signal_pending() {
         // It never sees the result.

@@ -174,7 +174,7 @@ fn wait_for_room(cx: &mut Cx<'_>, over: &Arc<MemCgroup>) {
 }
 
 /// How long a task sleeps, in nanoseconds, before it tries again to get memory for which somebody has to go.
-const MOMENT: u64 = 2_000_000;
+pub(crate) const MOMENT: u64 = 2_000_000;
 
 /// Over `memory.high`, or full and without a killer, the task sleeps for what it charged.
 #[cold]
@@ -184,14 +184,18 @@ fn pay_for_memory(cx: &mut Cx<'_>) {
         wait_for_room(cx, &over);
     }
     if cx.task.memory.take_waits_for_end() {
-        let until = Ktime(cx.kernel.hal.now().0 + MOMENT);
-        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
+        nap(cx, MOMENT);
     }
     let pages = cx.task.memory.take_over_high();
     if let Some(delay) = high_delay(&memcg_of(cx.task), pages) {
-        let until = Ktime(cx.kernel.hal.now().0 + delay);
-        let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
+        nap(cx, delay);
     }
+}
+
+/// Sleeps so many nanoseconds, or until it is killed.
+pub(crate) fn nap(cx: &Cx<'_>, nanos: u64) {
+    let until = Ktime(cx.kernel.hal.now().0 + nanos);
+    let _ = wait_until(cx.task, &[], until, WaitKind::Killable, || None::<()>);
 }
 
 /// `orig_rax` of a frame that no system call made.
