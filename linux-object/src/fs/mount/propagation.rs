@@ -54,44 +54,35 @@ impl Nodes {
     }
 }
 
-/// The links among peers.
-struct Members<N>(N);
-/// The links among slaves of one group.
-struct Slaves<N>(N);
+/// The links of one kind: among peers, or among the slaves of one group.
+struct Chain<N> {
+    nodes: N,
+    link: fn(&mut Node) -> &mut Option<Link>,
+}
 
-impl Links for Members<&Nodes> {
-    fn get(&self, mount: MountKey) -> Option<Link> {
-        self.0.get(mount).member
+fn members<N>(nodes: N) -> Chain<N> {
+    Chain {
+        nodes,
+        link: |node| &mut node.member,
     }
 }
 
-impl Links for Members<&mut Nodes> {
-    fn get(&self, mount: MountKey) -> Option<Link> {
-        self.0.get(mount).member
+fn slaves<N>(nodes: N) -> Chain<N> {
+    Chain {
+        nodes,
+        link: |node| &mut node.slave,
     }
 }
 
-impl LinksMut for Members<&mut Nodes> {
+impl<N: core::ops::Deref<Target = Nodes>> Links for Chain<N> {
+    fn get(&self, mount: MountKey) -> Option<Link> {
+        *(self.link)(&mut self.nodes.get(mount))
+    }
+}
+
+impl LinksMut for Chain<&mut Nodes> {
     fn set(&mut self, mount: MountKey, link: Option<Link>) {
-        self.0.change(mount, |node| node.member = link);
-    }
-}
-
-impl Links for Slaves<&Nodes> {
-    fn get(&self, mount: MountKey) -> Option<Link> {
-        self.0.get(mount).slave
-    }
-}
-
-impl Links for Slaves<&mut Nodes> {
-    fn get(&self, mount: MountKey) -> Option<Link> {
-        self.0.get(mount).slave
-    }
-}
-
-impl LinksMut for Slaves<&mut Nodes> {
-    fn set(&mut self, mount: MountKey, link: Option<Link>) {
-        self.0.change(mount, |node| node.slave = link);
+        self.nodes.change(mount, |node| *(self.link)(node) = link);
     }
 }
 
@@ -158,11 +149,11 @@ impl Propagation {
         let group = self.groups.get(group);
         group
             .into_iter()
-            .flat_map(|group| group.members.iter(Members(&self.nodes)))
+            .flat_map(|group| group.members.iter(members(&self.nodes)))
     }
     /// The peers of a mount, itself the first.
     fn peers_from(&self, mount: MountKey) -> impl Iterator<Item = MountKey> + '_ {
-        ring::around(mount, Members(&self.nodes))
+        ring::around(mount, members(&self.nodes))
     }
 
     /// Adds `new` to the peers of a group, behind `after` or the last one.
@@ -170,7 +161,7 @@ impl Propagation {
         let Some(group) = self.groups.get_mut(group) else {
             return;
         };
-        let links = &mut Members(&mut self.nodes);
+        let links = &mut members(&mut self.nodes);
         match after {
             Some(after) => group.members.insert_after(links, after, new),
             None => group.members.push_back(links, new),
@@ -179,7 +170,7 @@ impl Propagation {
     /// Takes a slave from its master.
     fn remove_slave(&mut self, master: Option<GroupId>, mount: MountKey) {
         if let Some(master) = master.and_then(|master| self.groups.get_mut(master)) {
-            master.slaves.remove(&mut Slaves(&mut self.nodes), mount);
+            master.slaves.remove(&mut slaves(&mut self.nodes), mount);
         }
     }
 
@@ -205,13 +196,13 @@ impl Propagation {
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };
-        group.members.remove(&mut Members(&mut self.nodes), mount);
+        group.members.remove(&mut members(&mut self.nodes), mount);
         if group.members.is_empty() {
             self.end_group(id, kind.master);
         } else {
             self.remove_slave(kind.master, mount);
             if let Some(group) = self.groups.get_mut(id) {
-                group.slaves.push_front(&mut Slaves(&mut self.nodes), mount);
+                group.slaves.push_front(&mut slaves(&mut self.nodes), mount);
             }
             kind.master = Some(id);
         }
@@ -225,10 +216,10 @@ impl Propagation {
         };
         self.ids.free(id);
         while let Some(slave) = group.slaves.first() {
-            group.slaves.remove(&mut Slaves(&mut self.nodes), slave);
+            group.slaves.remove(&mut slaves(&mut self.nodes), slave);
             self.nodes.change(slave, |node| node.kind.master = master);
             if let Some(master) = master.and_then(|master| self.groups.get_mut(master)) {
-                master.slaves.push_back(&mut Slaves(&mut self.nodes), slave);
+                master.slaves.push_back(&mut slaves(&mut self.nodes), slave);
             }
         }
     }
@@ -253,7 +244,7 @@ impl Propagation {
         if let Some(master) = kind.master.and_then(|id| self.groups.get_mut(id)) {
             master
                 .slaves
-                .insert_after(&mut Slaves(&mut self.nodes), original, new);
+                .insert_after(&mut slaves(&mut self.nodes), original, new);
         }
         self.put(new, kind);
     }
@@ -273,7 +264,7 @@ impl Propagation {
             return self.copy(original, new);
         };
         if let Some(group) = self.groups.get_mut(id) {
-            group.slaves.push_front(&mut Slaves(&mut self.nodes), new);
+            group.slaves.push_front(&mut slaves(&mut self.nodes), new);
         }
         let kind = Kind {
             shared: None,
@@ -317,7 +308,7 @@ impl Propagation {
                     from,
                 });
             }
-            for mount in group.slaves.iter(Slaves(&self.nodes)) {
+            for mount in group.slaves.iter(slaves(&self.nodes)) {
                 match self.shared(mount) {
                     Some(shared) => {
                         if seen.insert(shared) {

@@ -54,14 +54,12 @@ type Directory<T> = Chunk<Chunk<T, VALUES>, CHUNKS>;
 /// Values by dense numbers.
 pub(super) struct Dense<T> {
     directories: Vec<Option<Directory<T>>>,
-    len: usize,
 }
 
 impl<T> Default for Dense<T> {
     fn default() -> Self {
         Dense {
             directories: Vec::new(),
-            len: 0,
         }
     }
 }
@@ -103,9 +101,7 @@ impl<T> Dense<T> {
         if directory.slots[chunk].is_none() {
             directory.put(chunk, Chunk::default());
         }
-        let old = directory.slots[chunk].as_mut()?.put(at, value);
-        self.len += usize::from(old.is_none());
-        old
+        directory.slots[chunk].as_mut()?.put(at, value)
     }
     /// Takes the value of a number.
     pub fn remove(&mut self, number: u32) -> Option<T> {
@@ -114,7 +110,6 @@ impl<T> Dense<T> {
         let chunks = slot.as_mut()?;
         let values = chunks.slots[chunk].as_mut()?;
         let old = values.take(at)?;
-        self.len -= 1;
         if values.used == 0 {
             chunks.take(chunk);
             if chunks.used == 0 {
@@ -135,7 +130,7 @@ impl<T> Dense<T> {
     /// How many there are.
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.len
+        self.values().count()
     }
 }
 
