@@ -2,9 +2,9 @@
 //!
 //! Every task, thread group, pid, namespace and cgroup has a KoID, which says of two of them
 //! whether they are the same, and which came first. The table finds those that somebody looks for by it: namespaces
-//! (the tree in `/sys/kernel/namespaces`, `ioctl_ns`) and cgroups (file handles). Tasks are looked for by pid, mounts by
-//! path, so they are not in it. It holds weak references only: being listed keeps nothing alive. An object enters with
-//! [`KoidTable::register`] and leaves with [`KoidTable::forget`] in its `Drop`.
+//! (the tree in `/sys/kernel/namespaces`, `ioctl_ns`) and cgroups (file handles). Tasks are looked for by pid, mounts
+//! by path, so they are not in it. It holds weak references only: being listed keeps nothing alive. An object enters
+//! with [`KoidTable::register`] and leaves with [`KoidTable::forget`] in its `Drop`.
 //!
 //! The table is split into shards by the low bits of the KoID so that objects made on different CPUs do not meet on
 //! one lock.

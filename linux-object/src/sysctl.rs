@@ -105,6 +105,8 @@ settings! {
     protected_regular = 2,
     /// `fs.suid_dumpable`.
     suid_dumpable = 0,
+    /// `fs.dir-notify-enable`: whether `F_NOTIFY` is allowed.
+    dir_notify_enable = 1,
     /// `fs.inotify.max_queued_events`.
     inotify_max_queued_events = 16384,
     /// `fs.epoll.max_user_watches`.

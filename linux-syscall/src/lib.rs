@@ -32,6 +32,7 @@ pub mod start;
 pub mod strace;
 pub mod table;
 pub mod thread;
+mod user_dispatch;
 pub mod user_io;
 pub mod user_path;
 pub mod user_ptr;

@@ -20,6 +20,15 @@ pub(crate) struct Stopped {
 /// The calling task stops, unless it is not traced or about to die, until its tracer, the end of the tracer or SIGKILL
 /// lets it go on. Its registers are what the tracer has made of them then.
 pub(crate) fn stop(cx: &mut Cx<'_>, request: StopRequest) -> Stopped {
+    sleep(cx, request, false)
+}
+
+/// A stop on the way to user mode, where a task that its cgroup freezes goes to sleep again at once: it stays frozen.
+pub(crate) fn trap(cx: &mut Cx<'_>, request: StopRequest) {
+    sleep(cx, request, true);
+}
+
+fn sleep(cx: &mut Cx<'_>, request: StopRequest, stays_frozen: bool) -> Stopped {
     let task = cx.task;
     if let Err(StopRequest { code, info, .. }) = task.begin_ptrace_stop(cx.regs, request) {
         return Stopped { code, info };
@@ -33,8 +42,10 @@ pub(crate) fn stop(cx: &mut Cx<'_>, request: StopRequest) -> Stopped {
         cx.kernel.sched.schedule();
     }
     task.sched.set_state(TaskState::Running);
-    // A task that its cgroup freezes does so again on its way to user mode.
-    task.leave_frozen();
+    if !stays_frozen {
+        // What comes next is not sleep; if its cgroup freezes it, it does so again on its way to user mode.
+        task.leave_frozen();
+    }
     if task.is_frozen_hard() {
         sleep_frozen(cx);
     }

@@ -1,8 +1,8 @@
 //! Starts what v1 hierarchies name as their agent (`cgroup-v1/cgroups.rst`; Linux's `call_usermodehelper`).
 //!
 //! The agent is a process of the kernel's making: root with all capabilities in the initial namespaces, at the roots of
-//! all cgroups, without open files, with the root and working directory of pid 1. Nobody waits for it. If it cannot be started nothing
-//! happens, as on Linux.
+//! all cgroups, without open files, with the root and working directory of pid 1. Nobody waits for it. If it cannot
+//! be started nothing happens, as on Linux.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -45,7 +45,7 @@ fn start(kernel: &Arc<Kernel>, agent: Agent) -> Result<()> {
         cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
         nsproxy: Some(kernel.init_ns.nsproxy(mnt_ns.clone())),
         fs: Some(fs.fork()),
-        files: Some(FileTable::new()),
+        files: Some(FileTable::new(kernel)),
         mm: None,
         comm: *b"kworker/u\0\0\0\0\0\0\0",
     };

@@ -144,8 +144,10 @@ fn ask(cx: &mut Cx<'_>, notification: &Notification, data: Data) -> Filtered {
         return skip(cx, -(Errno::ENOSYS as i64));
     };
     let on = [WaitOn::any(&queue)];
+    // The first wait is always interruptible, also if the supervisor was faster than it: only what
+    // ends a wait decides the kind of the next.
+    let mut killable = false;
     let outcome = loop {
-        let killable = notification.waits_killable(id);
         let kind = if killable {
             WaitKind::Killable
         } else {
@@ -161,6 +163,7 @@ fn ask(cx: &mut Cx<'_>, notification: &Notification, data: Data) -> Filtered {
             Err(_) if !killable && notification.waits_killable(id) => {}
             Err(_) => break Outcome::Return(-(Errno::ERESTARTSYS as i64)),
         }
+        killable = notification.waits_killable(id);
     };
     notification.take_back(id);
     match outcome {

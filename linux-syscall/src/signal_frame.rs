@@ -65,11 +65,14 @@ crate::abi! {
 pub fn do_signal(cx: &mut Cx<'_>) {
     let mut allowed = None;
     loop {
-        match cx.task.get_signal(allowed.take()) {
+        let verdict = cx.task.get_signal(allowed.take());
+        // From one sleep to another it stays frozen, but not if it was thawed in between.
+        if !verdict.sleeps() {
+            cx.task.leave_frozen();
+        }
+        match verdict {
             Verdict::Nothing => break,
-            Verdict::Trap(request) => {
-                ptrace::stop(cx, request);
-            }
+            Verdict::Trap(request) => ptrace::trap(cx, request),
             Verdict::Traced(info, to_group) => {
                 let stopped = ptrace::stop(cx, StopRequest::signal(info));
                 if let Some(info) = stopped.info {

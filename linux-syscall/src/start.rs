@@ -35,7 +35,7 @@ pub fn start(kernel: &Arc<Kernel>, initrd: Option<&[u8]>) -> Result<()> {
         cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
         nsproxy: Some(kernel.init_ns.nsproxy(mnt_ns.clone())),
         fs: Some(FsStruct::new(root)),
-        files: Some(FileTable::new()),
+        files: Some(FileTable::new(kernel)),
         mm: None,
         comm: *b"swapper\0\0\0\0\0\0\0\0\0",
     };

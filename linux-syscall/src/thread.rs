@@ -2,9 +2,9 @@
 //! asks for.
 //!
 //! The steps on the way back are in [`exit_to_user`], in the order in which they bite: signals and
-//! job control, memory over a limit, then throttling and rescheduling, which are one step: the task holds nothing there, so
-//! it may be left waiting until its cgroup has CPU time again. On the fast path all of them are one
-//! load and one branch.
+//! job control, memory over a limit, then throttling and rescheduling, which are one step: the task holds nothing
+//! there, so it may be left waiting until its cgroup has CPU time again. On the fast path all of them are one load
+//! and one branch.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -21,7 +21,7 @@ use linux_object::time::Ktime;
 use crate::context::Cx;
 use crate::seccomp::{self, Filtered};
 use crate::wait_until::{WaitError, WaitKind, WaitOn, wait_until};
-use crate::{calls, low_memory, ptrace, release_agent, signal_frame, strace, table};
+use crate::{calls, low_memory, ptrace, release_agent, signal_frame, strace, table, user_dispatch};
 
 /// What a new thread runs that goes to user mode with these registers (for
 /// `Scheduler::new_thread`).
@@ -69,6 +69,8 @@ pub(crate) fn system_call(cx: &mut Cx<'_>) {
     if work.is_empty() {
         let result = dispatch(cx, nr);
         store(cx, result);
+    } else if work.contains(ThreadFlags::USER_DISPATCH) && user_dispatch::blocks(cx) {
+        // Not made, and nobody else hears of it.
     } else if work.contains(ThreadFlags::TRACED) {
         ptraced_call(cx, work);
     } else if let Some(result) = call_with_work(cx, nr, work) {
@@ -134,9 +136,12 @@ fn dispatch(cx: &mut Cx<'_>, nr: u64) -> Result<usize> {
     }
 }
 
-/// The call met a limit of memory: makes room. Whether it should be made again.
+/// The call met a limit of memory, or lowered one: makes room. Whether it should be made again.
 #[cold]
 fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
+    while oom::enforce_lowered(cx.task) {
+        nap(cx, MOMENT);
+    }
     let room = oom::settle(cx.task);
     let failed = matches!(result, Err(error) if matches!(error.errno(), Errno::ENOMEM | Errno::EFAULT));
     if !failed || !room || cx.task.fatal_signal_pending() || cx.regs.orig_rax == NO_SYSCALL {
@@ -146,7 +151,8 @@ fn try_again(cx: &mut Cx<'_>, result: &Result<usize>) -> bool {
     !cx.task.fatal_signal_pending()
 }
 
-/// In the middle of a long call, with nothing locked: pays for what was charged over `memory.high`, and lets others run.
+/// In the middle of a long call, with nothing locked: pays for what was charged over `memory.high`, and lets others
+/// run.
 pub(crate) fn breathe(cx: &mut Cx<'_>) {
     let flags = cx.task.thread_flags();
     if flags.contains(ThreadFlags::MEMORY_HIGH) {

@@ -1,5 +1,5 @@
-//! PCI (PCI Local Bus 3.0): configuration space through the ports of PC chipsets, functions by walking the buses that the
-//! firmware has numbered, interrupts as messages (MSI-X). Base addresses are as the firmware left them.
+//! PCI (PCI Local Bus 3.0): configuration space through the ports of PC chipsets, functions by walking the buses that
+//! the firmware has numbered, interrupts as messages (MSI-X). Base addresses are as the firmware left them.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,9 +1,9 @@
 //! Network cards of virtual machines (Virtual I/O Device 1.2, 5.1), on PCI.
 //!
-//! Model: a queue of buffers that the device fills and one of buffers that it sends, each buffer half a page that stays the
-//! queue's for good, so a card costs a mebibyte and nothing is allocated later. A frame is copied once in either
-//! direction. What came in is told by an interrupt; that something was sent is seen when the next frame
-//! is. Everything of a card is behind one lock, which is a leaf: what was received is handed on without it.
+//! Model: a queue of buffers that the device fills and one of buffers that it sends, each buffer half a page that
+//! stays the queue's for good, so a card costs a mebibyte and nothing is allocated later. A frame is copied once in
+//! either direction. What came in is told by an interrupt; that something was sent is seen when the next frame is.
+//! Everything of a card is behind one lock, which is a leaf: what was received is handed on without it.
 //!
 //! Only cards with messages for interrupts are taken (MSI-X, which every version of the standard's PCI
 //! transport has in QEMU).

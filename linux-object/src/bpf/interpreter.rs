@@ -1,7 +1,7 @@
 //! Runs a program that was verified.
 //!
-//! An address of a program is a number that only the interpreter understands: the context and the stack lie at fixed places,
-//! so an access is a look into an array, and even a wrong verifier could not reach other memory.
+//! An address of a program is a number that only the interpreter understands: the context and the stack lie at fixed
+//! places, so an access is a look into an array, and even a wrong verifier could not reach other memory.
 
 use rbpf::ebpf as op;
 

@@ -2,8 +2,8 @@
 //!
 //! Model: a [`Prog`] is bytes that the [`verifier`] has gone through on every path, so that the interpreter
 //! ([`run`](Prog::run)) needs no doubt: each access stays in the context or in initialised stack, each register was
-//! written before it is read, the answer is one that this kind of program may give, and a run takes at most as many steps as
-//! the verifier took. One kind is there, the device programs of cgroups (`BPF_PROG_TYPE_CGROUP_DEVICE`);
+//! written before it is read, the answer is one that this kind of program may give, and a run takes at most as many
+//! steps as the verifier took. One kind is there, the device programs of cgroups (`BPF_PROG_TYPE_CGROUP_DEVICE`);
 //! [`crate::cgroup::bpf`] attaches them. There are no maps and no calls among programs.
 //!
 //! A program lives as long as somebody has it: a descriptor, a cgroup. Its memory is charged to
@@ -32,7 +32,8 @@ pub use prog::{Load, NAME_LEN, Prog, ProgFd, Progs, is_gpl_compatible};
 pub const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 /// `BPF_CGROUP_DEVICE`.
 pub const ATTACH_CGROUP_DEVICE: u32 = 6;
-/// Most instructions of a program of those who may use BPF (`BPF_COMPLEXITY_LIMIT_INSNS`), and most steps of its verification.
+/// Most instructions of a program of those who may use BPF (`BPF_COMPLEXITY_LIMIT_INSNS`), and most steps of its
+/// verification.
 pub const MAX_INSNS: u32 = 1_000_000;
 /// Most instructions of other programs (`BPF_MAXINSNS`).
 pub const MAX_INSNS_UNPRIVILEGED: u32 = 4096;

@@ -1,11 +1,11 @@
 //! Device programs at cgroups (`bpf(2)`, `cgroup-v2.rst`, "Device controller").
 //!
 //! Model: a cgroup has programs of its own and a mode, none, override or multi. Which programs decide about a
-//! task in it, the *effective* ones, follows from its own and its ancestors': the nearest cgroup that has any counts, and above it
-//! all in mode multi. Every one of them must say yes.
+//! task in it, the *effective* ones, follows from its own and its ancestors': the nearest cgroup that has any counts,
+//! and above it all in mode multi. Every one of them must say yes.
 //!
-//! The effective programs are computed when something is attached, for the whole subtree, so that a check is one look at the
-//! cgroup, and at one flag where there are none. A cgroup that is removed lets go of its programs at once.
+//! The effective programs are computed when something is attached, for the whole subtree, so that a check is one look
+//! at the cgroup, and at one flag where there are none. A cgroup that is removed lets go of its programs at once.
 //!
 //! Locks: attachments change under [`CgroupMembership`]; lists are `class::Leaf`, and programs are
 //! dropped after it.

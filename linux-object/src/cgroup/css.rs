@@ -79,8 +79,8 @@ impl Css {
     pub fn data<T: Any>(&self) -> &T {
         self.data.downcast_ref().expect("the data of this controller")
     }
-    /// Something that `file` shows has changed: wakes `poll` and inotify. May be called with locks that
-    /// rank before `class::Ready`.
+    /// Something that `file` shows has changed: wakes `poll` and inotify, now or a little later. May be called with
+    /// locks that rank before `class::Timer`.
     pub fn notify(&self, file: &str) {
         if let Some(cgroup) = self.cgroup() {
             cgroup.notify(file);

@@ -146,7 +146,7 @@ impl ForkCharge {
                 set.populated_changed(true);
             }
             tasks.live.insert(child.koid(), child.clone());
-            set.dfl_cgroup().count_task(child, true);
+            set.dfl_cgroup().count_child(child);
             child.follow_css_set(&set);
             for id in SubsysId::ALL {
                 id.subsys().linked(child, set.css(id));

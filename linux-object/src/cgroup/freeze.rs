@@ -2,9 +2,9 @@
 //! move in and out.
 //!
 //! Model: a cgroup is to freeze if it or an ancestor says so (`FREEZE`). Its tasks are asked for it like for
-//! a stop by job control; each counts itself as frozen once it sleeps (`enter_frozen`), as do tasks that job control has
-//! stopped and parents in `vfork`. The cgroup *is* frozen (`FROZEN`, in `cgroup.events`) when it is
-//! to freeze, all its tasks are frozen and all its children are.
+//! a stop by job control; each counts itself as frozen once it sleeps (`enter_frozen`), as do tasks that job control
+//! has stopped and parents in `vfork`. The cgroup *is* frozen (`FROZEN`, in `cgroup.events`) when it is to freeze,
+//! all its tasks are frozen and all its children are.
 //!
 //! Locks: the counts change under `class::CgroupState`. `FREEZE` is set before the sets of tasks are
 //! visited, one lock after the other; a birth looks at it under the lock of its set. So no task is missed.
@@ -70,6 +70,12 @@ impl Cgroup {
         parent.check_for_release();
     }
 
+    /// A task was born into it; its set is locked. A cgroup that is frozen stays so: the child freezes before it
+    /// comes to user mode, and counts itself then.
+    pub(super) fn count_child(self: &Arc<Cgroup>, child: &Arc<Task>) {
+        self.state.tasks.fetch_add(1, Ordering::SeqCst);
+        child.ask_to_freeze(self.flags().contains(CgroupFlags::FREEZE));
+    }
     /// A task of cgroup2 came (or left); its set is locked.
     pub(super) fn count_task(self: &Arc<Cgroup>, task: &Arc<Task>, comes: bool) {
         let count = |counter: &core::sync::atomic::AtomicU32| {

@@ -79,7 +79,8 @@ fn write_pid(cx: &CfCx<'_>, data: &[u8], whole: bool) -> Result<()> {
     membership.attach(cx.cgroup, &task, whole)
 }
 
-/// The agent runs with all capabilities, so it is named only by whoever opened the file with them, in the initial namespaces.
+/// The agent runs with all capabilities, so it is named only by whoever opened the file with them, in the initial
+/// namespaces.
 fn write_release_agent(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     ensure!(
         cx.cred.capable(Capability::SYS_ADMIN) && Arc::ptr_eq(cx.ns.user_ns(), &cx.kernel.init_user_ns),

@@ -1,8 +1,9 @@
 //! Empty cgroups of v1 are told of (`cgroup-v1/cgroups.rst`, "What does notify_on_release do?").
 //!
-//! Model: a cgroup with `notify_on_release` whose last task leaves, or whose last child is removed, is put down under the inner
-//! locks where that is seen. Whoever was the reason takes it on its way to user mode, or at the end of its exit, and starts the
-//! hierarchy's agent: a process of the initial namespaces with all capabilities and the cgroup's path as its argument.
+//! Model: a cgroup with `notify_on_release` whose last task leaves, or whose last child is removed, is put down under
+//! the inner locks where that is seen. Whoever was the reason takes it on its way to user mode, or at the end of its
+//! exit, and starts the hierarchy's agent: a process of the initial namespaces with all capabilities and the cgroup's
+//! path as its argument.
 //!
 //! Locks: the list is `class::Leaf`; whatever it held is dropped outside.
 

@@ -1,10 +1,10 @@
 //! Contexts of native asynchronous I/O (`io_setup(2)`; Linux's `kioctx`).
 //!
 //! A context is a ring of events in a file of memory, which the process has mapped: user space may take
-//! events out by moving the ring's head (libaio does), the kernel puts them in behind the tail. The tail is the kernel's
-//! own; the head is user space's word and is only ever used within the ring's size. What is at hand when a request
-//! is submitted is done at once, since files are memory, so no request is ever in flight here: the places of the ring that
-//! are not taken out yet are the only limit. The contexts of an address space end with it.
+//! events out by moving the ring's head (libaio does), the kernel puts them in behind the tail. The tail is the
+//! kernel's own; the head is user space's word and is only ever used within the ring's size. What is at hand when a
+//! request is submitted is done at once, since files are memory, so no request is ever in flight here: the places of
+//! the ring that are not taken out yet are the only limit. The contexts of an address space end with it.
 //!
 //! Locks: `class::Inode` covers a ring; user memory is copied under it. The table of an address space is a leaf.
 

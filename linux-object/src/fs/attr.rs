@@ -25,15 +25,16 @@ pub fn notify_change(path: &Path, mask: NotifyMask) {
 #[cold]
 fn tell_watchers(path: &Path, mask: NotifyMask) {
     let Some(inode) = path.dentry.inode() else { return };
+    let is_dir = inode.file_type() == FileType::Directory;
     if let Some(parent) = path.dentry.parent()
         && let Some(dir) = parent.inode()
         && dir.common().marks.wants(mask)
     {
-        let is_dir = inode.file_type() == FileType::Directory;
         let deleted = path.dentry.is_deleted();
         notify::dir_event_of(&**dir, mask, &path.dentry.name(), 0, is_dir, deleted);
     }
-    notify::inode_event(&**inode, mask);
+    let shown = if is_dir { mask | NotifyMask::ISDIR } else { mask };
+    notify::inode_event(&**inode, shown);
 }
 
 fn check_mutable(path: &Path) -> Result<()> {

@@ -1,4 +1,5 @@
-//! Signals for files that became ready: `O_ASYNC`, `F_SETOWN`, `F_SETSIG` (`fcntl(2)`).
+//! Signals for files that became ready, and of directories that changed: `O_ASYNC`, `F_SETOWN`, `F_SETSIG`
+//! (`fcntl(2)`).
 //!
 //! Model: a file with `O_ASYNC` has a waiter in its own wait queue. A wake-up may come under many
 //! locks, a signal must be sent under none: the waiter sets a timer that is due at once, and the
@@ -6,16 +7,18 @@
 
 use alloc::sync::{Arc, Weak};
 
-use super::{OpenFile, OpenFlags, PollEvents};
+use super::{FileOwner, OpenFile, OpenFlags, PollEvents};
 use crate::ids::Kuid;
 use crate::kernel::Kernel;
 use crate::sync::{WaitEntry, Waiter};
 use crate::task::signal::{send_to_group, send_to_task};
 use crate::task::{SigInfo, SigInfoFields, Signal, Task};
-use crate::time::{Ktime, TimerCallback};
+use crate::time::{Ktime, TimerCallback, Timers};
 
 const POLL_IN: i32 = 1;
 const POLL_OUT: i32 = 2;
+const POLL_MSG: i32 = 3;
+const POLL_PRI: i32 = 5;
 const F_OWNER_TID: i32 = 0;
 const F_OWNER_PGRP: i32 = 2;
 
@@ -25,32 +28,54 @@ struct Fasync {
     fd: i32,
 }
 
+/// What a signal tells.
 struct Due {
     file: Weak<OpenFile>,
     fd: i32,
-    events: PollEvents,
+    code: i32,
+    band: PollEvents,
 }
 
 impl Waiter for Fasync {
     fn wake(self: Arc<Self>, events: PollEvents) -> bool {
         if let Some(kernel) = self.kernel.upgrade() {
-            let due = Due {
-                file: self.file.clone(),
-                fd: self.fd,
-                events,
+            let (code, band) = if events.intersects(PollEvents::READABLE) {
+                (POLL_IN, PollEvents::READABLE)
+            } else if events.intersects(PollEvents::PRI) {
+                (POLL_PRI, PollEvents::PRI | PollEvents::RDBAND)
+            } else {
+                (POLL_OUT, PollEvents::WRITABLE | PollEvents::WRBAND)
             };
-            kernel.timers.add(Ktime::ZERO, Arc::new(due));
+            send_soon(&kernel.timers, self.file.clone(), self.fd, code, band);
         }
         true
     }
 }
 
+fn send_soon(timers: &Timers, file: Weak<OpenFile>, fd: i32, code: i32, band: PollEvents) {
+    let due = Due { file, fd, code, band };
+    timers.add(Ktime::ZERO, Arc::new(due));
+}
+
+/// A directory has changed: its owner gets a signal that names `fd`.
+pub(super) fn directory_changed(kernel: &Kernel, file: Weak<OpenFile>, fd: i32) {
+    let band = PollEvents::READABLE | PollEvents::MSG;
+    send_soon(&kernel.timers, file, fd, POLL_MSG, band);
+}
+
 impl TimerCallback for Due {
     fn fire(self: Arc<Self>, _: Ktime) {
         if let Some(file) = self.file.upgrade() {
-            send_sigio(&file, self.fd, self.events);
+            send_sigio(&file, self.fd, self.code, self.band);
         }
     }
+}
+
+/// Urgent data has come for a socket: its file's owner gets SIGURG, and need not have asked for signals. No lock is
+/// held.
+pub(crate) fn send_sigurg(file: &OpenFile) {
+    let owner = file.owner.lock().clone();
+    send_to_owner(owner, SigInfo::kernel(Signal::URG));
 }
 
 fn key(file: &OpenFile) -> usize {
@@ -90,30 +115,30 @@ pub(super) fn file_closed(file: &OpenFile) {
 }
 
 /// Linux's `send_sigio`.
-fn send_sigio(file: &OpenFile, fd: i32, events: PollEvents) {
+fn send_sigio(file: &OpenFile, fd: i32, code: i32, band: PollEvents) {
     let owner = file.owner.lock().clone();
-    let (Some(pid), Some(uids)) = (owner.pid, owner.uids) else {
+    if code == POLL_PRI && owner.signal == 0 {
+        // SIGURG tells of urgent data, whatever O_ASYNC says.
         return;
-    };
+    }
     let info = match Signal::new(owner.signal as u32) {
         None => SigInfo::kernel(Signal::IO),
-        Some(signal) => {
-            let readable = events.intersects(PollEvents::READABLE);
-            let shown = if readable {
-                PollEvents::READABLE
-            } else {
-                PollEvents::WRITABLE | PollEvents::WRBAND
-            };
-            SigInfo {
-                signal,
-                errno: 0,
-                code: if readable { POLL_IN } else { POLL_OUT },
-                fields: SigInfoFields::Poll {
-                    band: shown.bits() as i64,
-                    fd,
-                },
-            }
-        }
+        Some(signal) => SigInfo {
+            signal,
+            errno: 0,
+            code,
+            fields: SigInfoFields::Poll {
+                band: band.bits() as i64,
+                fd,
+            },
+        },
+    };
+    send_to_owner(owner, info);
+}
+
+fn send_to_owner(owner: FileOwner, info: SigInfo) {
+    let (Some(pid), Some(uids)) = (owner.pid, owner.uids) else {
+        return;
     };
     match owner.kind {
         F_OWNER_TID => {

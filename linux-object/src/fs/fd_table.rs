@@ -11,12 +11,15 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::OpenFile;
 use crate::error::Result;
 use crate::ids::Fd;
+use crate::kernel::Kernel;
+use crate::mm::memcg::{Item, KmemCharge, MemControl};
 use crate::sync::{SpinLock, class};
 use crate::{bail, ensure, err};
 
 /// The descriptors of a process.
 pub struct FileTable {
     inner: SpinLock<Inner, class::FileTable>,
+    control: Arc<MemControl>,
     /// Tasks that share it (Linux's `count`, without those who only look).
     pub users: AtomicU32,
 }
@@ -30,13 +33,29 @@ struct Inner {
     cloexec: Vec<u64>,
     /// No descriptor below is free.
     first_free: u32,
+    memory: KmemCharge,
 }
 
+/// The table that every process has; larger ones are charged to who makes them so.
+const USUAL_LEN: usize = 64;
+
 impl Inner {
-    fn grow(&mut self, len: usize) -> Result<()> {
+    fn grow(&mut self, control: &Arc<MemControl>, len: usize) -> Result<()> {
         if self.files.len() < len {
-            let len = len.next_power_of_two().max(64);
+            let len = len.next_power_of_two().max(USUAL_LEN);
             let words = len / 64;
+            let memory = if len > USUAL_LEN {
+                let bytes = len * size_of::<Option<Arc<OpenFile>>>() + 2 * words * size_of::<u64>();
+                // No object is larger on Linux, where the limit of descriptors can be set beyond this too.
+                ensure!(
+                    bytes <= i32::MAX as usize,
+                    ENOMEM,
+                    "a table of descriptors above 2 GiB"
+                );
+                control.charge_kmem(bytes, Item::Slab)?
+            } else {
+                KmemCharge::none()
+            };
             if self.files.try_reserve(len - self.files.len()).is_err()
                 || self.taken.try_reserve(words - self.taken.len()).is_err()
                 || self.cloexec.try_reserve(words - self.cloexec.len()).is_err()
@@ -46,6 +65,8 @@ impl Inner {
             self.files.resize(len, None);
             self.taken.resize(words, 0);
             self.cloexec.resize(words, 0);
+            // The smaller table is given back, by who paid for it.
+            self.memory = memory;
         }
         Ok(())
     }
@@ -77,10 +98,10 @@ impl Inner {
         bits[fd / 64] >> (fd % 64) & 1 != 0
     }
 
-    fn reserve(&mut self, min: u32, limit: u64, cloexec: bool) -> Result<u32> {
+    fn reserve(&mut self, control: &Arc<MemControl>, min: u32, limit: u64, cloexec: bool) -> Result<u32> {
         let fd = self.find_free(min);
         ensure!(u64::from(fd) < limit, EMFILE, "RLIMIT_NOFILE");
-        self.grow(fd as usize + 1)?;
+        self.grow(control, fd as usize + 1)?;
         Inner::set(&mut self.taken, fd as usize, true);
         Inner::set(&mut self.cloexec, fd as usize, cloexec);
         if min <= self.first_free {
@@ -124,19 +145,18 @@ impl Drop for ReservedFd<'_> {
     }
 }
 
-impl Default for FileTable {
-    fn default() -> Self {
-        FileTable {
-            inner: SpinLock::default(),
-            users: AtomicU32::new(1),
-        }
-    }
-}
-
 impl FileTable {
+    fn with(inner: Inner, control: &Arc<MemControl>) -> Arc<FileTable> {
+        Arc::new(FileTable {
+            inner: SpinLock::new(inner),
+            control: control.clone(),
+            users: AtomicU32::new(1),
+        })
+    }
+
     /// An empty table.
-    pub fn new() -> Arc<FileTable> {
-        Arc::default()
+    pub fn new(kernel: &Kernel) -> Arc<FileTable> {
+        FileTable::with(Inner::default(), &kernel.memory.control)
     }
 
     /// What owns the POSIX record locks that are taken through this table.
@@ -164,14 +184,14 @@ impl FileTable {
 
     /// Takes the lowest free number from `min` on, below `limit`; `EMFILE`.
     pub fn reserve(&self, cloexec: bool, min: u32, limit: u64) -> Result<ReservedFd<'_>> {
-        let fd = self.inner.lock().reserve(min, limit, cloexec)?;
+        let fd = self.inner.lock().reserve(&self.control, min, limit, cloexec)?;
         Ok(ReservedFd { table: self, fd })
     }
 
     /// Puts a file at the lowest free number from `min` on, below `limit`; `EMFILE`.
     pub fn install(&self, file: Arc<OpenFile>, cloexec: bool, min: u32, limit: u64) -> Result<Fd> {
         let mut inner = self.inner.lock();
-        match inner.reserve(min, limit, cloexec) {
+        match inner.reserve(&self.control, min, limit, cloexec) {
             Ok(fd) => {
                 inner.files[fd as usize] = Some(file);
                 Ok(Fd(fd as i32))
@@ -196,7 +216,7 @@ impl FileTable {
         ensure!(fd.0 >= 0 && (fd.0 as u64) < limit, EBADF, "RLIMIT_NOFILE");
         let at = fd.0 as usize;
         let mut inner = self.inner.lock();
-        inner.grow(at + 1)?;
+        inner.grow(&self.control, at + 1)?;
         if Inner::has(&inner.taken, at) && inner.files[at].is_none() {
             bail!(EBUSY, "the descriptor is being opened");
         }
@@ -258,13 +278,12 @@ impl FileTable {
 
     /// A copy for a child (`dup_fd`): all open descriptors, below `max` only.
     pub fn fork_below(&self, max: u32) -> Result<Arc<FileTable>> {
-        let table = FileTable::default();
         let mut copy = Inner::default();
         {
             let inner = self.inner.lock();
             let last = inner.files.iter().take(max as usize).rposition(Option::is_some);
             if let Some(last) = last {
-                copy.grow(last + 1)?;
+                copy.grow(&self.control, last + 1)?;
                 let mut free = None;
                 for fd in 0..=last {
                     match &inner.files[fd] {
@@ -279,8 +298,7 @@ impl FileTable {
                 copy.first_free = free.unwrap_or(last + 1) as u32;
             }
         }
-        *table.inner.lock() = copy;
-        Ok(Arc::new(table))
+        Ok(FileTable::with(copy, &self.control))
     }
 
     /// A copy for a child (`dup_fd`).

@@ -17,13 +17,14 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 
 use super::io::IoDst;
-use super::notify::NotifyMask;
+use super::notify::{Mark, NotifyMask};
 use super::{FileOps, INode, OpenFile, PollEvents};
 use crate::cred::{Cred, UCount, UCountGuard, UCounts};
 use crate::error::Result;
 use crate::ids::UserAddr;
+use crate::kernel::Kernel;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::sync::{SpinLock, WaitQueue, class};
-use crate::sysctl::Sysctls;
 use crate::task::Task;
 use crate::{bail, err};
 
@@ -41,13 +42,15 @@ impl WatchTotal {
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }
-    fn count(self: &Arc<WatchTotal>) -> Counted {
+    /// One more, for as long as the answer lives.
+    pub(super) fn count(self: &Arc<WatchTotal>) -> Counted {
         self.0.fetch_add(1, Ordering::SeqCst);
         Counted(self.clone())
     }
 }
 
-struct Counted(Arc<WatchTotal>);
+/// One of [`WatchTotal`].
+pub(super) struct Counted(Arc<WatchTotal>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -63,22 +66,21 @@ pub struct Watch {
     inode: Arc<dyn INode>,
     _count: UCountGuard,
     _total: Counted,
+    _memory: KmemCharge,
 }
 
-impl Watch {
-    /// What it asks for, with `IN_ONESHOT` and `IN_EXCL_UNLINK`.
-    pub(super) fn mask(&self) -> NotifyMask {
+impl Mark for Watch {
+    fn mask(&self) -> NotifyMask {
         NotifyMask::from_bits_retain(self.mask.load(Ordering::Relaxed))
     }
-    /// Queues an event.
-    pub(super) fn tell(&self, mask: NotifyMask, name: Option<&[u8]>, cookie: u32) {
+    fn tell(&self, mask: NotifyMask, name: Option<&[u8]>, cookie: u32) {
         let known = NotifyMask::ALL_EVENTS | NotifyMask::UNMOUNT | NotifyMask::ISDIR;
         if let Some(group) = self.group.upgrade() {
             group.queue(self.wd, mask & known, cookie, name.unwrap_or_default());
         }
     }
-    /// Ends the watch: `IN_IGNORED`.
-    pub(super) fn end(&self) {
+    /// `IN_IGNORED`.
+    fn end(&self) {
         if let Some(group) = self.group.upgrade() {
             group.remove(self.wd);
         }
@@ -109,9 +111,12 @@ impl Event {
 
 #[derive(Default)]
 struct Queue {
-    events: VecDeque<Event>,
+    events: VecDeque<(Event, KmemCharge)>,
     overflowed: bool,
 }
+
+/// What a watch costs its maker: itself, and its places with the instance and with the inode.
+const WATCH_BYTES: usize = size_of::<Watch>() + size_of::<(i32, Arc<Watch>)>() + size_of::<Arc<dyn Mark>>();
 
 struct Watches {
     by_wd: HashMap<i32, Arc<Watch>>,
@@ -122,6 +127,8 @@ struct Watches {
 pub struct Inotify {
     /// One more instance of its maker, in whose name watches are counted too.
     count: UCountGuard,
+    /// Its maker's cgroup pays for what it hears as well.
+    memory: KmemCharge,
     max_events: usize,
     watches: SpinLock<Watches, class::Ready>,
     queue: SpinLock<Queue, class::Ready>,
@@ -130,13 +137,16 @@ pub struct Inotify {
 }
 
 impl Inotify {
-    /// An instance. `EMFILE` over `max_inotify_instances`.
-    pub fn new(sysctl: &Sysctls, cred: &Cred) -> Result<Arc<Inotify>> {
+    /// An instance. `EMFILE` over `max_inotify_instances`; `ENOMEM`.
+    pub fn new(kernel: &Kernel, cred: &Cred) -> Result<Arc<Inotify>> {
         let count = UCounts::of(&cred.user_ns, cred.euid)
             .inc(UCount::InotifyInstances)
             .ok_or(err!(EMFILE, "over max_inotify_instances"))?;
+        let bytes = size_of::<Inotify>();
+        let memory = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
         Ok(Arc::new_cyclic(|this| Inotify {
-            max_events: sysctl.inotify_max_queued_events.get_u64() as usize,
+            memory,
+            max_events: kernel.sysctl.inotify_max_queued_events.get_u64() as usize,
             count,
             watches: SpinLock::new(Watches {
                 by_wd: HashMap::new(),
@@ -149,20 +159,16 @@ impl Inotify {
     }
 
     /// Watches an inode, or changes the watch it has (`inotify_add_watch(2)`). Returns its number.
-    pub fn add_watch(
-        &self,
-        total: &Arc<WatchTotal>,
-        inode: &Arc<dyn INode>,
-        mask: NotifyMask,
-    ) -> Result<i32> {
+    pub fn add_watch(&self, kernel: &Kernel, inode: &Arc<dyn INode>, mask: NotifyMask) -> Result<i32> {
         let kept = mask & (NotifyMask::ALL_EVENTS | NotifyMask::ONESHOT | NotifyMask::EXCL_UNLINK);
         let marks = &inode.common().marks;
+        // With no lock held that a full cgroup could not be told of under.
+        let memory = kernel.memory.control.charge_kmem(WATCH_BYTES, Item::Slab)?;
         let mut watches = self.watches.lock();
-        let old = marks
-            .watches()
-            .into_iter()
-            .find(|watch| Weak::ptr_eq(&watch.group, &self.this));
-        if let Some(old) = old {
+        let all = marks.all();
+        let own = |mark| (mark as &dyn Any).downcast_ref::<Watch>();
+        let mut olds = all.iter().filter_map(|mark| own(&**mark));
+        if let Some(old) = olds.find(|watch| Weak::ptr_eq(&watch.group, &self.this)) {
             if mask.contains(NotifyMask::MASK_CREATE) {
                 bail!(EEXIST, "IN_MASK_CREATE: there is a watch");
             }
@@ -197,10 +203,11 @@ impl Inotify {
             mask: AtomicU32::new(kept.bits()),
             inode: inode.clone(),
             _count: count,
-            _total: total.count(),
+            _total: kernel.watches.count(),
+            _memory: memory,
         });
-        watches.by_wd.insert(wd, watch.clone());
-        marks.add(watch);
+        marks.add(watch.clone(), |_| false)?;
+        watches.by_wd.insert(wd, watch);
         Ok(wd)
     }
 
@@ -223,7 +230,8 @@ impl Inotify {
     }
 
     fn detach(&self, watch: &Arc<Watch>) {
-        watch.inode.common().marks.remove(watch);
+        let is = |mark: &dyn Mark| core::ptr::addr_eq(mark, Arc::as_ptr(watch));
+        watch.inode.common().marks.remove(is);
     }
 
     fn queue(&self, wd: i32, mask: NotifyMask, cookie: u32, name: &[u8]) {
@@ -236,12 +244,18 @@ impl Inotify {
         if event.name.try_reserve_exact(name.len()).is_ok() {
             event.name.extend_from_slice(name);
         }
+        let memory = self
+            .memory
+            .more(size_of::<(Event, KmemCharge)>() + event.name.len());
+        let full = memory.is_err();
+        let memory = memory.unwrap_or_default();
         let mut queue = self.queue.lock();
-        if queue.events.back() == Some(&event) {
+        if matches!(queue.events.back(), Some((last, _)) if *last == event) {
             return;
         }
-        if queue.events.len() >= self.max_events || queue.events.try_reserve(1).is_err() {
-            if queue.overflowed {
+        let room = queue.events.try_reserve(1).is_ok();
+        if queue.events.len() >= self.max_events || full || !room {
+            if queue.overflowed || !room {
                 return;
             }
             queue.overflowed = true;
@@ -252,7 +266,7 @@ impl Inotify {
                 name: Vec::new(),
             };
         }
-        queue.events.push_back(event);
+        queue.events.push_back((event, memory));
         drop(queue);
         self.readers.wake_all(PollEvents::READABLE);
     }
@@ -260,16 +274,18 @@ impl Inotify {
     /// Takes the first event if it fits into `room` bytes. `EINVAL`: it does not.
     fn dequeue(&self, room: usize) -> Result<Option<Event>> {
         let mut queue = self.queue.lock();
-        let Some(first) = queue.events.front() else {
+        let Some((first, _)) = queue.events.front() else {
             return Ok(None);
         };
         if first.len() > room {
             bail!(EINVAL, "the buffer is too small for the next event");
         }
-        let event = queue.events.pop_front();
+        let (event, memory) = queue.events.pop_front().unzip();
         if matches!(&event, Some(event) if event.mask == NotifyMask::Q_OVERFLOW.bits()) {
             queue.overflowed = false;
         }
+        drop(queue);
+        drop(memory);
         Ok(event)
     }
 }
@@ -319,7 +335,13 @@ impl FileOps for Inotify {
         if cmd != FIONREAD {
             bail!(ENOTTY);
         }
-        let bytes: usize = self.queue.lock().events.iter().map(Event::len).sum();
+        let bytes: usize = self
+            .queue
+            .lock()
+            .events
+            .iter()
+            .map(|(event, _)| event.len())
+            .sum();
         let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
         task.kernel().hal.copy_to_user(arg, &bytes.to_ne_bytes())?;
         Ok(0)

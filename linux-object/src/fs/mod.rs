@@ -8,6 +8,7 @@ pub mod d_path;
 mod dentry;
 pub mod device;
 pub mod devtmpfs;
+pub mod dnotify;
 pub mod epoll;
 pub mod eventfd;
 pub mod export;

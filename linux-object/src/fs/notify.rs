@@ -1,19 +1,22 @@
-//! File system notification: the hooks that the VFS calls (`inotify(7)`).
+//! File system notification: the hooks that the VFS calls (`inotify(7)`, `F_NOTIFY` of `fcntl(2)`).
 //!
-//! Model: an inode has [`Marks`]; each mark is a watch of some [`Inotify`](super::inotify::Inotify)
-//! instance. The VFS reports what happens to an inode with [`inode_event`] and to the entries
-//! of a directory with [`dir_event`]. An inode without marks costs one load.
+//! Model: an inode has [`Marks`]; each [`Mark`] is a watch of some [`Inotify`](super::inotify::Inotify)
+//! instance, or an open directory that signals are wanted about ([`dnotify`](super::dnotify)). The VFS reports what
+//! happens to an inode with [`inode_event`] and to the entries of a directory with [`dir_event`]. An inode without
+//! marks costs one load.
 //!
 //! Locks: the list of marks is `class::Leaf`; events are queued after it is released. Hooks may be
 //! called with any lock held that ranks before `class::Ready`.
 
 use alloc::sync::Arc;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use smallvec::SmallVec;
 
-use super::inotify::Watch;
 use super::{INode, InodeCommon};
+use crate::ensure;
+use crate::error::Result;
 use crate::sync::{SpinLock, class};
 
 bitflags::bitflags! {
@@ -36,6 +39,8 @@ bitflags::bitflags! {
         const UNMOUNT = 0x2000;
         const Q_OVERFLOW = 0x4000;
         const IGNORED = 0x8000;
+        /// Both names of a rename are in this directory. No number of user space: for `F_NOTIFY` alone.
+        const RENAME = 0x1_0000;
         const ONLYDIR = 0x0100_0000;
         const DONT_FOLLOW = 0x0200_0000;
         const EXCL_UNLINK = 0x0400_0000;
@@ -51,12 +56,22 @@ impl NotifyMask {
     pub const ALL_EVENTS: NotifyMask = NotifyMask::from_bits_retain(0xfff);
 }
 
-/// The watches of one inode.
+/// Somebody who wants to hear what happens to an inode.
+pub(super) trait Mark: Any + Send + Sync {
+    /// What is asked for, with `IN_ONESHOT` and `IN_EXCL_UNLINK`.
+    fn mask(&self) -> NotifyMask;
+    /// It happened, to the entry `name` of the directory or to the inode itself.
+    fn tell(&self, mask: NotifyMask, name: Option<&[u8]>, cookie: u32);
+    /// There is nothing more to hear.
+    fn end(&self);
+}
+
+/// The marks of one inode.
 #[derive(Default)]
 pub struct Marks {
     /// The union of what they ask for.
     mask: AtomicU32,
-    list: SpinLock<SmallVec<[Arc<Watch>; 1]>, class::Leaf>,
+    list: SpinLock<SmallVec<[Arc<dyn Mark>; 1]>, class::Leaf>,
 }
 
 impl Marks {
@@ -66,35 +81,45 @@ impl Marks {
         self.mask.load(Ordering::Relaxed) & mask.bits() != 0
     }
 
-    /// Adds a watch.
-    pub(super) fn add(&self, watch: Arc<Watch>) {
-        let mut list = self.list.lock();
-        list.push(watch);
-        self.mask.store(union(&list), Ordering::Relaxed);
+    /// Whether there is any.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.mask.load(Ordering::Relaxed) != 0
     }
 
-    /// Removes a watch. Returns it for the caller to drop.
-    pub(super) fn remove(&self, watch: &Arc<Watch>) -> Option<Arc<Watch>> {
+    /// Adds a mark, unless `merge` takes up what it asks for in one that is there. `ENOMEM`.
+    pub(super) fn add(&self, mark: Arc<dyn Mark>, merge: impl Fn(&dyn Mark) -> bool) -> Result<()> {
         let mut list = self.list.lock();
-        let at = list.iter().position(|mark| Arc::ptr_eq(mark, watch))?;
+        if !list.iter().any(|mark| merge(&**mark)) {
+            ensure!(list.try_reserve(1).is_ok(), ENOMEM, "no memory for a mark");
+            list.push(mark);
+        }
+        self.mask.store(union(&list), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes a mark. Returns it for the caller to drop.
+    pub(super) fn remove(&self, is: impl Fn(&dyn Mark) -> bool) -> Option<Arc<dyn Mark>> {
+        let mut list = self.list.lock();
+        let at = list.iter().position(|mark| is(&**mark))?;
         let removed = list.remove(at);
         self.mask.store(union(&list), Ordering::Relaxed);
         Some(removed)
     }
 
-    /// Recomputes the union after a watch changed what it asks for.
+    /// Recomputes the union after a mark changed what it asks for.
     pub(super) fn changed(&self) {
         let list = self.list.lock();
         self.mask.store(union(&list), Ordering::Relaxed);
     }
 
-    /// The watches, newest last.
-    pub(super) fn watches(&self) -> SmallVec<[Arc<Watch>; 4]> {
+    /// The marks, newest last.
+    pub(super) fn all(&self) -> SmallVec<[Arc<dyn Mark>; 4]> {
         self.list.lock().iter().cloned().collect()
     }
 }
 
-fn union(list: &[Arc<Watch>]) -> u32 {
+fn union(list: &[Arc<dyn Mark>]) -> u32 {
     list.iter().fold(0, |mask, watch| {
         mask | watch.mask().bits() | NotifyMask::UNMOUNT.bits()
     })
@@ -139,7 +164,7 @@ pub fn inode_removed(inode: &dyn INode) {
 /// A removed name of the inode has lost its last user. If it was the last name, that is the end.
 #[inline]
 pub fn name_gone(inode: &dyn INode) {
-    if inode.common().marks.mask.load(Ordering::Relaxed) != 0 && inode.metadata().nlink == 0 {
+    if inode.common().marks.any() && inode.metadata().nlink == 0 {
         inode_removed(inode);
     }
 }
@@ -148,10 +173,7 @@ pub fn name_gone(inode: &dyn INode) {
 #[inline]
 pub fn inode_released(inode: &dyn INode) {
     let common = inode.common();
-    if common.marks.mask.load(Ordering::Relaxed) != 0
-        && common.opens.load(Ordering::Acquire) == 0
-        && inode.metadata().nlink == 0
-    {
+    if common.marks.any() && common.opens.load(Ordering::Acquire) == 0 && inode.metadata().nlink == 0 {
         inode_removed(inode);
     }
 }
@@ -163,12 +185,12 @@ pub fn inode_unmounted(inode: &dyn INode) {
 
 fn end_watches(inode: &dyn INode, mask: NotifyMask) {
     let marks = &inode.common().marks;
-    if marks.mask.load(Ordering::Relaxed) == 0 {
+    if !marks.any() {
         return;
     }
-    for watch in marks.watches() {
-        watch.tell(mask, None, 0);
-        watch.end();
+    for mark in marks.all() {
+        mark.tell(mask, None, 0);
+        mark.end();
     }
 }
 
@@ -183,18 +205,18 @@ pub fn cookie(counter: &AtomicU32) -> u32 {
 }
 
 #[cold]
-fn tell(common: &InodeCommon, mask: NotifyMask, name: Option<&[u8]>, cookie: u32, unlinked: bool) {
-    for watch in common.marks.watches() {
-        let asked = watch.mask();
-        if !asked.intersects(mask & NotifyMask::ALL_EVENTS) {
+fn tell(common: &InodeCommon, happened: NotifyMask, name: Option<&[u8]>, cookie: u32, unlinked: bool) {
+    for mark in common.marks.all() {
+        let asked = mark.mask();
+        if !asked.intersects(happened & (NotifyMask::ALL_EVENTS | NotifyMask::RENAME)) {
             continue;
         }
         if unlinked && asked.contains(NotifyMask::EXCL_UNLINK) {
             continue;
         }
-        watch.tell(mask, name, cookie);
+        mark.tell(happened, name, cookie);
         if asked.contains(NotifyMask::ONESHOT) {
-            watch.end();
+            mark.end();
         }
     }
 }

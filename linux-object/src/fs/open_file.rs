@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::epoll::{self, FileWatches};
 use super::notify::{self, NotifyMask};
-use super::{FileOps, FileTable, FileType, INode, Path, PositionUse};
+use super::{FileOps, FileTable, FileType, INode, Path, PositionUse, dnotify};
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::ids::Kuid;
@@ -122,7 +122,8 @@ impl OpenFile {
             owner: SpinLock::default(),
         })
     }
-    /// Likewise, charged to the control group of the calling task with `extra` bytes that come along. `ENFILE`, `ENOMEM`.
+    /// Likewise, charged to the control group of the calling task with `extra` bytes that come along. `ENFILE`,
+    /// `ENOMEM`.
     pub fn charged(
         kernel: &Kernel,
         extra: usize,
@@ -195,7 +196,7 @@ impl OpenFile {
         self.ops.as_ref()?.as_any().downcast_ref()
     }
     /// A descriptor of it, just removed from `table`, is closed (Linux's `filp_close`): the table's
-    /// record locks on the inode go.
+    /// record locks on the inode go, and what it asked for with `F_NOTIFY`.
     pub fn close(&self, task: &Arc<Task>, table: &FileTable) -> Result<()> {
         let result = match &self.ops {
             Some(ops) => ops.flush(self, task),
@@ -203,6 +204,7 @@ impl OpenFile {
         };
         if !self.is_path() {
             self.inode.common().locks.remove_posix(table.lock_owner());
+            dnotify::forget(self, table);
         }
         result
     }

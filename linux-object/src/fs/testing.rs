@@ -28,7 +28,7 @@ pub(crate) fn with_initrd(initrd: Option<&'static [u8]>, body: impl FnOnce(&Arc<
             cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
             nsproxy: Some(kernel.init_ns.nsproxy(ns)),
             fs: Some(FsStruct::new(root)),
-            files: Some(FileTable::new()),
+            files: Some(FileTable::new(kernel)),
             mm: None,
             comm: *b"test\0\0\0\0\0\0\0\0\0\0\0\0",
         };

@@ -269,7 +269,7 @@ fn archives_are_unpacked_one_after_the_other() {
 fn descriptors_are_the_lowest_free_ones() {
     run(|task| {
         let file = task.open("/f", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
-        let table = FileTable::new();
+        let table = FileTable::new(task.kernel());
         for fd in 0..70 {
             assert_eq!(table.install(file.clone(), false, 0, 100).unwrap(), Fd(fd));
         }

@@ -150,7 +150,7 @@ pub trait MachineThread: Any + Send + Sync {
     /// Return addresses on the kernel stack of a thread that does not run, innermost first, for
     /// `/proc/PID/stack`. Returns how many were found.
     fn backtrace(&self, out: &mut [u64]) -> usize;
-    /// The registers with which user mode was left, of a thread that does not run, for
+    /// The registers with which user mode was left, of the running thread or one that does not run, for
     /// `/proc/PID/syscall`. `None` for a thread that has not been in user mode.
     fn user_regs(&self) -> Option<UserRegs> {
         None

@@ -1,8 +1,8 @@
 //! Inter-process communication by name and number: System V shared memory, message queues and semaphores
 //! (`sysvipc(7)`), POSIX message queues (`mq_overview(7)`).
 //!
-//! Model: an [`IpcNamespace`](crate::namespace::IpcNamespace) has an [`IpcContent`], made at the first use of it. The three
-//! System V kinds have their objects in an [`IpcIds`] each; POSIX queues are files of the namespace's
+//! Model: an [`IpcNamespace`](crate::namespace::IpcNamespace) has an [`IpcContent`], made at the first use of it. The
+//! three System V kinds have their objects in an [`IpcIds`] each; POSIX queues are files of the namespace's
 //! [`MqueueFs`](mqueue::MqueueFs). The policy of semaphores and queues is plain data ([`sem::SemSet`],
 //! [`msg::MsgState`], [`mqueue::MqState`]) that knows neither tasks nor locks.
 //!

@@ -91,8 +91,8 @@ impl Keys {
         })
     }
 
-    /// Makes a key in a keyring, or updates the one that is there (Linux's `key_create_or_update`). `ENOTDIR`, `EINVAL`,
-    /// `EPERM` in a restricted keyring, `EACCES`, `EDQUOT`, `ENOMEM`.
+    /// Makes a key in a keyring, or updates the one that is there (Linux's `key_create_or_update`). `ENOTDIR`,
+    /// `EINVAL`, `EPERM` in a restricted keyring, `EACCES`, `EDQUOT`, `ENOMEM`.
     pub fn add(self: &Arc<Self>, cred: &Cred, ring: &KeyRef, new: AddKey) -> Result<Arc<Key>> {
         ring.check_keyring()?;
         new.kind.check_payload(new.payload.len())?;

@@ -99,8 +99,8 @@ impl Keys {
         gone
     }
 
-    /// Links a key into a keyring in place of its namesake (Linux's `key_link`). `ENOTDIR`, `EPERM`, `EDEADLK`, `ELOOP`,
-    /// `EDQUOT`.
+    /// Links a key into a keyring in place of its namesake (Linux's `key_link`). `ENOTDIR`, `EPERM`, `EDEADLK`,
+    /// `ELOOP`, `EDQUOT`.
     pub fn link(&self, ring: &Key, key: &Arc<Key>) -> Result<()> {
         ensure!(ring.is_keyring(), ENOTDIR, "not a keyring");
         let topology = self.topology.lock();

@@ -1,14 +1,14 @@
 //! Keys and keyrings (`keyrings(7)`, `keyctl(2)`, Linux's `Documentation/security/keys/core.rst`).
 //!
 //! Model: a [`Key`] has a number, a type, a description and a payload; a keyring is a key whose payload
-//! is links, which keep what they link to alive. Credentials hold the keyrings of the thread, the process and the session
-//! ([`CredKeys`]); a user namespace holds the keyrings of its users. Whoever *possesses* a key, that is, reaches it
-//! by searchable links from its own keyrings, has the possessor's rights ([`search`]).
+//! is links, which keep what they link to alive. Credentials hold the keyrings of the thread, the process and the
+//! session ([`CredKeys`]); a user namespace holds the keyrings of its users. Whoever *possesses* a key, that is,
+//! reaches it by searchable links from its own keyrings, has the possessor's rights ([`search`]).
 //!
 //! Invariants: keyrings form no circle, and at most six levels stand below one when it is linked. The quota of a
 //! user ([`quota`]) counts the keys that user owns, their descriptions, payloads and links; a key's memory is
-//! charged to the memory cgroup of whoever made it. A key goes with its last link or user, at once; links to what is revoked or
-//! expired go after `gc_delay`, to what is invalidated soon ([`gc`]).
+//! charged to the memory cgroup of whoever made it. A key goes with its last link or user, at once; links to what is
+//! revoked or expired go after `gc_delay`, to what is invalidated soon ([`gc`]).
 //!
 //! Locks: links change under `class::Keyring`; a key's state is its own `class::Key`, and no two of them are held
 //! together, so a search copies the keyrings of one level before it looks into them. The table of numbers,

@@ -1,5 +1,5 @@
-//! The keyrings of threads, processes, sessions and users (`thread-keyring(7)`, `process-keyring(7)`, `session-keyring(7)`,
-//! `user-keyring(7)`, `user-session-keyring(7)`, `persistent-keyring(7)`).
+//! The keyrings of threads, processes, sessions and users (`thread-keyring(7)`, `process-keyring(7)`,
+//! `session-keyring(7)`, `user-keyring(7)`, `user-session-keyring(7)`, `persistent-keyring(7)`).
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -317,8 +317,9 @@ impl Keys {
         session.ok_or(err!(ENOKEY, "the process has no session keyring"))
     }
 
-    /// Joins the session keyring with this name, which is made if the caller finds none in its user namespace; without a name,
-    /// a new one (`KEYCTL_JOIN_SESSION_KEYRING`). Gives its number, or nothing if the caller has it already.
+    /// Joins the session keyring with this name, which is made if the caller finds none in its user namespace;
+    /// without a name, a new one (`KEYCTL_JOIN_SESSION_KEYRING`). Gives its number, or nothing if the caller has it
+    /// already.
     pub fn join_session(self: &Arc<Self>, task: &Task, name: Option<Vec<u8>>) -> Result<Option<KeySerial>> {
         let Some(name) = name else {
             self.install(task, SpecialKey::Session)?;
@@ -376,8 +377,8 @@ impl Keys {
         found.iter().find(fits).cloned()
     }
 
-    /// The persistent keyring of a user, linked into `dest` and kept for some more days (`KEYCTL_GET_PERSISTENT`). `EPERM`
-    /// without `CAP_SETUID` for somebody else's.
+    /// The persistent keyring of a user, linked into `dest` and kept for some more days (`KEYCTL_GET_PERSISTENT`).
+    /// `EPERM` without `CAP_SETUID` for somebody else's.
     pub fn persistent(self: &Arc<Self>, task: &Task, uid: Kuid, dest: i32) -> Result<KeySerial> {
         let cred = task.cred();
         ensure!(
@@ -407,8 +408,8 @@ impl Keys {
     }
 
     /// Gives the caller's session keyring to its parent, which takes it when it next goes to user mode
-    /// (`KEYCTL_SESSION_TO_PARENT`). `EPERM` for init, for a parent with threads, with other ids, or whose session keyring or the
-    /// caller's is another user's.
+    /// (`KEYCTL_SESSION_TO_PARENT`). `EPERM` for init, for a parent with threads, with other ids, or whose session
+    /// keyring or the caller's is another user's.
     pub fn session_to_parent(self: &Arc<Self>, task: &Task) -> Result<()> {
         let session = self
             .lookup(task, SpecialKey::Session as i32, Lookup::empty(), Need::Link)?

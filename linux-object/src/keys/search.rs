@@ -1,7 +1,7 @@
 //! Finding keys, and who possesses them (`keyrings(7)` "Searching for keys", "Possession").
 //!
-//! A keyring is searched before the keyrings in it, those before the ones in them, six levels down. Each is visited once, so
-//! a search costs no more than there are links, however often keyrings are linked.
+//! A keyring is searched before the keyrings in it, those before the ones in them, six levels down. Each is visited
+//! once, so a search costs no more than there are links, however often keyrings are linked.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -58,7 +58,8 @@ impl Search<'_> {
 }
 
 impl Key {
-    /// The link for `index`, and the keyrings among the links if they are wanted. Nothing is in a keyring that is revoked.
+    /// The link for `index`, and the keyrings among the links if they are wanted. Nothing is in a keyring that is
+    /// revoked.
     fn look(&self, index: Option<&KeyIndex>, nested: bool) -> (Option<Arc<Key>>, Vec<Arc<Key>>) {
         let state = self.state.lock();
         match &state.payload {
@@ -80,8 +81,8 @@ impl Key {
     }
 }
 
-/// Searches a keyring (Linux's `keyring_search_rcu`). `ENOTDIR`, `EACCES`; `EAGAIN` if nothing is there; else what is wrong
-/// with what was found last.
+/// Searches a keyring (Linux's `keyring_search_rcu`). `ENOTDIR`, `EACCES`; `EAGAIN` if nothing is there; else what is
+/// wrong with what was found last.
 pub(super) fn search_keyring(top: &KeyRef, search: &Search<'_>) -> Result<KeyRef> {
     top.check_keyring()?;
     top.permission(search.cred, Need::Search)?;
@@ -114,9 +115,9 @@ pub(super) fn search_keyring(top: &KeyRef, search: &Search<'_>) -> Result<KeyRef
     Err(result)
 }
 
-/// Searches the keyrings of a process (Linux's `search_cred_keyrings_rcu`), which are possessed: the thread's, the process's, the
-/// session's or in its place the user's session. That one of them has no such key weighs more than what is
-/// wrong with a key in another.
+/// Searches the keyrings of a process (Linux's `search_cred_keyrings_rcu`), which are possessed: the thread's, the
+/// process's, the session's or in its place the user's session. That one of them has no such key weighs more than
+/// what is wrong with a key in another.
 pub(super) fn search_process(search: &Search<'_>) -> Result<KeyRef> {
     let CredKeys {
         thread,

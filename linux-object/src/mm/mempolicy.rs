@@ -1,8 +1,8 @@
 //! Memory policy (`set_mempolicy(2)`, `mbind(2)`, Linux's `Documentation/admin-guide/mm/numa_memory_policy.rst`).
 //!
 //! Model: the machine has one node, number 0, which is every cpuset's, so a policy decides nothing about where a page
-//! comes from. All the rest of it is real: a thread has one, an area has one, areas with different policies do not merge, and
-//! a policy that names no node that there is is refused.
+//! comes from. All the rest of it is real: a thread has one, an area has one, areas with different policies do not
+//! merge, and a policy that names no node that there is is refused.
 //!
 //! *Not here:* Linux keeps the policy of shared memory with the file, so that it is the same for all who map it.
 
@@ -185,8 +185,8 @@ impl Mm {
         }
     }
 
-    /// `mbind(2)`. With `exact`, no page of the range may be on the machine's node. `EFAULT` if there is a hole, `EIO` for
-    /// such a page, `ENOMEM`.
+    /// `mbind(2)`. With `exact`, no page of the range may be on the machine's node. `EFAULT` if there is a hole,
+    /// `EIO` for such a page, `ENOMEM`.
     pub fn bind_policy(&self, range: Range<u64>, policy: Option<Arc<MemPolicy>>, exact: bool) -> Result<()> {
         let mut trash = Trash::default();
         let mut state = self.core.lock();
@@ -259,8 +259,8 @@ impl Mm {
         Ok(())
     }
 
-    /// On which node the page at `addr` is (`move_pages(2)`). `EFAULT` where nothing is mapped, for the page of zeroes and
-    /// for anonymous memory without a page, `ENOENT` for a page of a file that is not there.
+    /// On which node the page at `addr` is (`move_pages(2)`). `EFAULT` where nothing is mapped, for the page of
+    /// zeroes and for anonymous memory without a page, `ENOENT` for a page of a file that is not there.
     pub fn node_of_page(&self, addr: u64) -> Result<u32> {
         let state = self.core.lock();
         let vma = state.vmas.find(addr).map(|pos| state.vmas.get(pos));

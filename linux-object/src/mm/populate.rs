@@ -1,8 +1,8 @@
 //! Bringing pages in before they are touched (`MAP_POPULATE`, `mlock(2)`, `MADV_POPULATE_*`).
 //!
 //! Model: a call that may have many pages to bring in leaves that to its end, as a [`Populate`], and does it in
-//! portions. Between two of them nothing is locked, so that the task can be killed, lets others run, and sleeps for what
-//! it charged over `memory.high` before it charges more.
+//! portions. Between two of them nothing is locked, so that the task can be killed, lets others run, and sleeps for
+//! what it charged over `memory.high` before it charges more.
 //!
 //! Invariant: what a portion has brought in stays, whatever becomes of the next.
 

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::fs::{FsStruct, Mount, Path, PollEvents};
 use crate::ids::KoID;
 use crate::kernel::Kernel;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::{ensure, err};
 
@@ -27,6 +28,7 @@ pub struct MountNamespace {
     pub(crate) mounts: SpinLock<NsMounts, class::Leaf>,
     anonymous: bool,
     kernel: Weak<Kernel>,
+    _memory: KmemCharge,
 }
 
 /// The mounts of a namespace.
@@ -43,7 +45,7 @@ pub(crate) struct NsMounts {
 impl MountNamespace {
     /// A namespace without mounts.
     pub(crate) fn empty(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
-        MountNamespace::make(kernel, user_ns, None, false)
+        MountNamespace::make(kernel, user_ns, None, false, KmemCharge::none())
     }
 
     fn make(
@@ -51,6 +53,7 @@ impl MountNamespace {
         user_ns: Arc<UserNamespace>,
         count: Option<UCountGuard>,
         anonymous: bool,
+        memory: KmemCharge,
     ) -> Arc<MountNamespace> {
         let ns = Arc::new(MountNamespace {
             common: kernel.namespaces.allocate_mnt(),
@@ -61,6 +64,7 @@ impl MountNamespace {
             mounts: SpinLock::default(),
             anonymous,
             kernel: Arc::downgrade(kernel),
+            _memory: memory,
         });
         // A detached tree is nobody's namespace and not listed.
         if anonymous {
@@ -71,7 +75,7 @@ impl MountNamespace {
     }
     /// What holds a tree that stands in no namespace (`open_tree`, `fsmount`).
     pub(crate) fn detached(kernel: &Arc<Kernel>, user_ns: Arc<UserNamespace>) -> Arc<MountNamespace> {
-        MountNamespace::make(kernel, user_ns, None, true)
+        MountNamespace::make(kernel, user_ns, None, true, KmemCharge::none())
     }
     /// Its identity.
     pub fn koid(&self) -> KoID {
@@ -117,7 +121,9 @@ impl MountNamespace {
         let count = UCounts::of(user_ns, cred.euid)
             .inc(UCount::MntNamespaces)
             .ok_or(err!(ENOSPC, "max_mnt_namespaces"))?;
-        let new = MountNamespace::make(&kernel, user_ns.clone(), Some(count), false);
+        let bytes = size_of::<MountNamespace>();
+        let memory = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
+        let new = MountNamespace::make(&kernel, user_ns.clone(), Some(count), false, memory);
         crate::fs::mount::copy_namespace(&kernel, old, &new, fs)?;
         Ok(new)
     }

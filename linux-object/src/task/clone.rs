@@ -533,8 +533,8 @@ impl PreparedClone {
 }
 
 /// A process that nobody forked, in the initial namespaces and at the roots of all cgroups. It is linked, but does not
-/// run yet. The first one is pid 1, in a session and process group of its own (like a child of Linux's pid 0). Later ones
-/// are helpers of the kernel: they are in the session of pid 1, and have no parent, so nobody waits for them.
+/// run yet. The first one is pid 1, in a session and process group of its own (like a child of Linux's pid 0). Later
+/// ones are helpers of the kernel: they are in the session of pid 1, and have no parent, so nobody waits for them.
 pub fn spawn_process(
     kernel: &Arc<crate::kernel::Kernel>,
     thread: Arc<dyn MachineThread>,

@@ -28,6 +28,7 @@ use crate::sync::{SpinLock, class};
 use crate::task::pid::Pid;
 use crate::task::ptrace::TaskPtrace;
 use crate::task::rseq::TaskRseq;
+use crate::task::user_dispatch::TaskUserDispatch;
 use crate::task::{Resource, ThreadFlags, ThreadGroup};
 use crate::time::Ktime;
 
@@ -142,6 +143,8 @@ pub struct Task {
     pub pi: PiPresence,
     /// Its area for restartable sequences.
     pub rseq: TaskRseq,
+    /// Its system calls that it dispatches itself.
+    pub user_dispatch: TaskUserDispatch,
     /// Wait status of this thread, once it has exited.
     pub exit_code: AtomicI32,
     /// It is in `do_exit` or behind it.
@@ -221,6 +224,7 @@ impl Task {
             robust_list: AtomicU64::new(0),
             pi: PiPresence::default(),
             rseq: TaskRseq::default(),
+            user_dispatch: TaskUserDispatch::default(),
             fault_mm,
             exit_code: AtomicI32::new(0),
             exiting: AtomicBool::new(false),

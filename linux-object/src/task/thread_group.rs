@@ -249,6 +249,32 @@ impl ThreadGroup {
     pub fn threads(&self) -> SmallVec<[Arc<Task>; 4]> {
         self.signal.lock().threads.iter().cloned().collect()
     }
+    /// What `f` finds first with a thread, oldest first. Needs no memory and holds no lock meanwhile. No thread is
+    /// left out that lives all the time; where one is reaped during the search, `f` may see others twice.
+    pub fn find_thread<R>(&self, mut f: impl FnMut(&Arc<Task>) -> Option<R>) -> Option<R> {
+        let mut last: Option<Arc<Task>> = None;
+        let mut at = 0;
+        loop {
+            let task = {
+                let state = self.signal.lock();
+                let stands = |last: &Arc<Task>| {
+                    state
+                        .threads
+                        .get(at - 1)
+                        .is_some_and(|task| Arc::ptr_eq(task, last))
+                };
+                if !last.as_ref().is_none_or(stands) {
+                    at = 0;
+                }
+                state.threads.get(at).cloned()?
+            };
+            if let Some(found) = f(&task) {
+                return Some(found);
+            }
+            at += 1;
+            last = Some(task);
+        }
+    }
     /// How many threads there are, a zombie leader included.
     pub fn nr_threads(&self) -> usize {
         self.signal.lock().threads.len()

@@ -32,8 +32,13 @@ bitflags::bitflags! {
         const RSEQ = 1 << 12;
         /// It has a tracer.
         const TRACED = 1 << 14;
+        /// It dispatches its system calls itself.
+        const USER_DISPATCH = 1 << 15;
         /// All that the entry of a system call looks at.
-        const SYSCALL_WORK = Self::STRACE.bits() | Self::SECCOMP.bits() | Self::TRACED.bits();
+        const SYSCALL_WORK = Self::STRACE.bits()
+            | Self::SECCOMP.bits()
+            | Self::TRACED.bits()
+            | Self::USER_DISPATCH.bits();
         /// A threshold of memory usage was crossed: somebody wants to know.
         const MEMORY_EVENTS = 1 << 13;
         /// All that [`exit_to_user`] of the system-call layer looks at.

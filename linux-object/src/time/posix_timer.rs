@@ -16,8 +16,9 @@ use super::timerfd::IntervalSetting;
 use super::{Ktime, Timekeeper, TimerCallback, Timers};
 use crate::fs::PollEvents;
 use crate::kernel::Kernel;
+use crate::mm::memcg::KmemCharge;
 use crate::sync::{SpinLock, WaitEntry, Waiter, class};
-use crate::task::signal::{TimerSignal, send_timer};
+use crate::task::signal::{Queued, TimerSignal, send_timer};
 use crate::task::{SigInfo, SigInfoFields, Signal, Task, ThreadGroup, si_code};
 
 /// Whom an expiration tells.
@@ -65,6 +66,7 @@ pub struct PosixTimer {
     timers: Arc<Timers>,
     time: Arc<Timekeeper>,
     events: Arc<Events>,
+    _memory: KmemCharge,
     state: SpinLock<State, class::TimerState>,
 }
 
@@ -107,9 +109,13 @@ fn overruns(expirations: u64) -> i32 {
 }
 
 impl PosixTimer {
-    /// A disarmed timer.
+    /// What a timer costs, with the record of its signal.
+    pub const BYTES: usize = size_of::<PosixTimer>() + size_of::<Queued>();
+
+    /// A disarmed timer, with the charge of [`PosixTimer::BYTES`].
     pub fn new(
         kernel: &Kernel,
+        memory: KmemCharge,
         id: i32,
         clockid: i32,
         base: TimerBase,
@@ -125,6 +131,7 @@ impl PosixTimer {
             timers: kernel.timers.clone(),
             time: kernel.time.clone(),
             events: Arc::new(Events(me.clone())),
+            _memory: memory,
             state: SpinLock::default(),
         })
     }

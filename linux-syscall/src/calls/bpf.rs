@@ -33,8 +33,8 @@ const ATTR_SIZE: usize = 144;
 const PAGE_SIZE: usize = 4096;
 /// Longest licence with its zero.
 const LICENSE_LEN: usize = 128;
-/// `BPF_F_STRICT_ALIGNMENT` (as it always is here), `BPF_F_ANY_ALIGNMENT`, and two that only make verification slower to
-/// test it.
+/// `BPF_F_STRICT_ALIGNMENT` (as it always is here), `BPF_F_ANY_ALIGNMENT`, and two that only make verification slower
+/// to test it.
 const PROG_FLAGS: u32 = 0xf;
 const BPF_F_QUERY_EFFECTIVE: u32 = 1;
 /// The log's levels: 1 and 2 for steps (of which only the messages are written), 4 for statistics.

@@ -266,6 +266,7 @@ fn commit(cx: &mut Cx<'_>, loaded: Loaded, filename: &[u8], creds: ExecCreds, du
     let task = cx.task;
     futex::exit_robust_list(cx, false);
     task.rseq.clear();
+    task.set_user_dispatch(None);
     release_user_tid(cx);
     loaded.mm.set_owner(task.group().koid(), &memcg_of(task));
     let old = task.set_mm(Some(loaded.mm.clone()));

@@ -55,11 +55,11 @@ pub fn do_exit(cx: &mut Cx<'_>, code: i32) {
     task.exit_sem();
     task.exit_shm();
     task.exit_files_and_fs();
-    drop(victim);
     if last {
         disassociate_ctty(task);
     }
     task.switch_task_namespaces(None);
+    drop(victim);
     linux_object::cgroup::fork::exit(task, last);
     if last && is_reaper {
         empty_pid_ns(cx);

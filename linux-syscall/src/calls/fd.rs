@@ -5,10 +5,9 @@ use core::time::Duration;
 
 use linux_object::cred::Capability;
 use linux_object::error::Result;
-use linux_object::fs::fasync;
 use linux_object::fs::pipe::pipe_of;
 use linux_object::fs::tmpfs::memfd;
-use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags, PollEvents};
+use linux_object::fs::{FileOwner, FileTable, InodeFlags, OpenFile, OpenFlags, PollEvents, dnotify, fasync};
 use linux_object::ids::{Fd, Kuid, PidNr};
 use linux_object::mm::Seals;
 use linux_object::net::socket_of;
@@ -171,6 +170,7 @@ const F_GETOWNER_UIDS: u32 = 17;
 const F_OFD_GETLK: u32 = 36;
 const F_OFD_SETLK: u32 = 37;
 const F_OFD_SETLKW: u32 = 38;
+const F_NOTIFY: u32 = 1026;
 const F_DUPFD_CLOEXEC: u32 = 1030;
 const F_SETPIPE_SZ: u32 = 1031;
 const F_GETPIPE_SZ: u32 = 1032;
@@ -211,18 +211,9 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
             let wait = matches!(cmd, F_SETLKW | F_OFD_SETLKW);
             lock::set(cx, fd, &file, ofd, wait, UserPtr::new(user(arg)))
         }
-        F_SETOWN => {
-            let who = arg as i32;
-            ensure!(who != i32::MIN, EINVAL);
-            let kind = if who < 0 { F_OWNER_PGRP } else { F_OWNER_PID };
-            set_owner(cx, &file, kind, who.abs(), true)
-        }
-        F_GETOWN => {
-            let (kind, pid) = get_owner(cx, &file);
-            let pid = if kind == F_OWNER_PGRP { -pid } else { pid };
-            // The call layer tells small negative numbers from errors as Linux does: not at all.
-            Ok(pid as isize as usize)
-        }
+        F_SETOWN => set_signed_owner(cx, &file, arg as i32),
+        // The call layer tells small negative numbers from errors as Linux does: not at all.
+        F_GETOWN => Ok(get_signed_owner(cx, &file) as isize as usize),
         F_SETOWN_EX => {
             let owner = UserPtr::<abi::FOwnerEx>::new(user(arg)).read(cx)?;
             ensure!(
@@ -230,7 +221,7 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
                 EINVAL,
                 "F_SETOWN_EX: an unknown kind"
             );
-            set_owner(cx, &file, owner.kind, owner.pid, false)
+            set_owner(cx, &file, owner.kind, owner.pid)
         }
         F_GETOWN_EX => {
             let (kind, pid) = get_owner(cx, &file);
@@ -256,6 +247,10 @@ pub fn fcntl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: u64) -> Result<usize> {
             Ok(0)
         }
         F_GETSIG => Ok(file.owner.lock().signal as usize),
+        F_NOTIFY => {
+            dnotify::request(cx.task, &files, &file, fd, arg)?;
+            Ok(0)
+        }
         F_SETPIPE_SZ => {
             let pipe = pipe_of(&file).ok_or(err!(EBADF, "not a pipe"))?;
             let cred = cx.task.cred();
@@ -325,9 +320,21 @@ const F_OWNER_TID: i32 = 0;
 const F_OWNER_PID: i32 = 1;
 const F_OWNER_PGRP: i32 = 2;
 
-/// `must_exist`: a number of nobody is `ESRCH` (0 is nobody on purpose).
-fn set_owner(cx: &Cx<'_>, file: &OpenFile, kind: i32, nr: i32, must_exist: bool) -> Result<usize> {
-    let _ = must_exist;
+/// `F_SETOWN`, `FIOSETOWN`: a process, or a process group if it is below zero.
+pub(super) fn set_signed_owner(cx: &Cx<'_>, file: &OpenFile, who: i32) -> Result<usize> {
+    ensure!(who != i32::MIN, EINVAL, "F_SETOWN: no such group");
+    let kind = if who < 0 { F_OWNER_PGRP } else { F_OWNER_PID };
+    set_owner(cx, file, kind, who.abs())
+}
+
+/// `F_GETOWN`, `FIOGETOWN`.
+pub(super) fn get_signed_owner(cx: &Cx<'_>, file: &OpenFile) -> i32 {
+    let (kind, pid) = get_owner(cx, file);
+    if kind == F_OWNER_PGRP { -pid } else { pid }
+}
+
+/// A number of nobody is `ESRCH`; 0 is nobody on purpose.
+fn set_owner(cx: &Cx<'_>, file: &OpenFile, kind: i32, nr: i32) -> Result<usize> {
     let pid = if nr == 0 {
         None
     } else {

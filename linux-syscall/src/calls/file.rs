@@ -4,8 +4,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_object::error::Result;
+use linux_object::fs::notify::NotifyMask;
 use linux_object::fs::{DentryFlags, DirSink, FileType, InodeFlags, OpenFile, OpenFlags, attr};
 use linux_object::ids::{Fd, UserAddr};
+use linux_object::net::socket_of;
 use linux_object::seccomp::Listener;
 use linux_object::task::Resource;
 use linux_object::{bail, ensure, err};
@@ -235,6 +237,10 @@ pub fn ioctl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: UserAddr) -> Result<usize> 
     const FIONREAD: u32 = 0x541b;
     const FIOQSIZE: u32 = 0x5460;
     const FIGETBSZ: u32 = 2;
+    const FIOSETOWN: u32 = 0x8901;
+    const SIOCSPGRP: u32 = 0x8902;
+    const FIOGETOWN: u32 = 0x8903;
+    const SIOCGPGRP: u32 = 0x8904;
     let file = file(cx, fd)?;
     let value = UserPtr::<i32>::new(arg);
     match cmd {
@@ -255,6 +261,13 @@ pub fn ioctl(cx: &mut Cx<'_>, fd: Fd, cmd: u32, arg: UserAddr) -> Result<usize> 
             if let Some(ops) = &file.ops {
                 ops.flags_changed(&file);
             }
+            return Ok(0);
+        }
+        FIOSETOWN | SIOCSPGRP if socket_of(&file).is_ok() => {
+            return super::fd::set_signed_owner(cx, &file, value.read(cx)?);
+        }
+        FIOGETOWN | SIOCGPGRP if socket_of(&file).is_ok() => {
+            value.write(cx, &super::fd::get_signed_owner(cx, &file))?;
             return Ok(0);
         }
         FIGETBSZ => {
@@ -413,7 +426,7 @@ pub fn fallocate(cx: &mut Cx<'_>, fd: Fd, mode: u32, offset: i64, len: i64) -> R
     }
     file.inode.fallocate(mode, offset as u64, len as u64)?;
     attr::file_remove_privs(cx.task, &file)?;
-    file.notify(linux_object::fs::notify::NotifyMask::MODIFY);
+    file.notify(NotifyMask::MODIFY);
     Ok(0)
 }
 
@@ -515,6 +528,7 @@ fn do_getdents(cx: &Cx<'_>, fd: Fd, dirp: UserOutPtr<u8>, count: u32, old: bool)
         fill(&mut position, &mut dirents)?;
         *file.position.lock() = position;
     }
+    file.notify(NotifyMask::ACCESS);
     rw::file_accessed(&file, cx);
     ensure!(!dirents.too_small, EINVAL, "getdents: no room for one entry");
     dirp.write_slice(cx, &dirents.out)?;

@@ -44,7 +44,7 @@ pub fn inotify_add_watch(cx: &mut Cx<'_>, fd: Fd, path: UserCStr, mask: u32) -> 
     let path = path_lookup(cx.task, None, &path.read_path(cx)?, flags)?;
     let inode = path.inode()?;
     inode_permission(cx.task, &cx.task.cred(), &path.mount, &**inode, Access::READ)?;
-    let wd = inotify.add_watch(&cx.kernel.watches, inode, mask)?;
+    let wd = inotify.add_watch(cx.kernel, inode, mask)?;
     Ok(wd as usize)
 }
 
@@ -61,7 +61,7 @@ pub fn inotify_init1(cx: &mut Cx<'_>, flags: u32) -> Result<usize> {
     let allowed = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
     ensure!(allowed.contains(flags), EINVAL, "inotify_init1: unknown flags");
     let cred = cx.task.cred();
-    let ops = Inotify::new(&cx.kernel.sysctl, &cred)?;
+    let ops = Inotify::new(cx.kernel, &cred)?;
     let file = anon_file(cx.kernel, "inotify", ops, flags & OpenFlags::NONBLOCK, cred)?;
     install(cx, file, flags.contains(OpenFlags::CLOEXEC))
 }

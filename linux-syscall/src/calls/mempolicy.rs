@@ -1,4 +1,5 @@
-//! System calls: memory policy (`set_mempolicy(2)`, `get_mempolicy(2)`, `mbind(2)`, `migrate_pages(2)`, `move_pages(2)`).
+//! System calls: memory policy (`set_mempolicy(2)`, `get_mempolicy(2)`, `mbind(2)`, `migrate_pages(2)`,
+//! `move_pages(2)`).
 
 use alloc::sync::Arc;
 use core::ops::Range;

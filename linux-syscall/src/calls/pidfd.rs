@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use linux_object::error::Result;
 use linux_object::fs::procfs::access::{PtraceMode, ptrace_may_access};
-use linux_object::fs::{OpenFile, OpenFlags};
+use linux_object::fs::{OpenFile, OpenFlags, procfs};
 use linux_object::ids::{Fd, PidNr};
 use linux_object::task::pid::Pid;
 use linux_object::task::signal::user_kill;
@@ -49,6 +49,13 @@ pub fn pidfd_open(cx: &mut Cx<'_>, pid: i32, flags: u32) -> Result<usize> {
     Ok(cx.files().install(file, true, 0, limit)?.0 as usize)
 }
 
+/// Whom a signal is for: a pidfd names a process, and so does a directory `/proc/PID`.
+fn signalled_pid(cx: &Cx<'_>, fd: Fd) -> Result<Arc<Pid>> {
+    let file = cx.files().get_rw(fd)?;
+    let pid = PidFd::of(&file).or_else(|| procfs::process_of(&file));
+    pid.ok_or(err!(EBADF, "neither a pidfd nor a directory /proc/PID"))
+}
+
 /// `pidfd_send_signal(2)`.
 pub fn pidfd_send_signal(
     cx: &mut Cx<'_>,
@@ -58,7 +65,7 @@ pub fn pidfd_send_signal(
     flags: u32,
 ) -> Result<usize> {
     ensure!(flags == 0, EINVAL, "pidfd_send_signal: unknown flags");
-    let (pid, _) = pidfd_pid(cx, pidfd)?;
+    let pid = signalled_pid(cx, pidfd)?;
     ensure!(
         cx.task.pid_ns().is_ancestor_of(pid.ns()),
         EINVAL,
@@ -80,9 +87,9 @@ pub fn pidfd_send_signal(
             Some(info)
         }
     };
-    let group = pid.group().ok_or(err!(ESRCH, "the process is gone"))?;
+    let task = pid.task().ok_or(err!(ESRCH, "the process is gone"))?;
     let signal = signal_arg(sig)?;
-    user_kill(cx.task, &group, signal, |signal| match &given {
+    user_kill(cx.task, task.group(), signal, |signal| match &given {
         Some(info) => user_siginfo(signal, info),
         None => from_kill(cx, signal, si_code::SI_USER),
     })?;

@@ -9,6 +9,7 @@ use linux_object::task::{Signal, Task};
 use linux_object::{bail, ensure};
 
 use crate::context::Cx;
+use crate::user_dispatch;
 use crate::user_ptr::{UserCStr, UserOutPtr};
 
 /// `personality(2)`.
@@ -53,6 +54,7 @@ const PR_GET_THP_DISABLE: i32 = 42;
 const PR_CAP_AMBIENT: i32 = 47;
 const PR_SET_IO_FLUSHER: i32 = 57;
 const PR_GET_IO_FLUSHER: i32 = 58;
+const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
 
 const PR_TSC_ENABLE: i32 = 1;
 const PR_CAP_AMBIENT_IS_SET: u64 = 1;
@@ -207,6 +209,9 @@ pub fn prctl(cx: &mut Cx<'_>, option: i32, arg2: u64, arg3: u64, arg4: u64, arg5
                 "PR_SET_IO_FLUSHER: no CAP_SYS_RESOURCE"
             );
             bail!(EINVAL, "prctl: no block devices to flush to");
+        }
+        PR_SET_SYSCALL_USER_DISPATCH => {
+            return user_dispatch::prctl_set(cx, arg2, arg3, arg4, UserAddr(arg5));
         }
         _ => bail!(EINVAL, "prctl: unknown option"),
     }

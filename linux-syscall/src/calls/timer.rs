@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::ids::PidNr;
+use linux_object::mm::memcg::Item;
 use linux_object::task::Signal;
 use linux_object::time::{AlarmClock, CpuItimer, IntervalSetting, PosixTimer, TimerBase, TimerNotify};
 use linux_object::{bail, ensure, err};
@@ -149,10 +150,18 @@ pub fn timer_create(
         Clock::Cpu { clock, .. } => TimerBase::Cpu(clock),
         _ => TimerBase::Clock,
     };
+    let charge = cx
+        .kernel
+        .memory
+        .control
+        .charge_kmem(PosixTimer::BYTES, Item::Slab);
+    let Ok(memory) = charge else {
+        bail!(EAGAIN, "no memory for a timer");
+    };
     let timer = group.timers.add_posix(|id| {
         let value = event.map_or(id as u64, |event| event.value);
         let notify = notify_of.unwrap_or_else(|| TimerNotify::Process(Arc::downgrade(group), Signal::ALRM));
-        PosixTimer::new(cx.kernel, id, clockid, base, notify, value)
+        PosixTimer::new(cx.kernel, memory, id, clockid, base, notify, value)
     })?;
     if let Err(error) = timerid.write(cx, &timer.id) {
         group.timers.delete_posix(timer.id)?;

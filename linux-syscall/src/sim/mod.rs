@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod cgroup_tests;
 #[cfg(test)]
+mod charge_tests;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
 mod file_tests;
@@ -96,7 +98,7 @@ fn start(kernel: &Arc<Kernel>, program: impl FnOnce(&Sys<'_>) + Send + 'static) 
         cred: Arc::new(Cred::root(kernel.init_user_ns.clone())),
         nsproxy: Some(kernel.init_ns.nsproxy(mnt_ns)),
         fs: Some(FsStruct::new(root)),
-        files: Some(FileTable::new()),
+        files: Some(FileTable::new(kernel)),
         mm: Some(Mm::new(kernel).expect("an address space")),
         comm: *b"init\0\0\0\0\0\0\0\0\0\0\0\0",
     };

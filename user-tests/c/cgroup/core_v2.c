@@ -342,6 +342,41 @@ TEST(events_wake_inotify)
 	cg_drop(a);
 }
 
+/* Events of a watch that are there; -1 if there are none. */
+static int modified(int in)
+{
+	char buf[4096];
+	ssize_t n = read(in, buf, sizeof buf);
+	return n < 0 ? -1 : (int)(n / sizeof(struct inotify_event));
+}
+
+TEST(events_are_told_every_ten_milliseconds)
+{
+	cg2();
+	const char *a = cg_new("");
+	pid_t child = SPAWN(for (;;) pause());
+	int in = CHECK_OK(inotify_init1(IN_NONBLOCK));
+	CHECK_OK(inotify_add_watch(in, cg_path("%s/cgroup.events", a), IN_MODIFY));
+	kt_sleep_ms(20);
+	int told = 0;
+	long long start = kt_now_ms();
+	for (int i = 0; i < 25; i++) {
+		CHECK_OK(cg_put(a, "cgroup.procs", child));
+		told += modified(in) > 0;
+		CHECK_OK(cg_put("", "cgroup.procs", child));
+		told += modified(in) > 0;
+	}
+	long long span = kt_now_ms() - start;
+	/* The first at once, the last when its time has come. */
+	CHECK(told >= 1);
+	WAIT_FOR(modified(in) > 0);
+	CHECK(cg_has_line(a, "cgroup.events", "populated 0"));
+	if (told > span / 10 + 2)
+		KT_FAIL("%d events in %lld ms", told, span);
+	cg_end(child);
+	cg_drop(a);
+}
+
 static pid_t clone_into(int fd)
 {
 	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = fd };

@@ -1,4 +1,5 @@
 /* cgroup.freeze of cgroup2 (cgroup-v2.rst), and the v1 freezer (cgroup-v1/freezer-subsystem.rst). */
+#include <linux/sched.h>
 #include <poll.h>
 
 #include "cgroup.h"
@@ -135,6 +136,26 @@ TEST(who_comes_freezes_and_who_leaves_thaws)
 	cg_end(pid);
 	cg_drop(a);
 	cg_drop(b);
+}
+
+/* A child freezes before it runs, so that its cgroup, where nobody else is, is frozen all the time. */
+TEST(it_stays_frozen_at_a_birth)
+{
+	cg2();
+	for (int i = 0; i < 20; i++) {
+		const char *a = cg_new("");
+		int dir = CHECK_OK(open(cg_path("%s", a), O_PATH | O_DIRECTORY | O_CLOEXEC));
+		struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = dir };
+		CHECK_OK(cg_write(a, "cgroup.freeze", "1"));
+		CHECK(frozen(a));
+		pid_t child = CHECK_OK((pid_t)syscall(SYS_clone3, &args, sizeof args));
+		if (child == 0)
+			_exit(0);
+		CHECK(frozen(a));
+		close(dir);
+		cg_end(child);
+		cg_drop(a);
+	}
 }
 
 TEST(a_subtree_freezes)

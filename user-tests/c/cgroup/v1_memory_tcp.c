@@ -87,8 +87,8 @@ TEST(with_a_limit_buffers_are_counted_and_given_back)
 		CHECK_EQ(tcp(b, "limit_in_bytes"), 64 * MB);
 		CHECK_ERR(mem_set(a, "memory.kmem.tcp.limit_in_bytes", "0"), EBUSY);
 	}));
-	WAIT_FOR(tcp(b, "usage_in_bytes") == 0);
-	WAIT_FOR(tcp(a, "usage_in_bytes") == 0);
+	WAIT_SECONDS(20, tcp(b, "usage_in_bytes") == 0);
+	WAIT_SECONDS(20, tcp(a, "usage_in_bytes") == 0);
 	CHECK(tcp(b, "max_usage_in_bytes") > 0);
 	CHECK_OK(mem_set(b, "memory.kmem.tcp.max_usage_in_bytes", "0"));
 	CHECK_EQ(tcp(b, "max_usage_in_bytes"), 0);
@@ -117,7 +117,7 @@ TEST(the_limit_holds)
 	}));
 	CHECK_OK(mem_set(a, "memory.kmem.tcp.failcnt", "0"));
 	CHECK_EQ(tcp(a, "failcnt"), 0);
-	WAIT_FOR(tcp(a, "usage_in_bytes") == 0);
+	WAIT_SECONDS(20, tcp(a, "usage_in_bytes") == 0);
 	mem_done();
 }
 

@@ -102,6 +102,43 @@ TEST(of_the_watched_itself)
 	CHECK_ERR(inotify_rm_watch(in, wd), EINVAL);
 }
 
+TEST(of_a_watched_directory_itself)
+{
+	char entries[1024];
+	start();
+	int wd = CHECK_OK(inotify_add_watch(in, "d", IN_ALL_EVENTS));
+	int above = CHECK_OK(inotify_add_watch(in, ".", IN_ALL_EVENTS));
+	int fd = CHECK_OK(open("d", O_RDONLY));
+	expect(above, IN_OPEN | IN_ISDIR, "d");
+	expect(wd, IN_OPEN | IN_ISDIR, NULL);
+	CHECK_OK(syscall(SYS_getdents64, fd, entries, sizeof entries));
+	expect(above, IN_ACCESS | IN_ISDIR, "d");
+	expect(wd, IN_ACCESS | IN_ISDIR, NULL);
+	/* Also at its end, and where there is no room for an entry. */
+	CHECK_EQ(syscall(SYS_getdents64, fd, entries, sizeof entries), 0);
+	expect(above, IN_ACCESS | IN_ISDIR, "d");
+	expect(wd, IN_ACCESS | IN_ISDIR, NULL);
+	CHECK_OK(lseek(fd, 0, SEEK_SET));
+	CHECK_ERR(syscall(SYS_getdents64, fd, entries, 1), EINVAL);
+	expect(above, IN_ACCESS | IN_ISDIR, "d");
+	expect(wd, IN_ACCESS | IN_ISDIR, NULL);
+	CHECK_OK(close(fd));
+	expect(above, IN_CLOSE_NOWRITE | IN_ISDIR, "d");
+	expect(wd, IN_CLOSE_NOWRITE | IN_ISDIR, NULL);
+	CHECK_OK(chmod("d", 0700));
+	expect(above, IN_ATTRIB | IN_ISDIR, "d");
+	expect(wd, IN_ATTRIB | IN_ISDIR, NULL);
+	CHECK_OK(rename("d", "e"));
+	expect(above, IN_MOVED_FROM | IN_ISDIR, "d");
+	expect(above, IN_MOVED_TO | IN_ISDIR, "e");
+	expect(wd, IN_MOVE_SELF, NULL);
+	CHECK_OK(rmdir("e"));
+	expect(wd, IN_DELETE_SELF, NULL);
+	expect(wd, IN_IGNORED, NULL);
+	expect(above, IN_DELETE | IN_ISDIR, "e");
+	CHECK(next() == NULL);
+}
+
 TEST(removing_a_watch)
 {
 	start();

@@ -1,6 +1,8 @@
 /* pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2). */
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 
 #include "proc.h"
 #include "sys.h"
@@ -49,6 +51,60 @@ TEST(sends_signals)
 	CHECK_OK(sys_pidfd_send_signal(fd, SIGTERM, NULL, 0));
 	CHECK_EQ(kt_wait(child), SIGTERM);
 	CHECK_ERR(sys_pidfd_send_signal(fd, 0, NULL, 0), ESRCH);
+}
+
+static void *pauses(void *tid)
+{
+	*(_Atomic pid_t *)tid = gettid();
+	pause();
+	return NULL;
+}
+
+TEST(sends_signals_through_a_directory_of_proc)
+{
+	char path[64];
+	pid_t child = SPAWN(pause());
+	snprintf(path, sizeof path, "/proc/%d", child);
+	int dir = CHECK_OK(open(path, O_RDONLY | O_DIRECTORY));
+	int name = CHECK_OK(open(path, O_PATH));
+	strcat(path, "/task");
+	int tasks = CHECK_OK(open(path, O_RDONLY));
+	snprintf(path, sizeof path, "/proc/%d/task/%d", child, child);
+	int thread = CHECK_OK(open(path, O_RDONLY));
+	CHECK_OK(sys_pidfd_send_signal(dir, 0, NULL, 0));
+	CHECK_ERR(sys_pidfd_send_signal(name, 0, NULL, 0), EBADF);
+	CHECK_ERR(sys_pidfd_send_signal(tasks, 0, NULL, 0), EBADF);
+	CHECK_ERR(sys_pidfd_send_signal(thread, 0, NULL, 0), EBADF);
+	CHECK_ERR(sys_pidfd_send_signal(dir, 0, NULL, 1 << 20), EINVAL);
+	/* It is a pidfd for nothing else. */
+	siginfo_t info;
+	CHECK_ERR(waitid(P_PIDFD, dir, &info, WEXITED | WNOHANG), EBADF);
+	CHECK_ERR(sys_pidfd_getfd(dir, 0, 0), EBADF);
+	CHECK_OK(sys_pidfd_send_signal(dir, SIGTERM, NULL, 0));
+	CHECK_EQ(kt_wait(child), SIGTERM);
+	CHECK_ERR(sys_pidfd_send_signal(dir, SIGTERM, NULL, 0), ESRCH);
+}
+
+TEST(a_directory_found_by_a_threads_number_is_its_process)
+{
+	int end[2];
+	CHECK_OK(pipe(end));
+	pid_t child = SPAWN({
+		pthread_t thread;
+		_Atomic pid_t tid = 0;
+		CHECK_EQ(pthread_create(&thread, NULL, pauses, &tid), 0);
+		WAIT_FOR(tid != 0);
+		pid_t found = tid;
+		CHECK_EQ(write(end[1], &found, sizeof found), sizeof found);
+		pause();
+	});
+	pid_t tid;
+	char path[64];
+	CHECK_EQ(read(end[0], &tid, sizeof tid), sizeof tid);
+	snprintf(path, sizeof path, "/proc/%d", tid);
+	int dir = CHECK_OK(open(path, O_RDONLY));
+	CHECK_OK(sys_pidfd_send_signal(dir, SIGTERM, NULL, 0));
+	CHECK_EQ(kt_wait(child), SIGTERM);
 }
 
 static volatile int value;

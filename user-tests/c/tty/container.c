@@ -98,7 +98,7 @@ TEST(a_hangup_ends_the_container)
 		signal(SIGHUP, on_hup);
 		close(master);
 		while (!hups)
-			pause();
+			kt_sleep_ms(5);
 	});
 	pid_t first = SPAWN_IN(CLONE_NEWPID | CLONE_NEWNS, {
 		own_proc();
@@ -107,8 +107,7 @@ TEST(a_hangup_ends_the_container)
 		signal(SIGHUP, on_hup);
 		close(master);
 		give(say[1]);
-		while (!hups)
-			pause();
+		WAIT_FOR(hups > 0);
 		/* Reads find the end, writes an error. */
 		char c;
 		CHECK_EQ(read(slave, &c, 1), 0);

@@ -441,12 +441,18 @@ impl MachineThread for Thread {
     }
 
     fn user_regs(&self) -> Option<UserRegs> {
+        if self.is_current() {
+            self.note_user_regs();
+        } else if self.on_cpu.load(Acquire) {
+            return None;
+        }
         let at = self.user_regs.get();
-        if self.on_cpu.load(Acquire) || !self.on_stack(at) {
+        if !self.on_stack(at) {
             return None;
         }
         // SAFETY: within the thread's stack, and `run_user` was given it as its registers. If the
-        // thread starts to run now, or has left its user loop, the words are stale but readable.
+        // thread starts to run now, or has left its user loop, the words are stale but readable; the
+        // running thread itself is in a call and has its registers there.
         Some(unsafe { (at as *const UserRegs).read_volatile() })
     }
 }

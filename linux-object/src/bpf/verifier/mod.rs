@@ -1,13 +1,14 @@
 //! Goes through a program on every path before it may run (`Documentation/bpf/verifier.rst`).
 //!
-//! Model: the code is first looked at as it stands ([`code`]): jumps stay inside, every instruction is reached by some path, fields that mean
-//! nothing are zero. Then it is run on what is known of each register and stack slot ([`state`]), both ways at each
-//! branch that is not certain. A state that a state seen before at the same place covers, whose paths have all ended
-//! well, needs no second look; one that equals a state whose paths have not ended is an endless loop.
+//! Model: the code is first looked at as it stands ([`code`]): jumps stay inside, every instruction is reached by
+//! some path, fields that mean nothing are zero. Then it is run on what is known of each register and stack slot
+//! ([`state`]), both ways at each branch that is not certain. A state that a state seen before at the same place
+//! covers, whose paths have all ended well, needs no second look; one that equals a state whose paths have not ended
+//! is an endless loop.
 //!
-//! That every accepted run ends within as many steps as were taken here: a run follows the steps of the verification; where one was
-//! not taken because of a finished state, the run goes on with that state's steps, which were all taken before. So no step is
-//! met twice.
+//! That every accepted run ends within as many steps as were taken here: a run follows the steps of the verification;
+//! where one was not taken because of a finished state, the run goes on with that state's steps, which were all taken
+//! before. So no step is met twice.
 //!
 //! Messages and errors are those of Linux where Linux has them.
 

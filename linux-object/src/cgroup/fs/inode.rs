@@ -4,8 +4,9 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 
+use super::events::FileEvents;
 use super::file::CgroupHandle;
-use super::node::{FileEvents, NodeOwner};
+use super::node::NodeOwner;
 use crate::cgroup::{CfFlags, CfType, Cgroup, SubsysId};
 use crate::error::Result;
 use crate::fs::pseudo::inode_number;
@@ -30,8 +31,8 @@ pub struct CgroupDir {
 
 /// A file.
 pub struct CgroupFile {
-    kernel: Weak<Kernel>,
-    cgroup: Arc<Cgroup>,
+    pub(super) kernel: Weak<Kernel>,
+    pub(super) cgroup: Arc<Cgroup>,
     pub(super) subsys: Option<SubsysId>,
     pub(super) line: &'static CfType,
     pub(super) events: FileEvents,

@@ -8,6 +8,7 @@
 //! Names come and go on their own, so nothing is cached and the VFS holds no lock when it calls: the
 //! calls that change something take [`CgroupMembership`].
 
+mod events;
 mod export;
 mod file;
 mod inode;

@@ -3,16 +3,14 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::inode::{CgroupDir, CgroupFile};
 use crate::cgroup::{CfType, Cgroup};
 use crate::error::Result;
-use crate::fs::notify::{self, NotifyMask};
 use crate::fs::tmpfs::Xattrs;
-use crate::fs::{CreateSpec, FileTime, Owner, PollEvents, SetAttr};
+use crate::fs::{CreateSpec, FileTime, Owner, SetAttr};
 use crate::ids::{Kgid, Kuid};
-use crate::sync::{SpinLock, WaitQueue, class};
+use crate::sync::{SpinLock, class};
 use crate::time::Timekeeper;
 
 /// Who makes a cgroup, with which mode, when.
@@ -138,7 +136,8 @@ impl Nodes {
         drop(inner);
         made
     }
-    fn try_dir(&self) -> Option<Arc<CgroupDir>> {
+    /// The directory's inode, if somebody has it.
+    pub(super) fn try_dir(&self) -> Option<Arc<CgroupDir>> {
         self.inner.lock().dir_inode.upgrade()
     }
     /// The inode of a file, made if nobody has it.
@@ -160,6 +159,12 @@ impl Nodes {
             other
         });
         other.unwrap_or(made)
+    }
+    /// The inode of a file, if somebody has it.
+    pub(super) fn try_file(&self, name: &str) -> Option<Arc<CgroupFile>> {
+        let inner = self.inner.lock();
+        let slot = inner.files.iter().find(|slot| slot.line.name == name)?;
+        slot.inode.upgrade()
     }
     fn with_file<R>(&self, line: &'static CfType, f: impl FnOnce(&mut FileSlot) -> R) -> R {
         let mut inner = self.inner.lock();
@@ -206,49 +211,5 @@ impl Cgroup {
                 gid: self.nodes.creator.gid,
             },
         }
-    }
-
-    /// Something that `file` shows has changed: wakes `poll` and inotify. May be called with locks that rank
-    /// before `class::Ready`.
-    pub fn notify(&self, file: &str) {
-        let (inode, dir) = {
-            let inner = self.nodes.inner.lock();
-            let slot = inner.files.iter().find(|slot| slot.line.name == file);
-            let Some(inode) = slot.and_then(|slot| slot.inode.upgrade()) else {
-                return;
-            };
-            (inode, inner.dir_inode.upgrade())
-        };
-        inode.events.happened();
-        notify::inode_event(&*inode, NotifyMask::MODIFY);
-        if let Some(dir) = dir {
-            notify::dir_event(&*dir, NotifyMask::MODIFY, file.as_bytes(), 0, false);
-        }
-    }
-}
-
-/// Changes of what a file shows.
-pub(super) struct FileEvents {
-    count: AtomicU64,
-    pub queue: WaitQueue,
-}
-
-impl Default for FileEvents {
-    /// One change more than anybody has seen: `poll` asks for a first read, as on Linux.
-    fn default() -> FileEvents {
-        FileEvents {
-            count: AtomicU64::new(1),
-            queue: WaitQueue::new(),
-        }
-    }
-}
-
-impl FileEvents {
-    pub fn count(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
-    }
-    fn happened(&self) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.queue.wake_all(PollEvents::ERR | PollEvents::PRI);
     }
 }

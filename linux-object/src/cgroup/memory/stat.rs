@@ -2,7 +2,7 @@
 //!
 //! All files are in memory, so every page of a file is `shmem` and, as there, belongs to the anonymous
 //! lists; there is no ageing, so everything is inactive. What there cannot be (swap, writeback, huge pages,
-//! reclaim) is 0, which is true.
+//! reclaim) is 0, which is true; what there can be and nobody counts (`unevictable`, `pglazyfree`) is left out.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -112,10 +112,26 @@ pub(super) fn show(cx: &CfCx<'_>, out: &mut SeqBuf) -> Result<()> {
         ("slab_reclaimable", 0),
         ("slab_unreclaimable", is.slab),
         ("slab", is.slab),
+        ("workingset_refault_anon", 0),
+        ("workingset_refault_file", 0),
+        ("workingset_activate_anon", 0),
+        ("workingset_activate_file", 0),
+        ("workingset_restore_anon", 0),
+        ("workingset_restore_file", 0),
+        ("workingset_nodereclaim", 0),
         ("pgscan", 0),
         ("pgsteal", 0),
+        ("pgscan_kswapd", 0),
+        ("pgscan_direct", 0),
+        ("pgsteal_kswapd", 0),
+        ("pgsteal_direct", 0),
         ("pgfault", is.faults),
         ("pgmajfault", 0),
+        ("pgrefill", 0),
+        ("pgactivate", 0),
+        ("pgdeactivate", 0),
+        ("thp_fault_alloc", 0),
+        ("thp_collapse_alloc", 0),
     ];
     for (name, value) in lines {
         // The root does not count faults.

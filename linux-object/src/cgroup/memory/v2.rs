@@ -34,7 +34,7 @@ fn show_events(out: &mut SeqBuf, count: impl Fn(Event) -> u64) -> Result<()> {
 fn set_max(cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
     let memcg = memcg(cx);
     memcg.memory.set_max(parse_pages(data, b"max")?);
-    oom::enforce_max(cx.task, memcg);
+    oom::note_lowered(cx.task, memcg);
     Ok(())
 }
 

@@ -36,6 +36,7 @@ use super::{FileOps, OpenFile, PollEvents};
 use crate::bail;
 use crate::error::Result;
 use crate::ids::{Fd, Kuid};
+use crate::mm::memcg::{Item::Slab, KmemCharge};
 use crate::sync::{SpinLock, WaitEntry, WaitQueue, class};
 use crate::sysctl::Sysctls;
 use crate::task::Task;
@@ -96,11 +97,17 @@ fn key(file: &Arc<OpenFile>, fd: Fd) -> Key {
     (Arc::as_ptr(file) as usize, fd.0)
 }
 
+/// What an item costs its maker: itself, and its places with the instance, with its file and in the wait queue there.
+const ITEM_BYTES: usize = size_of::<Item>()
+    + size_of::<(Key, (Arc<Item>, KmemCharge))>()
+    + size_of::<Arc<Item>>()
+    + size_of::<WaitEntry>();
+
 /// An epoll instance.
 pub struct Epoll {
     users: Arc<EpollUsers>,
     user: Kuid,
-    items: SpinLock<HashMap<Key, Arc<Item>>, class::Epoll>,
+    items: SpinLock<HashMap<Key, (Arc<Item>, KmemCharge)>, class::Epoll>,
     ready: Arc<ReadyList>,
     this: Weak<Epoll>,
     /// Its own open file, once it watches something.
@@ -162,10 +169,18 @@ impl Epoll {
             if items.try_reserve(1).is_err() {
                 bail!(ENOMEM, "no memory for an interest list");
             }
-            self.users.charge(&task.kernel().sysctl, self.user)?;
+            let kernel = task.kernel();
+            self.users.charge(&kernel.sysctl, self.user)?;
+            let memory = match kernel.memory.control.charge_kmem(ITEM_BYTES, Slab) {
+                Ok(memory) => memory,
+                Err(error) => {
+                    self.users.uncharge(self.user);
+                    return Err(error);
+                }
+            };
             let events = events | PollEvents::ALWAYS.bits();
             let item = Item::new(&self.ready, &self.this, file, fd, events, data);
-            items.insert(key(file, fd), item.clone());
+            items.insert(key(file, fd), (item.clone(), memory));
             item
         };
         file.epoll.add(&item);
@@ -212,7 +227,7 @@ impl Epoll {
 
     fn find(&self, file: &Arc<OpenFile>, fd: Fd) -> Result<Arc<Item>> {
         match self.items.lock().get(&key(file, fd)) {
-            Some(item) => Ok(item.clone()),
+            Some((item, _)) => Ok(item.clone()),
             None => bail!(ENOENT, "the descriptor is not in the interest list"),
         }
     }
@@ -220,7 +235,11 @@ impl Epoll {
     /// The file that was watched as the descriptor `fd`, the `nth` of those that were (`kcmp(2)`).
     pub fn watched(&self, fd: Fd, nth: usize) -> Option<Arc<OpenFile>> {
         let items = self.items.lock();
-        let mut found: SmallVec<[&Arc<Item>; 4]> = items.values().filter(|item| item.fd == fd.0).collect();
+        let mut found: SmallVec<[&Arc<Item>; 4]> = items
+            .values()
+            .map(|(item, _)| item)
+            .filter(|item| item.fd == fd.0)
+            .collect();
         found.sort_by_key(|item| item.file_addr());
         found.get(nth)?.file()
     }
@@ -309,7 +328,7 @@ impl Epoll {
 impl Drop for Epoll {
     fn drop(&mut self) {
         let items = core::mem::take(self.items.get_mut());
-        for item in items.into_values() {
+        for (item, _memory) in items.into_values() {
             if item.gone.swap(true, Ordering::SeqCst) {
                 continue;
             }
@@ -357,7 +376,7 @@ impl FileOps for Epoll {
         Some(&self.ready.pollers)
     }
     fn fdinfo(&self, _: &OpenFile, _: &Arc<Task>, out: &mut String) {
-        for item in self.items.lock().values() {
+        for (item, _) in self.items.lock().values() {
             let _ = writeln!(
                 out,
                 "tfd: {:8} events: {:8x} data: {:16x}",

@@ -30,7 +30,7 @@ fn levels_below(at: &Epoll, inserting: &Epoll, level: usize) -> Result<usize> {
     }
     let files: Vec<_> = {
         let items = at.items.lock_nested();
-        items.values().filter_map(|item| item.file()).collect()
+        items.values().filter_map(|(item, _)| item.file()).collect()
     };
     let mut deepest = level;
     for file in &files {

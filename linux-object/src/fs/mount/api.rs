@@ -165,7 +165,7 @@ pub fn fsmount(task: &Arc<Task>, context: &FsContextFile, attr: MountAttr) -> Re
         |tree| check_revealing(task, &tree.sb, flags),
         |tree, source, flags| {
             let kernel = task.kernel();
-            let mount = Mount::new(kernel, tree.sb.clone(), tree.root.clone(), source, flags);
+            let mount = Mount::charged(kernel, tree.sb.clone(), tree.root.clone(), source, flags)?;
             kernel
                 .vfs
                 .change_mounts(|topology| detached_file(task, alloc::vec![mount], topology))

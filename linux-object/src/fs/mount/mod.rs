@@ -18,6 +18,7 @@ use super::{Dentry, Path, SuperBlock};
 use crate::ensure;
 use crate::error::Result;
 use crate::kernel::Kernel;
+use crate::mm::memcg::{Item, KmemCharge};
 use crate::namespace::MountNamespace;
 use crate::sync::{SpinLock, class};
 
@@ -99,7 +100,11 @@ pub struct Mount {
     /// Mounts on dentries of this one, by the dentry's address.
     children: SpinLock<BTreeMap<usize, Weak<Mount>>, class::Leaf>,
     kernel: Weak<Kernel>,
+    _memory: KmemCharge,
 }
+
+/// What a mount's places in the tables of its namespace, its parent and its peers take, about.
+const TABLES_BYTES: usize = 128;
 
 #[derive(Default)]
 struct Links {
@@ -119,6 +124,28 @@ impl Mount {
         source: &[u8],
         flags: MountFlags,
     ) -> Arc<Mount> {
+        Mount::make(kernel, sb, root, source, flags, KmemCharge::none())
+    }
+    /// Likewise, charged to the control group of the calling task. `ENOMEM`.
+    pub fn charged(
+        kernel: &Arc<Kernel>,
+        sb: Arc<SuperBlock>,
+        root: Arc<Dentry>,
+        source: &[u8],
+        flags: MountFlags,
+    ) -> Result<Arc<Mount>> {
+        let bytes = size_of::<Mount>() + TABLES_BYTES + source.len();
+        let memory = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
+        Ok(Mount::make(kernel, sb, root, source, flags, memory))
+    }
+    fn make(
+        kernel: &Arc<Kernel>,
+        sb: Arc<SuperBlock>,
+        root: Arc<Dentry>,
+        source: &[u8],
+        flags: MountFlags,
+        memory: KmemCharge,
+    ) -> Arc<Mount> {
         Arc::new(Mount {
             key: MountKey {
                 id: kernel.vfs.mount_ids.lock().allocate(),
@@ -133,6 +160,7 @@ impl Mount {
             links: SpinLock::default(),
             children: SpinLock::default(),
             kernel: Arc::downgrade(kernel),
+            _memory: memory,
         })
     }
     /// A mount of the whole superblock for the kernel's own use.

@@ -292,7 +292,7 @@ impl MountTopology {
                 EINVAL,
                 "locked mounts would be uncovered"
             );
-            alloc::vec![self.clone_mnt(kernel, &old.mount, old.dentry.clone(), CopyFlags::empty())]
+            alloc::vec![self.clone_mnt(kernel, &old.mount, old.dentry.clone(), CopyFlags::empty())?]
         };
         tree[0].set_flags(MountFlags::LOCKED, MountFlags::empty());
         Ok(tree)
@@ -454,7 +454,7 @@ pub(super) fn add_mount(
 ) -> Result<()> {
     let ns = current_ns(task)?;
     let kernel = task.kernel();
-    let mount = Mount::new(kernel, sb, root, source, flags);
+    let mount = Mount::charged(kernel, sb, root, source, flags)?;
     kernel.vfs.change_mounts(|topology| {
         let at = topmost(target)?;
         ensure!(at.mount.is_in(&ns), EINVAL, "the target is of another namespace");

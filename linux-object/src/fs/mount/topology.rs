@@ -208,17 +208,17 @@ impl MountTopology {
         self.mounts.remove(mount.key);
     }
 
-    /// A copy of one mount that shows `root` of its superblock (Linux's `clone_mnt`).
+    /// A copy of one mount that shows `root` of its superblock (Linux's `clone_mnt`). `ENOMEM`.
     pub(super) fn clone_mnt(
         &mut self,
         kernel: &Arc<Kernel>,
         old: &Arc<Mount>,
         root: Arc<Dentry>,
         how: CopyFlags,
-    ) -> Arc<Mount> {
+    ) -> Result<Arc<Mount>> {
         let dropped =
             MountFlags::INTERNAL | MountFlags::UMOUNT | MountFlags::EXPIRY_MARK | MountFlags::WRITE_HOLD;
-        let new = Mount::new(kernel, old.sb.clone(), root, &old.source, old.flags() & !dropped);
+        let new = Mount::charged(kernel, old.sb.clone(), root, &old.source, old.flags() & !dropped)?;
         let shared = self.shared(old);
         if how.contains(CopyFlags::SLAVE) || how.contains(CopyFlags::SHARED_TO_SLAVE) && shared {
             self.propagation.copy_as_slave(old.key, new.key);
@@ -228,7 +228,7 @@ impl MountTopology {
         if how.contains(CopyFlags::MAKE_SHARED) {
             self.propagation.make_shared(new.key);
         }
-        new
+        Ok(new)
     }
 
     /// Copies a mount from `root` down, with what is mounted below (Linux's `copy_tree`). The copies
@@ -258,7 +258,7 @@ impl MountTopology {
             EINVAL,
             "the mount is unbindable"
         );
-        let top = self.clone_mnt(kernel, old, root.clone(), how);
+        let top = self.clone_mnt(kernel, old, root.clone(), how)?;
         top.set_flags(MountFlags::LOCKED, MountFlags::empty());
         each(old, &top);
         let mut copies = alloc::vec![top.clone()];
@@ -284,11 +284,14 @@ impl MountTopology {
             if !how.contains(CopyFlags::COPY_MNT_NS_FILE) && is_mnt_ns_file(&mount.root) {
                 continue;
             }
-            if let Err(error) = kernel.hal.check_reserve() {
-                self.discard_tree(copies);
-                return Err(error);
-            }
-            let copy = self.clone_mnt(kernel, &mount, mount.root.clone(), how);
+            let room = kernel.hal.check_reserve();
+            let copy = match room.and_then(|()| self.clone_mnt(kernel, &mount, mount.root.clone(), how)) {
+                Ok(copy) => copy,
+                Err(error) => {
+                    self.discard_tree(copies);
+                    return Err(error);
+                }
+            };
             self.place(&copy, &parent, &at.dentry);
             each(&mount, &copy);
             copies.push(copy.clone());

@@ -162,14 +162,12 @@ pub fn rename(task: &Arc<Task>, old: &Parent, new: &Parent, flags: RenameFlags) 
     let cookie = notify::cookie(&task.kernel().vfs.rename_cookie);
     let moved = |from: &Parent, to: &Parent, inode: &dyn INode| -> Result<()> {
         let dir = is_dir(inode);
-        notify::dir_event(
-            &**from.dir.inode()?,
-            NotifyMask::MOVED_FROM,
-            &from.name,
-            cookie,
-            dir,
-        );
-        notify::dir_event(&**to.dir.inode()?, NotifyMask::MOVED_TO, &to.name, cookie, dir);
+        let (from_dir, to_dir) = (from.dir.inode()?, to.dir.inode()?);
+        if Arc::ptr_eq(from_dir, to_dir) {
+            notify::dir_event(&**from_dir, NotifyMask::RENAME, &from.name, 0, dir);
+        }
+        notify::dir_event(&**from_dir, NotifyMask::MOVED_FROM, &from.name, cookie, dir);
+        notify::dir_event(&**to_dir, NotifyMask::MOVED_TO, &to.name, cookie, dir);
         notify::inode_event(inode, NotifyMask::MOVE_SELF);
         Ok(())
     };

@@ -24,8 +24,8 @@ fn whiteout_spec(ovl: &Ovl) -> CreateSpec {
     }
 }
 
-/// A whiteout in the work directory, ready to be moved to its place: one more name of the inode that all share, of a new one
-/// where that is not possible (Linux's `ovl_whiteout`).
+/// A whiteout in the work directory, ready to be moved to its place: one more name of the inode that all share, of a
+/// new one where that is not possible (Linux's `ovl_whiteout`).
 fn whiteout(ovl: &Ovl, work: &Path) -> Result<Name> {
     let name = ovl.temp_name();
     let shared = ovl.whiteout.lock().clone();

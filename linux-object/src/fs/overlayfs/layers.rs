@@ -43,15 +43,15 @@ fn directory(task: &Arc<Task>, name: &[u8], log: &mut Log) -> Result<Path> {
 }
 
 /// A mount of its own of a tree (Linux's `clone_private_mount`).
-fn private(kernel: &Arc<Kernel>, path: &Path, flags: MountFlags) -> Path {
-    let mount = Mount::new(
+fn private(kernel: &Arc<Kernel>, path: &Path, flags: MountFlags) -> Result<Path> {
+    let mount = Mount::charged(
         kernel,
         path.mount.sb.clone(),
         path.dentry.clone(),
         b"overlay",
         flags,
-    );
-    Path::new(mount, path.dentry.clone())
+    )?;
+    Ok(Path::new(mount, path.dentry.clone()))
 }
 
 fn overlap(one: &Path, other: &Path) -> bool {
@@ -122,15 +122,18 @@ pub(super) fn find(
         );
     }
     let readonly = MountFlags::READONLY | MountFlags::NOATIME;
+    let own = |(root, work): (Path, Path)| -> Result<Upper> {
+        Ok(Upper {
+            root: private(kernel, &root, MountFlags::RELATIME)?,
+            work: private(kernel, &work, MountFlags::RELATIME)?,
+        })
+    };
     Ok(Found {
-        upper: upper.map(|(root, work)| Upper {
-            root: private(kernel, &root, MountFlags::RELATIME),
-            work: private(kernel, &work, MountFlags::RELATIME),
-        }),
+        upper: upper.map(own).transpose()?,
         lowers: lowers
             .iter()
             .map(|path| private(kernel, path, readonly))
-            .collect(),
+            .collect::<Result<_>>()?,
         depth: depth + 1,
     })
 }

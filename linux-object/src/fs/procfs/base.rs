@@ -207,6 +207,10 @@ impl PidNode {
             what: PidWhat::Dir,
         }
     }
+    /// The pid, if this is `/proc/PID` itself.
+    pub fn process_dir(&self) -> Option<&Arc<Pid>> {
+        (!self.thread && matches!(self.what, PidWhat::Dir)).then_some(&self.pid)
+    }
     fn with(&self, what: PidWhat) -> PidNode {
         PidNode { what, ..self.clone() }
     }

@@ -7,10 +7,10 @@
 //! - [`sysctl::SYSCTLS`]: settings below `/proc/sys`, typed, by path;
 //! - [`base::PID_ENTRIES`]: what each task has, below `/proc/TGID` and `/proc/TGID/task/TID`.
 //!
-//! A file is a *show* function that writes text; [`seq_file`](super::seq_file) does the rest. All inodes are of one type,
-//! [`inode::ProcInode`], made at lookup and gone when unused: an inode refers to a
-//! [`Pid`](crate::task::pid::Pid), never to a task, so it keeps no task alive and never reaches a
-//! later task of the same number.
+//! A file is a *show* function that writes text; [`seq_file`](super::seq_file) does the rest. All inodes are of one
+//! type, [`inode::ProcInode`], made at lookup and gone when unused: an inode refers to a
+//! [`Pid`], never to a task, so it keeps no task alive and never reaches a later task of the
+//! same number.
 //!
 //! Locks: show functions run without locks and take what they need from `TaskSet` on.
 
@@ -45,7 +45,7 @@ use self::options::{HidePid, Options};
 use super::fs_context::param::Param;
 use super::fs_context::{ContextInit, ContextOps, Log, MountRequest, ParamCx, Tree};
 use super::seq_file::SeqBuf;
-use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, SbFlags, SuperBlock};
+use super::{FileSystem, FileSystemType, FileTime, FsInfo, INode, OpenFile, SbFlags, SuperBlock};
 use crate::cgroup::view::View;
 use crate::err;
 use crate::error::Result;
@@ -53,6 +53,7 @@ use crate::kernel::Kernel;
 use crate::namespace::{IpcNamespace, PidNamespace, UserNamespace};
 use crate::sync::{SpinLock, class};
 use crate::task::Task;
+use crate::task::pid::Pid;
 
 /// `PROC_SUPER_MAGIC`.
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -210,4 +211,13 @@ impl ContextOps for ProcContext {
 /// What the reader's time namespace adds to the time since boot, in nanoseconds.
 fn boottime_offset(reader: &Task) -> i64 {
     reader.try_nsproxy().map_or(0, |ns| ns.time_ns.offsets().boottime)
+}
+
+/// The process whose directory `/proc/PID` an open file is (Linux's `tgid_pidfd_to_pid`); it may have
+/// ended. `None` for any other file, also for those of threads below `task/`.
+pub fn process_of(file: &OpenFile) -> Option<Arc<Pid>> {
+    match &file.inode.as_any().downcast_ref::<ProcInode>()?.node {
+        Node::Pid(node) => node.process_dir().cloned(),
+        _ => None,
+    }
 }

@@ -192,19 +192,16 @@ pub(super) fn smaps(cx: &PidCx<'_>, mm: &Arc<Mm>, out: &mut SeqBuf) -> Result<()
     Ok(())
 }
 
-/// `smaps_rollup`.
+/// `smaps_rollup`: the sum over all areas, also if there are none.
 pub(super) fn smaps_rollup(_cx: &PidCx<'_>, mm: &Arc<Mm>, out: &mut SeqBuf) -> Result<()> {
     let vmas = mm.vmas();
-    let (Some(first), Some(last)) = (vmas.first(), vmas.last()) else {
-        return Ok(());
-    };
     let mut sum = Usage(Smaps::default());
     for vma in &vmas {
         sum.add(&mm.smaps(vma));
     }
     let header = MapLine {
-        start: first.start,
-        end: last.end,
+        start: vmas.first().map_or(0, |vma| vma.start),
+        end: vmas.last().map_or(0, |vma| vma.end),
         read: false,
         write: false,
         exec: false,

@@ -236,10 +236,12 @@ pub(super) fn stack(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     Ok(())
 }
 
-/// `syscall`: number, arguments, stack and instruction pointer of the call that the task waits in.
+/// `syscall`: number, arguments, stack and instruction pointer of the call that the task waits in; of the reader
+/// itself, of the call that reads.
 pub(super) fn syscall(cx: &PidCx<'_>, out: &mut SeqBuf) -> Result<()> {
     may_attach(cx)?;
-    if cx.task.sched.state() == TaskState::Running || cx.task.sched.on_cpu() {
+    let runs = cx.task.sched.state() == TaskState::Running || cx.task.sched.on_cpu();
+    if runs && !Arc::ptr_eq(cx.task, cx.reader) {
         return writeln!(out, "running");
     }
     match cx.task.ptrace_regs().or_else(|| cx.task.thread.user_regs()) {

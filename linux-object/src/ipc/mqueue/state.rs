@@ -1,7 +1,7 @@
 //! A POSIX message queue: the policy alone, without tasks or locks.
 //!
-//! Model: messages by priority, those of one priority in order. A message goes to the waiting receiver that comes first,
-//! else into the queue; room goes to the waiting sender that comes first. Who waits is ordered by scheduling
+//! Model: messages by priority, those of one priority in order. A message goes to the waiting receiver that comes
+//! first, else into the queue; room goes to the waiting sender that comes first. Who waits is ordered by scheduling
 //! priority, then by age.
 
 use alloc::collections::{BTreeMap, VecDeque};

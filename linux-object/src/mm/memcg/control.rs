@@ -173,6 +173,11 @@ impl MemControl {
         if memcg.is_root() {
             return Ok(());
         }
+        self.charge_pages(memcg, pages, item, AtLimit::Kill)
+    }
+
+    #[inline(never)]
+    fn charge_pages(&self, memcg: &Arc<MemCgroup>, pages: u32, item: Item, at_limit: AtLimit) -> Result<()> {
         {
             let mut stock = self.stock().lock();
             if let Some(slot) = stock.find(memcg.id)
@@ -182,18 +187,18 @@ impl MemControl {
                 return Ok(());
             }
         }
-        self.charge_slow(memcg, pages, item)
+        self.charge_slow(memcg, pages, item, at_limit)
     }
 
     /// Fills the stock and charges out of it.
     #[cold]
     #[inline(never)]
-    fn charge_slow(&self, memcg: &Arc<MemCgroup>, pages: u32, item: Item) -> Result<()> {
+    fn charge_slow(&self, memcg: &Arc<MemCgroup>, pages: u32, item: Item, at_limit: AtLimit) -> Result<()> {
         let batch = pages.max(BATCH);
         let fill = if memcg.memory.try_charge(batch.into(), false).is_ok() {
             batch
         } else {
-            self.charge_exactly(memcg, pages)?;
+            self.charge_exactly(memcg, pages, at_limit)?;
             pages
         };
         self.keep(memcg, fill - pages, item, pages as i32);
@@ -203,7 +208,7 @@ impl MemControl {
     }
 
     /// Charges what is needed and no more, with all that can be done to make it fit.
-    fn charge_exactly(&self, memcg: &Arc<MemCgroup>, pages: u32) -> Result<()> {
+    fn charge_exactly(&self, memcg: &Arc<MemCgroup>, pages: u32, at_limit: AtLimit) -> Result<()> {
         let counter: &PageCounter = &memcg.memory;
         let Err(OverLimit(level)) = counter.try_charge(pages.into(), false) else {
             return Ok(());
@@ -228,10 +233,12 @@ impl MemControl {
         {
             return Ok(());
         }
-        let Some(task) = self.current_task() else {
-            bail!(ENOMEM, "memory.max of a cgroup");
+        let exceed = match (at_limit, self.current_task()) {
+            (AtLimit::Exceed, _) => true,
+            (AtLimit::Kill, Some(task)) => oom::may_exceed(&task, &over, pages),
+            _ => false,
         };
-        if oom::may_exceed(&task, &over, pages) {
+        if exceed {
             counter.charge(pages.into());
             return Ok(());
         }
@@ -377,6 +384,7 @@ impl MemControl {
     // Kernel objects.
 
     /// Charges an object of the running task. `ENOMEM` over the limit.
+    #[inline]
     pub fn charge_kmem(self: &Arc<MemControl>, bytes: usize, item: Item) -> Result<KmemCharge> {
         #[cfg(any(test, feature = "sim"))]
         crate::sim::request()?;
@@ -393,6 +401,37 @@ impl MemControl {
         bytes: usize,
         item: Item,
     ) -> Result<KmemCharge> {
+        self.charge_bytes(memcg, bytes, item, AtLimit::Kill)
+    }
+
+    /// Likewise for others than the running task: nobody is killed for it. `ENOMEM`.
+    pub fn charge_kmem_if_fits(
+        self: &Arc<MemControl>,
+        memcg: &Arc<MemCgroup>,
+        bytes: usize,
+    ) -> Result<KmemCharge> {
+        #[cfg(any(test, feature = "sim"))]
+        crate::sim::request()?;
+        self.charge_bytes(memcg, bytes, Item::Slab, AtLimit::Refuse)
+    }
+
+    /// Charges an object that the running task may make whatever the limits; what it asks for next then meets them.
+    #[inline]
+    pub fn charge_kmem_over(self: &Arc<MemControl>, bytes: usize) -> KmemCharge {
+        if self.count.load(Relaxed) == 0 {
+            return KmemCharge::none();
+        }
+        self.charge_bytes(&self.current(), bytes, Item::Slab, AtLimit::Exceed)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn charge_bytes(
+        self: &Arc<MemControl>,
+        memcg: &Arc<MemCgroup>,
+        bytes: usize,
+        item: Item,
+        at_limit: AtLimit,
+    ) -> Result<KmemCharge> {
         if memcg.is_root() {
             return Ok(KmemCharge::new(self, memcg, bytes as u32, item));
         }
@@ -405,7 +444,7 @@ impl MemControl {
         }
         if !done {
             let pages = bytes.div_ceil(PAGE_SIZE) as u32;
-            self.charge(memcg, pages, Item::Kmem)?;
+            self.charge_pages(memcg, pages, Item::Kmem, at_limit)?;
             let spare = pages * PAGE_SIZE as u32 - bytes as u32;
             self.put_bytes(memcg, spare, item, amount(bytes as u32, item));
         }
@@ -482,6 +521,17 @@ impl MemControl {
         self.check_thresholds(memcg);
         memcg.memory.usage() * PAGE_SIZE as u64
     }
+}
+
+/// What becomes of a charge that meets a limit.
+#[derive(Clone, Copy)]
+pub(super) enum AtLimit {
+    /// The running task has somebody killed, see [`oom`].
+    Kill,
+    /// It fails.
+    Refuse,
+    /// It is made nevertheless.
+    Exceed,
 }
 
 /// Stacks and tables are counted in pages, small objects in bytes.

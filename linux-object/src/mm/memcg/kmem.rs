@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::{Item, MemCgroup, MemControl};
+use crate::error::Result;
 
 /// What a kernel object costs its cgroup; the object keeps it, and its drop gives it back.
 ///
@@ -39,6 +40,13 @@ impl KmemCharge {
     pub fn bytes(&self) -> u32 {
         self.bytes
     }
+    /// So many bytes for something else, paid for by the same cgroup. Nobody is killed if they do not fit. `ENOMEM`.
+    pub fn more(&self, bytes: usize) -> Result<KmemCharge> {
+        match &self.held {
+            Some((control, memcg)) => control.charge_kmem_if_fits(memcg, bytes),
+            None => Ok(KmemCharge::none()),
+        }
+    }
     /// Gives a part back.
     pub fn shrink(&mut self, bytes: u32) {
         self.give(bytes.min(self.bytes));
@@ -73,7 +81,10 @@ impl KmemCharge {
 }
 
 impl Drop for KmemCharge {
+    #[inline]
     fn drop(&mut self) {
-        self.give(self.bytes);
+        if self.held.is_some() {
+            self.give(self.bytes);
+        }
     }
 }

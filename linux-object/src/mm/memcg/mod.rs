@@ -11,8 +11,8 @@
 //! wrong: they are given back before one is read. *Decided:* `memory.current` is exact when read (on Linux it
 //! may be too large by 63 pages for each CPU); `memory.peak` may show a stock as Linux's does.
 //!
-//! Where tasks wait for room because nobody is killed (v1's `oom_kill_disable`), there are no stocks: what is given back is
-//! seen at once, and told to them by whoever gave it back, on its way to user mode.
+//! Where tasks wait for room because nobody is killed (v1's `oom_kill_disable`), there are no stocks: what is given
+//! back is seen at once, and told to them by whoever gave it back, on its way to user mode.
 //!
 //! The root charges nothing and has no limits; its statistics are those of the machine.
 //!

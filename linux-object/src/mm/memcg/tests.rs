@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::control::AtLimit;
 use super::{BATCH, Event, Item, KmemCharge, MemCgroup, MemControl};
 use crate::hal::Access;
 use crate::ids::{Frame, PAGE_SIZE, UserAddr};
@@ -232,6 +233,34 @@ fn a_fault_that_does_not_fit_leaves_nothing_behind() {
     assert!(alloc_page(&world.memory, PageKind::Anon, true, &world.memcgs[at]).is_err());
     world.check();
     assert_eq!(world.control().usage_bytes(&world.memcgs[at]), 0);
+}
+
+#[test]
+fn a_charge_exceeds_a_limit_or_is_refused_as_it_was_made() {
+    let mut world = World::new();
+    let at = world.add(0);
+    let memcg = world.memcgs[at].clone();
+    memcg.memory.set_max(1);
+    let page = |at_limit| {
+        let control = world.control();
+        control.charge_bytes(&memcg, PAGE_SIZE, Item::Slab, at_limit)
+    };
+    let first = page(AtLimit::Refuse).unwrap();
+    assert!(first.more(1).is_err());
+    assert!(page(AtLimit::Refuse).is_err());
+    assert_eq!(memcg.events(Event::Max), 2);
+    let second = page(AtLimit::Exceed).unwrap();
+    assert_eq!(world.control().usage_bytes(&memcg), 2 * PAGE_SIZE as u64);
+    drop(first);
+    assert_eq!(world.control().usage_bytes(&memcg), PAGE_SIZE as u64);
+    assert!(second.more(1).is_err());
+    memcg.memory.set_max(2);
+    let rest = second.more(PAGE_SIZE).unwrap();
+    assert!(rest.is_of(&memcg) && rest.more(1).is_err());
+    drop((second, rest));
+    assert_eq!(world.control().usage_bytes(&memcg), 0);
+    assert_eq!(KmemCharge::none().more(100).unwrap().bytes(), 0);
+    world.check();
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Who wants to be told of a memory cgroup through an eventfd (v1's `cgroup.event_control`).
 //!
-//! Model: one list of all watches of the kernel, in which those of a cgroup stand side by side. A cgroup with thresholds knows the two next ones around
-//! its usage, so that whoever charges sees with two loads whether one was crossed. Charges are made
-//! under inner locks, an eventfd is signalled under none: who crosses a threshold sets
-//! [`ThreadFlags::MEMORY_EVENTS`], and [`MemControl::tell_thresholds`] runs on the way to user mode. As on
-//! Linux usage is looked at from time to time only: when a stock is filled or given back.
+//! Model: one list of all watches of the kernel, in which those of a cgroup stand side by side. A cgroup with
+//! thresholds knows the two next ones around its usage, so that whoever charges sees with two loads whether one was
+//! crossed. Charges are made under inner locks, an eventfd is signalled under none: who crosses a threshold sets
+//! [`ThreadFlags::MEMORY_EVENTS`], and [`MemControl::tell_thresholds`] runs on the way to user mode. As on Linux
+//! usage is looked at from time to time only: when a stock is filled or given back.
 //!
 //! A watch ends with its eventfd or with its cgroup; the latter is told.
 //!

@@ -36,17 +36,45 @@ pub(super) fn for_each_process(
     mut f: impl FnMut(&Arc<ThreadGroup>, &Arc<Mm>),
 ) {
     kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, group| {
-        let Some((task, mm)) = group
-            .threads()
-            .iter()
-            .find_map(|task| Some((task.clone(), task.try_mm()?)))
-        else {
+        let Some((task, mm)) = group.find_thread(|task| Some((task.clone(), task.try_mm()?))) else {
             return;
         };
         if nr.0 != 1 && within.is_none_or(|within| memcg_of(&task).is_descendant(within)) {
             f(group, &mm);
         }
     });
+}
+
+/// What processes do that end, by themselves or killed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    /// There are none.
+    Nobody,
+    /// Each of them waits for something.
+    Waiting,
+    /// Somebody runs or is about to, and gives back what it holds.
+    AtWork,
+}
+
+fn ending(kernel: &Kernel, within: Option<&Arc<MemCgroup>>) -> Ending {
+    let mut found = Ending::Nobody;
+    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |_, group| {
+        if found == Ending::AtWork || !group.is_exiting() {
+            return;
+        }
+        group.find_thread(|task| {
+            if !task.has_exited() && within.is_none_or(|within| memcg_of(task).is_descendant(within)) {
+                let does = if task.sched.on_rq() {
+                    Ending::AtWork
+                } else {
+                    Ending::Waiting
+                };
+                found = found.max(does);
+            }
+            (found == Ending::AtWork).then_some(())
+        });
+    });
+    found
 }
 
 /// Whether what victims still hold is worth waiting for, or with `others` what processes hold that end by themselves.
@@ -61,21 +89,16 @@ fn wait_for_others(kernel: &Kernel, within: Option<&Arc<MemCgroup>>, others: boo
             &kernel.memory.oom_patience,
         ),
     };
-    let now = kernel.time.now();
-    if victims > 0 {
-        return patience.lasts(now, FOR_VICTIMS);
-    }
-    if !others {
+    if victims == 0 && !others {
         return false;
     }
-    let mut ending = false;
-    kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |_, group| {
-        ending |= group.is_exiting()
-            && group.threads().iter().any(|task| {
-                !task.has_exited() && within.is_none_or(|within| memcg_of(task).is_descendant(within))
-            });
-    });
-    ending && patience.lasts(now, FOR_OTHERS)
+    let ending = ending(kernel, within);
+    let most = match victims {
+        0 if ending == Ending::Nobody => return false,
+        0 => FOR_OTHERS,
+        _ => FOR_VICTIMS,
+    };
+    patience.lasts(kernel.time.now(), most, ending == Ending::AtWork)
 }
 
 /// The process whose end frees most, moved by `oom_score_adj`. The first process and those with -1000

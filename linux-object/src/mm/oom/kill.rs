@@ -52,7 +52,7 @@ pub(super) fn kill(task: &Arc<Task>, victim: &Victim, message: &str, domain: Opt
 fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, message: &str) {
     let kernel = task.kernel();
     let kb = |pages: u64| pages * (PAGE_SIZE as u64 / 1024);
-    let leader = group.threads().first().cloned();
+    let leader = group.find_thread(|task| Some(task.clone()));
     let comm = leader.as_ref().map_or([0; 16], |task| task.comm());
     let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
     log::error!(
@@ -71,8 +71,8 @@ fn kill_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, mm: &Arc<Mm>, messag
     let mut sharing = alloc::vec![group.clone()];
     let mut may_reap = true;
     kernel.tasks.for_each_group(&kernel.init_ns.pid_ns, |nr, other| {
-        let shares = |task: &Arc<Task>| task.try_mm().is_some_and(|theirs| Arc::ptr_eq(&theirs, mm));
-        if !Arc::ptr_eq(other, group) && other.threads().iter().any(shares) {
+        let shares = |task: &Arc<Task>| task.try_mm().filter(|theirs| Arc::ptr_eq(theirs, mm));
+        if !Arc::ptr_eq(other, group) && other.find_thread(shares).is_some() {
             if nr.0 == 1 {
                 may_reap = false;
             } else {

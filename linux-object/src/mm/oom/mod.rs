@@ -17,6 +17,7 @@
 
 mod choice;
 mod kill;
+mod lowered;
 mod patience;
 mod room;
 mod victim;
@@ -24,9 +25,12 @@ mod victim;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use smallvec::SmallVec;
+
+use self::choice::select_spared;
 pub use self::choice::{Choice, Victim, select_victim};
-use self::choice::{select_spared, select_victim_now};
 use self::kill::kill;
+pub use self::lowered::{enforce_lowered, note_lowered};
 pub use self::patience::Patience;
 use self::room::OomWait;
 pub(super) use self::room::tell_of_room;
@@ -63,6 +67,8 @@ pub struct TaskMemory {
     over_high: AtomicU32,
     /// Somebody has to go before it can have what it needs.
     waits_for_end: AtomicBool,
+    /// A cgroup whose limit it has set below the usage.
+    lowered: SpinLock<Option<Arc<MemCgroup>>, class::Leaf>,
 }
 
 impl TaskMemory {
@@ -160,7 +166,8 @@ struct OomTurn<'a>(&'a Memory);
 impl OomTurn<'_> {
     fn take(memory: &Memory) -> Option<OomTurn<'_>> {
         let taken = memory.oom_turn.swap(true, Ordering::SeqCst);
-        (!taken).then_some(OomTurn(memory))
+        // Not `then_some`: a turn that is made only to be dropped would end the other's.
+        (!taken).then(|| OomTurn(memory))
     }
 }
 
@@ -216,6 +223,20 @@ fn asker(task: &Arc<Task>) -> Option<Victim> {
     Some(Victim { group, mm })
 }
 
+/// Whether one access to user memory would find all that it can need: a page, and a table of each level but the
+/// first. With less it would be tried again for ever.
+fn room_for_access(kernel: &Kernel) -> bool {
+    const FRAMES: usize = 4;
+    let frames: SmallVec<[_; FRAMES]> = (0..FRAMES)
+        .map_while(|_| kernel.hal.alloc_frame(false).ok())
+        .collect();
+    let enough = frames.len() == FRAMES;
+    for frame in frames {
+        kernel.hal.put_frame(frame);
+    }
+    enough
+}
+
 /// No page could be had for `task`: kills a process and takes its memory (Linux's `out_of_memory`).
 /// The access that failed is to be made again. Called without locks.
 pub fn out_of_memory(task: &Arc<Task>) {
@@ -223,9 +244,8 @@ pub fn out_of_memory(task: &Arc<Task>) {
     let Some(_turn) = OomTurn::take(&kernel.memory) else {
         return wait_a_moment(task);
     };
-    if let Ok(frame) = kernel.hal.alloc_frame(false) {
+    if room_for_access(kernel) {
         // Somebody has given back meanwhile.
-        kernel.hal.put_frame(frame);
         return;
     }
     check_panic(kernel, 1);
@@ -297,19 +317,21 @@ fn memcg_out_of_memory(task: &Arc<Task>, over: &Arc<MemCgroup>, pages: u32) -> b
     }
 }
 
-/// `memory.max` of `over` was set below its usage: kills until it fits or nobody is left.
-pub fn enforce_max(task: &Arc<Task>, over: &Arc<MemCgroup>) {
-    let kernel = task.kernel();
-    loop {
-        kernel.memory.control.drain(over);
-        if over.memory.usage() <= over.memory.max() || task.fatal_signal_pending() {
-            return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mm::testing::memory;
+
+    #[test]
+    fn one_chooses_at_a_time() {
+        let (_hal, memory) = memory(16);
+        let turn = OomTurn::take(&memory);
+        assert!(turn.is_some());
+        // Who asks in vain does not end the turn.
+        for _ in 0..2 {
+            assert!(OomTurn::take(&memory).is_none());
         }
-        over.event(Event::Oom);
-        match select_victim_now(kernel, over) {
-            Choice::Kill(victim) => kill(task, &victim, "Memory cgroup out of memory", Some(over)),
-            // What it still holds goes with it.
-            Choice::Wait | Choice::Nobody => return,
-        }
+        drop(turn);
+        assert!(OomTurn::take(&memory).is_some());
     }
 }

@@ -1,10 +1,10 @@
 //! A process that the OOM killer has killed, until what it held is given back.
 //!
 //! The address space of the process keeps an [`OomVictim`], and so does each of its threads while it exits,
-//! until it has closed its files: pipes, sockets and open files are memory as well. As long as there is one, and
-//! [`Patience`](super::patience) lasts, nobody else is killed for the same reason: for the machine, or for the cgroup of the victim or one above it.
-//! Linux forgets a victim as soon as its pages are gone, and may kill a second process for what the files of
-//! the first still hold.
+//! until it has closed its files and left its namespaces: pipes, sockets and mounts are memory as well. As long as
+//! there is one, and [`Patience`](super::patience) lasts, nobody else is killed for the same reason: for the machine,
+//! or for the cgroup of the victim or one above it. Linux forgets a victim as soon as its pages are gone, and may
+//! kill a second process for what the files of the first still hold.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! Hardware breakpoints of a tracee: four addresses that the CPU watches (Intel SDM vol. 3, 17.2), as its tracer sets them
-//! in the debug registers of `struct user`.
+//! Hardware breakpoints of a tracee: four addresses that the CPU watches (Intel SDM vol. 3, 17.2), as its tracer sets
+//! them in the debug registers of `struct user`.
 //!
 //! They belong to one thread: a child begins without, and so does a new program. Only accesses of user code count.
 
@@ -133,8 +133,8 @@ impl Task {
         }
     }
 
-    /// The calling task's user code, with these registers, met a debug exception; `status` is register 6. The code of the
-    /// signal that follows; `None`: what was caught is not watched.
+    /// The calling task's user code, with these registers, met a debug exception; `status` is register 6. The code of
+    /// the signal that follows; `None`: what was caught is not watched.
     pub fn debug_exception(&self, regs: &mut UserRegs, status: u64) -> Option<i32> {
         let mut hits = 0;
         if let Some(debug) = self.ptrace.debug.lock().as_deref_mut() {

@@ -133,8 +133,8 @@ impl Task {
         Ok(())
     }
 
-    /// `PTRACE_ATTACH`, or `PTRACE_SEIZE` with `SEIZED` in `flags`. `EPERM` for oneself, a traced or dead task, or without
-    /// the right.
+    /// `PTRACE_ATTACH`, or `PTRACE_SEIZE` with `SEIZED` in `flags`. `EPERM` for oneself, a traced or dead task, or
+    /// without the right.
     pub fn ptrace_attach(self: &Arc<Self>, tracee: &Arc<Task>, flags: PtraceFlags) -> Result<Attached> {
         ensure!(
             !Arc::ptr_eq(self.group(), tracee.group()),

@@ -4,13 +4,14 @@
 //! attached with. A tracer lists its tracees, by KoID. Both ends change together, under the `TaskSet` lock; what the
 //! tracee is asked for ([`PtraceFlags`], 0: not traced) changes under its `SigHand` lock as well and is read without
 //! locks. The link ends with `PTRACE_DETACH`, with the tracer's exit (each tracee goes on, or is killed with
-//! `PTRACE_O_EXITKILL`), and when the tracee is reaped. A tracee's new thread or child inherits the link if an option or
-//! `CLONE_PTRACE` says so.
+//! `PTRACE_O_EXITKILL`), and when the tracee is reaped. A tracee's new thread or child inherits the link if an option
+//! or `CLONE_PTRACE` says so.
 //!
 //! **The stop.** A tracee stops itself, in [`Task::begin_ptrace_stop`] .. [`Task::end_ptrace_stop`], between which the
 //! system-call layer sleeps (`TaskState::Traced`) as long as `jobctl::TRACED` is set. It hands over a [`Stop`]: its
-//! registers, the code that `wait` reports, the signal's record, the message. The tracer reads and changes that record, never
-//! the tracee's stack; on its way out the tracee takes the record back, registers and all. Where it stops:
+//! registers, the code that `wait` reports, the signal's record, the message. The tracer reads and changes that
+//! record, never the tracee's stack; on its way out the tracee takes the record back, registers and all. Where it
+//! stops:
 //!
 //! - *signal-delivery*: in `get_signal`, between taking a signal and acting on it. The code left in the record is the signal
 //!   that is then delivered, or 0.
@@ -23,7 +24,8 @@
 //!
 //! **Who wakes whom.** Each stop sends SIGCHLD (`CLD_TRAPPED`, `CLD_STOPPED`) to the tracer's process and wakes its
 //! `wait_child`; the completion of a group stop is told to the real parent as well, unless that is the tracer. Only the
-//! tracer, the end of the link, and SIGKILL wake a stopped tracee. While the tracer works on a tracee ([`Tracee`]) it is
+//! tracer, the end of the link, and SIGKILL wake a stopped tracee. While the tracer works on a tracee ([`Tracee`]) it
+//! is
 //! *frozen*: SIGKILL is there, but wakes it only when the tracer is done, so its FPU state can be reached.
 //!
 //! **Waiting.** `wait` looks at a process's children and at its threads' tracees. A zombie that is traced shows itself to its
@@ -31,13 +33,13 @@
 //! stays as a zombie until its tracer has seen it, so `execve` of another thread waits for the tracer.
 //!
 //! **Freezers and namespaces.** A stopped tracee counts as frozen. It stays where it is when its cgroup freezes; resumed, it
-//! freezes on the way to user mode (cgroup2), or at once (v1). The end of a pid namespace kills tracees as all others, and waits
-//! until their tracers have reaped them. Pids in messages and in SIGCHLD are numbers of the tracer's pid
-//! namespace; those in a signal's record are what the tracee itself would read.
+//! freezes on the way to user mode (cgroup2), or at once (v1). The end of a pid namespace kills tracees as all
+//! others, and waits until their tracers have reaped them. Pids in messages and in SIGCHLD are numbers of the
+//! tracer's pid namespace; those in a signal's record are what the tracee itself would read.
 //!
 //! **Privileges.** Attaching needs `ptrace_may_access` (`PTRACE_MODE_ATTACH_REALCREDS`). An `execve` in between is kept out
-//! ([`ExecGuard`]): either it sees the tracer, and gives a set-uid program no more than its caller had unless the tracer has
-//! CAP_SYS_PTRACE, or the tracer waits, and its right is judged by the new credentials.
+//! ([`ExecGuard`]): either it sees the tracer, and gives a set-uid program no more than its caller had unless the
+//! tracer has CAP_SYS_PTRACE, or the tracer waits, and its right is judged by the new credentials.
 //!
 //! Locks: `TaskSet`, then `SigHand` of the tracee; the records are leaves.
 //!

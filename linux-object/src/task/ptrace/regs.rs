@@ -2,8 +2,8 @@
 //! (`sys/user.h`), 27 words by number.
 //!
 //! Nothing that a tracer sets can hurt the kernel: an instruction pointer that is not canonical faults when user
-//! mode is entered, the bases must be user addresses, flags change as far as user mode may change them. Selectors are what
-//! they are: only 64-bit code runs here.
+//! mode is entered, the bases must be user addresses, flags change as far as user mode may change them. Selectors are
+//! what they are: only 64-bit code runs here.
 
 use super::{Tracee, Work};
 use crate::error::Result;

@@ -33,6 +33,13 @@ pub enum Verdict {
     Exit(i32),
 }
 
+impl Verdict {
+    /// Whether the task goes to sleep, where it counts as frozen, and asks again.
+    pub fn sleeps(&self) -> bool {
+        matches!(self, Verdict::Trap(_) | Verdict::Stop(_) | Verdict::Freeze)
+    }
+}
+
 impl Task {
     fn take(queue: &mut SigQueue, blocked: SignalSet) -> Option<Queued> {
         let signal = queue.next(blocked)?;

@@ -23,7 +23,7 @@ mod types;
 pub use action::{DefaultAction, SIG_DFL, SIG_IGN, SaFlags, SigAction, SigHand, default_action};
 pub use dequeue::Verdict;
 pub use permission::check_kill_permission;
-pub use queue::{SigCharge, SigQueue, TimerSignal};
+pub use queue::{Queued, SigCharge, SigQueue, TimerSignal};
 pub(in crate::task) use send::send_to_task_locked;
 pub use send::{
     force_fault, force_fault_exit, kill_everyone, send_timer, send_to_group, send_to_pgrp, send_to_task,

@@ -9,11 +9,16 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 use super::types::{SigInfo, SigInfoFields, Signal, SignalSet, si_code};
-use crate::cred::UCounts;
+use crate::cred::{UCountRlimit, UCounts};
 use crate::ids::Kuid;
+use crate::mm::memcg::{KmemCharge, MemControl};
 
-/// Charges one record against `RLIMIT_SIGPENDING` of the receiver's user; gives it back when dropped.
-pub struct SigCharge(pub(super) Arc<UCounts>);
+/// Charges one record against `RLIMIT_SIGPENDING` of the receiver's user and to the sender's control group; gives it
+/// back when dropped.
+pub struct SigCharge {
+    counts: Arc<UCounts>,
+    _memory: KmemCharge,
+}
 
 /// The timer behind a record: it sends no other one until this one was taken or thrown away.
 pub trait TimerSignal: Send + Sync {
@@ -33,17 +38,32 @@ impl Drop for TimerRecord {
 }
 
 impl SigCharge {
-    /// Charges one record to `counts` if it stays within `limit`, or if `force`d.
-    pub(super) fn new(counts: Arc<UCounts>, limit: u64, force: bool) -> Option<SigCharge> {
-        let now = counts.inc_rlimit(crate::cred::UCountRlimit::SigPending, 1);
-        let charge = SigCharge(counts);
-        (force || now as u64 <= limit).then_some(charge)
+    /// Charges one record to `counts` if it stays within `limit`, or if `force`d; and to the running task's cgroup
+    /// if that has sent it. No limit of memory stops a signal, as on Linux (`GFP_ATOMIC`).
+    pub(super) fn new(
+        counts: Arc<UCounts>,
+        limit: u64,
+        force: bool,
+        sender: Option<&Arc<MemControl>>,
+    ) -> Option<SigCharge> {
+        let now = counts.inc_rlimit(UCountRlimit::SigPending, 1);
+        if !force && now as u64 > limit {
+            counts.dec_rlimit(UCountRlimit::SigPending, 1);
+            return None;
+        }
+        let memory = sender.map_or(KmemCharge::none(), |control| {
+            control.charge_kmem_over(size_of::<Queued>())
+        });
+        Some(SigCharge {
+            counts,
+            _memory: memory,
+        })
     }
 }
 
 impl Drop for SigCharge {
     fn drop(&mut self) {
-        self.0.dec_rlimit(crate::cred::UCountRlimit::SigPending, 1);
+        self.counts.dec_rlimit(UCountRlimit::SigPending, 1);
     }
 }
 

@@ -323,7 +323,10 @@ fn send_locked(
         let kernel = matches!(info.fields, SigInfoFields::Kernel);
         let unlimited = !signal.is_realtime() && (kernel || info.code >= 0);
         let limit = group.rlimit(Resource::SIGPENDING).cur;
-        match SigCharge::new(task.cred().ucounts.clone(), limit, unlimited) {
+        // Others come from anywhere, interrupts too.
+        let has_sender = !kernel && info.code <= si_code::SI_USER;
+        let sender = has_sender.then(|| &task.kernel().memory.control);
+        match SigCharge::new(task.cred().ucounts.clone(), limit, unlimited, sender) {
             Some(charge) => Some(Queued {
                 info,
                 charge: Some(charge),

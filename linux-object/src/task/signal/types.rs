@@ -172,6 +172,7 @@ pub mod si_code {
     pub const TRAP_TRACE: i32 = 2;
     pub const TRAP_HWBKPT: i32 = 4;
     pub const SYS_SECCOMP: i32 = 1;
+    pub const SYS_USER_DISPATCH: i32 = 2;
 }
 
 impl SigInfo {

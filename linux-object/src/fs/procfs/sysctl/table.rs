@@ -205,6 +205,7 @@ const fn ipc_value(path: &'static str, mode: u32, value: IpcValue) -> Sysctl {
 pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     cell("sys/fs/aio-max-nr", 0, LONG, |s| &s.aio_max_nr),
     fixed("sys/fs/aio-nr", |cx| cx.kernel.aio.get() as i64),
+    cell("sys/fs/dir-notify-enable", -INT - 1, INT, |s| &s.dir_notify_enable),
     cell("sys/fs/epoll/max_user_watches", 0, LONG, |s| &s.epoll_max_user_watches),
     number("sys/fs/file-max", (0, LONG), |cx| cx.kernel.vfs.files.max.get(),
         |cx, max| { cx.kernel.vfs.files.max.set(max); Ok(()) }),
@@ -324,6 +325,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     Sysctl { path: "sys/net/ipv4/ip_local_port_range", mode: 0o644, value: Value::Numbers {
         get: get_port_range, set: set_port_range } },
     net("sys/net/ipv4/ip_unprivileged_port_start", 0, 65535, |s| &s.ip_unprivileged_port_start),
+    net("sys/net/ipv4/ipfrag_time", 0, INT / 1000, |s| &s.ipfrag_time),
     Sysctl { path: "sys/net/ipv4/ping_group_range", mode: 0o644, value: Value::Numbers {
         get: get_ping_range, set: set_ping_range } },
     net("sys/net/ipv4/tcp_keepalive_intvl", 1, 32767, |s| &s.tcp_keepalive_intvl),
@@ -331,6 +333,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     net("sys/net/ipv4/tcp_keepalive_time", 1, 32767, |s| &s.tcp_keepalive_time),
     net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
     constant("sys/net/ipv6/conf/", |_, _| Ok(())),
+    net("sys/net/ipv6/ip6frag_time", 0, INT / 1000, |s| &s.ip6frag_time),
     net_core("sys/net/ipv6/mld_max_msf", -INT - 1, |c| &c.mld_max_msf),
     net("sys/net/unix/max_dgram_qlen", -INT - 1, INT, |s| &s.max_dgram_qlen),
     user("sys/user/max_cgroup_namespaces", UCount::CgroupNamespaces),
