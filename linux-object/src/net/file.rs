@@ -75,7 +75,8 @@ impl FileOps for SocketFile {
         }
     }
     fn ioctl(&self, _: &OpenFile, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
-        if cmd >> 8 == 0x89 && self.socket.family() == super::af::UNIX {
+        let is_unix = self.socket.family() == super::af::UNIX;
+        if cmd >> 8 == 0x89 && is_unix && cmd != super::unix::SIOCATMARK {
             // Any socket will do to ask for devices.
             let net_ns = task.nsproxy().net_ns.clone();
             return super::inet::ifreq::ioctl(task, &net_ns, cmd, arg);

@@ -57,6 +57,9 @@ impl PartialEq for ScmCreds {
     }
 }
 
+/// Ancillary data that the protocol of a socket understands: level, type, content.
+pub type ControlMessage = (i32, i32, Vec<u8>);
+
 /// A message to send.
 pub struct SendMsg<'a> {
     /// The bytes.
@@ -67,6 +70,8 @@ pub struct SendMsg<'a> {
     pub rights: Vec<Arc<OpenFile>>,
     /// Credentials that the sender claims, checked (`SCM_CREDENTIALS`).
     pub creds: Option<ScmCreds>,
+    /// Other ancillary data.
+    pub control: &'a [ControlMessage],
     /// `MSG_*`.
     pub flags: MsgFlags,
 }
@@ -79,6 +84,7 @@ impl<'a> SendMsg<'a> {
             addr: None,
             rights: Vec::new(),
             creds: None,
+            control: &[],
             flags,
         }
     }
@@ -98,10 +104,14 @@ pub struct RecvMsg<'a> {
     pub rights: Vec<Arc<OpenFile>>,
     /// Credentials of the sender, for sockets with `SO_PASSCRED`.
     pub creds: Option<ScmCreds>,
-    /// Other ancillary data: level, type, content.
-    pub control: Vec<(i32, i32, Vec<u8>)>,
+    /// Other ancillary data.
+    pub control: Vec<ControlMessage>,
     /// `MSG_TRUNC`, `MSG_CTRUNC`, `MSG_EOR` …
     pub out_flags: MsgFlags,
+    /// Bytes that the same call has got already (`MSG_WAITALL`).
+    pub got: usize,
+    /// The call gets no more, though it waits for all.
+    pub ends: bool,
 }
 
 impl<'a> RecvMsg<'a> {
@@ -116,6 +126,8 @@ impl<'a> RecvMsg<'a> {
             creds: None,
             control: Vec::new(),
             out_flags: MsgFlags::empty(),
+            got: 0,
+            ends: false,
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod tun;
 pub mod unix;
 
 pub use file::{SocketFile, socket_of};
-pub use message::{MsgFlags, RecvMsg, ScmCreds, SendMsg, SockAddr};
+pub use message::{ControlMessage, MsgFlags, RecvMsg, ScmCreds, SendMsg, SockAddr};
 pub use options::{SOL_SOCKET, SockBase, SockOption, sol_socket};
 pub use socket::{Shutdown, Socket, SocketType};
 

@@ -1,8 +1,8 @@
 //! Network cards in the stack: `eth0` and so on, at first in the initial namespace.
 //!
-//! Model: a [`Nic`] knows in which namespace its device is, and the device knows its card. Frames go out in the context of
-//! whoever sends; they come in by [`Nic::poll`], which the machine's interrupt causes, a bounded number each time. A
-//! frame for which the card has no room is lost, and counted (`tx_dropped`).
+//! Model: a [`Nic`] knows in which namespace its device is, and the device knows its card. Frames go out in the
+//! context of whoever sends; they come in by [`Nic::poll`], which the machine's interrupt causes, a bounded number
+//! each time. A frame for which the card has no room is lost, and counted (`tx_dropped`).
 //!
 //! A card is not made and not removed: when its namespace dies it goes home ([`Nic::go_home`]).
 //!

@@ -1,6 +1,6 @@
 //! The options of `SOL_SOCKET` (`socket(7)`).
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use super::filter::Filter;
 use super::{Socket, SocketType};
 use crate::cred::Capability;
 use crate::error::{Errno, Result};
+use crate::fs::{OpenFile, fasync};
 use crate::ids::Kuid;
 use crate::net::stack::NetCore;
 use crate::sync::{SpinLock, class};
@@ -127,6 +128,8 @@ pub struct SockBase {
     /// The number of its inode, 0 while it has no file, and whose that is.
     ino: AtomicU64,
     owner: AtomicU32,
+    /// Its open file: whose owner is sent SIGURG.
+    file: SpinLock<Weak<OpenFile>, class::Leaf>,
     /// What it lets in, and whether there is such a program.
     pub(super) filter: SpinLock<Filter, class::Leaf>,
     filtered: AtomicBool,
@@ -155,6 +158,7 @@ impl SockBase {
             bools: AtomicU32::new(0),
             ino: AtomicU64::new(0),
             owner: AtomicU32::new(0),
+            file: SpinLock::default(),
             filter: SpinLock::new(Filter::default()),
             filtered: AtomicBool::new(false),
             cookie: NEXT_COOKIE.fetch_add(1, Ordering::Relaxed),
@@ -164,6 +168,17 @@ impl SockBase {
     pub fn set_inode(&self, ino: u64, owner: Kuid) {
         self.owner.store(owner.0, Ordering::Relaxed);
         self.ino.store(ino, Ordering::Relaxed);
+    }
+    /// The socket got this open file.
+    pub fn set_file(&self, file: &Arc<OpenFile>) {
+        *self.file.lock() = Arc::downgrade(file);
+    }
+    /// Its open file's owner gets SIGURG. No lock is held.
+    pub(super) fn send_sigurg(&self) {
+        let file = self.file.lock().upgrade();
+        if let Some(file) = file {
+            fasync::send_sigurg(&file);
+        }
     }
     /// The number of its inode; 0 if it has none.
     pub fn ino(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! TUN and TAP: a device whose other end is a program (`Documentation/networking/tuntap.rst`).
 //!
-//! A description of `/dev/net/tun` belongs to the network namespace of who opened it. `TUNSETIFF` makes a device or takes
-//! one that waits without a program; what the device sends is read, what is written the device receives. TAP carries
-//! Ethernet frames, TUN the packets in them: there our frames get their header here. A device goes with its program,
-//! unless it is persistent; then it stays without a carrier. One program per device, no offloads.
+//! A description of `/dev/net/tun` belongs to the network namespace of who opened it. `TUNSETIFF` makes a device or
+//! takes one that waits without a program; what the device sends is read, what is written the device receives. TAP
+//! carries Ethernet frames, TUN the packets in them: there our frames get their header here. A device goes with its
+//! program, unless it is persistent; then it stays without a carrier. One program per device, no offloads.
 //!
 //! Locks: the queue has a leaf lock, as frames come while the stack is locked. A device that goes with its
 //! program goes without `class::Rtnl`, as devices do that go with their namespace.

@@ -96,7 +96,8 @@ static void shout(const char *group)
 			struct sockaddr_in6 from = in6(SRC6, 0);
 			CHECK_OK(bind(fd, (void *)&from, sizeof from));
 			CHECK_OK(setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof index));
-			CHECK_EQ(sendto(fd, "hey", 3, 0, (void *)&to, sizeof to), 3);
+			/* The cable may have been plugged in just now. */
+			WAIT_FOR(sendto(fd, "hey", 3, 0, (void *)&to, sizeof to) == 3);
 		} else {
 			struct sockaddr_in to = in4(group, PORT), from = in4(SRC, 0);
 			int fd = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));

@@ -3,6 +3,7 @@
  */
 #include "inet.h"
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -336,4 +337,55 @@ TEST(tcp_inq_tells_how_much_is_left)
 	CHECK_EQ(inq_of(end, 8), 1);
 	set(end, SOL_TCP, INQ, 0);
 	CHECK_EQ(inq_of(end, 8), -1);
+}
+
+TEST(the_device_that_a_socket_is_bound_to)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM, SOCK_RAW };
+	loopback();
+	int lo = if_nametoindex("lo");
+	CHECK_EQ(nl_veth_add("a", "b", -1), 0);
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+		socklen_t len = sizeof name;
+		int fd = CHECK_OK(socket(AF_INET, types[i], types[i] == SOCK_RAW ? IPPROTO_ICMP : 0));
+		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+		CHECK_EQ(len, 0);
+		CHECK_EQ(get(fd, SOL_SOCKET, SO_BINDTOIFINDEX), 0);
+		CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nobody", 7), ENODEV);
+		CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+		CHECK_EQ(get(fd, SOL_SOCKET, SO_BINDTOIFINDEX), lo);
+		len = sizeof name;
+		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+		CHECK_EQ(len, 3);
+		CHECK_EQ(strcmp(name, "lo"), 0);
+		len = 15;
+		CHECK_ERR(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len), EINVAL);
+		set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, if_nametoindex("a"));
+		len = 16;
+		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+		CHECK_EQ(strcmp(name, "a"), 0);
+		CHECK_ERR(try(fd, SOL_SOCKET, SO_BINDTOIFINDEX, -1), EINVAL);
+		CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, name, 2), EINVAL);
+		/* The number of no device. */
+		set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 1000);
+		CHECK_EQ(get(fd, SOL_SOCKET, SO_BINDTOIFINDEX), 1000);
+		len = 16;
+		CHECK_ERR(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len), ENODEV);
+		set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
+		len = 16;
+		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
+		CHECK_EQ(len, 0);
+		/* The first device is free, a change takes a capability. */
+		JOIN(SPAWN({
+			CHECK_OK(setresuid(65534, 65534, 65534));
+			CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+			CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), EPERM);
+			CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0), EPERM);
+			CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nobody", 7), ENODEV);
+			CHECK_ERR(try(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0), EPERM);
+		}));
+		CHECK_EQ(get(fd, SOL_SOCKET, SO_BINDTOIFINDEX), lo);
+		close(fd);
+	}
 }

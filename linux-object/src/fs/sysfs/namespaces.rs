@@ -1,8 +1,8 @@
 //! `/sys/kernel/namespaces`: every living namespace by KoID, and the tree that they form.
 //!
 //! `list` is a table for programs, `tree` a drawing for people, and each namespace has a directory
-//! with one fact per file. Members of a namespace are the tasks that are in it; a namespace without members is kept alive by a
-//! descriptor, a bind mount, a child or what it owns.
+//! with one fact per file. Members of a namespace are the tasks that are in it; a namespace without members is kept
+//! alive by a descriptor, a bind mount, a child or what it owns.
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -34,7 +34,7 @@ pub fn ioctl(task: &Arc<Task>, ns: &Arc<NetNamespace>, cmd: u32, arg: UserAddr) 
             hal.copy_from_user(&mut raw, arg)?;
             return route(task, ns, cmd == 0x890b, &raw);
         }
-        0x8910 | 0x8913..=0x8924 | 0x8927 | 0x8933 | 0x8942 | 0x8943 | 0x8970 => {}
+        0x8910 | 0x8913..=0x8924 | 0x8927 | 0x8931..=0x8933 | 0x8942 | 0x8943 | 0x8970 => {}
         _ => bail!(ENOTTY, "no such call for sockets"),
     }
     let mut req = [0; IFREQ];
@@ -56,7 +56,7 @@ pub fn ioctl(task: &Arc<Task>, ns: &Arc<NetNamespace>, cmd: u32, arg: UserAddr) 
     let name = full.split(':').next().unwrap_or_default();
     let sets = matches!(
         cmd,
-        0x8914 | 0x8916 | 0x8918 | 0x891a | 0x891c | 0x891e | 0x8922..=0x8924 | 0x8943
+        0x8914 | 0x8916 | 0x8918 | 0x891a | 0x891c | 0x891e | 0x8922..=0x8924 | 0x8931 | 0x8932 | 0x8943
     );
     ensure!(!sets || admin(), EPERM, "no CAP_NET_ADMIN");
     let _rtnl = sets.then(|| ns.stack().shared.rtnl());
@@ -182,6 +182,16 @@ fn one(net: &mut Net<'_>, ifindex: u32, cmd: u32, value: &mut [u8; 24]) -> Resul
             value.fill(0);
             value[..2].copy_from_slice(&kind.to_ne_bytes());
             value[2..8].copy_from_slice(&dev.mac);
+        }
+        0x8931 | 0x8932 => {
+            let mac = [value[2], value[3], value[4], value[5], value[6], value[7]];
+            let family = u16::from_ne_bytes([value[0], value[1]]);
+            ensure!(family == af::UNSPEC, EINVAL, "the address is of no family");
+            let dev = net.device_mut(ifindex).ok_or(err!(ENODEV))?;
+            match cmd {
+                0x8931 => dev.add_mac(mac)?,
+                _ => dev.drop_mac(mac)?,
+            }
         }
         0x8933 => number(value, ifindex),
         0x8942 => number(value, dev.txqlen),

@@ -1,4 +1,5 @@
-//! A socket in groups: `IP_ADD_MEMBERSHIP` and its kin (`ip(7)`, `ipv6(7)`), and the options of both families (RFC 3678).
+//! A socket in groups: `IP_ADD_MEMBERSHIP` and its kin (`ip(7)`, `ipv6(7)`), and the options of both families (RFC
+//! 3678).
 //!
 //! The socket keeps what it has joined; the stack counts it per device ([`mcast`](crate::net::stack::mcast)).
 //! A device that has gone has taken its groups along; the socket may leave them nevertheless.
@@ -22,7 +23,8 @@ fn max_sources(net: &Net<'_>, v6: bool) -> usize {
     setting.get().max(0) as usize
 }
 
-/// Lengths of `struct ip_mreq`, `ip_mreqn`, `ipv6_mreq`, `group_req`, `group_source_req`; of the heads of `ip_msfilter` and `group_filter`.
+/// Lengths of `struct ip_mreq`, `ip_mreqn`, `ipv6_mreq`, `group_req`, `group_source_req`; of the heads of
+/// `ip_msfilter` and `group_filter`.
 const MREQ: usize = 8;
 const MREQN: usize = 12;
 const MREQ6: usize = 20;
@@ -167,7 +169,8 @@ fn mode(number: u32) -> Result<Mode> {
 }
 
 impl Memberships {
-    /// Whether the socket takes a packet to a group (Linux's `ip_mc_sf_allow`, `inet6_mc_check`); `all`: it also takes what it has not joined.
+    /// Whether the socket takes a packet to a group (Linux's `ip_mc_sf_allow`, `inet6_mc_check`); `all`: it also
+    /// takes what it has not joined.
     pub fn allow(&self, group: IpAddr, src: IpAddr, ifindex: u32, all: bool) -> bool {
         let here = |m: &&Membership| m.group == group && (group.is_ipv6() || m.ifindex == ifindex);
         self.list.iter().find(here).map_or(all, |m| m.filter.allows(src))
@@ -482,7 +485,8 @@ fn ensure_len(value: &[u8], len: usize) -> Result<()> {
     Ok(())
 }
 
-/// `IP_MULTICAST_IF` and `IPV6_MULTICAST_IF`: the device and the address that the value names. `EADDRNOTAVAIL`, `ENODEV`: there is none.
+/// `IP_MULTICAST_IF` and `IPV6_MULTICAST_IF`: the device and the address that the value names. `EADDRNOTAVAIL`,
+/// `ENODEV`: there is none.
 pub fn send_through(net: &Net<'_>, level: i32, value: &[u8], bound: u32) -> Result<(u32, Ipv4Addr)> {
     ensure_len(value, 4)?;
     if level == SOL_IPV6 {

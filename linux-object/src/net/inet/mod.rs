@@ -8,6 +8,7 @@
 
 mod addr;
 mod brioctl;
+mod device;
 mod dgram;
 pub mod ifreq;
 mod membership;

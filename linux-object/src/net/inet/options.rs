@@ -1,14 +1,56 @@
 //! Options of the levels `IPPROTO_IP` and `IPPROTO_IPV6` that datagram and stream sockets share.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::error::Result;
-use crate::net::stack::PmtuDiscovery;
+use crate::net::stack::{NetStack, PmtuDiscovery, Run};
 use crate::{bail, ensure, err};
 
 pub const SOL_IP: i32 = 0;
 pub const SOL_IPV6: i32 = 41;
+const IP_MTU: i32 = 14;
+const IPV6_MTU: i32 = 24;
+/// What is asked with `getsockopt`, and what is received with `IPV6_RECVPATHMTU`.
+pub const IPV6_PATHMTU: i32 = 61;
+
+/// Whether the option asks for the MTU of the way to whom the socket is connected to.
+pub fn asks_mtu(v6: bool, level: i32, name: i32) -> bool {
+    match (level, name) {
+        (SOL_IP, IP_MTU) => true,
+        (SOL_IPV6, IPV6_MTU | IPV6_PATHMTU) => v6,
+        _ => false,
+    }
+}
+
+/// The MTU of the way between a socket's ends. `devices`: those of its scope and of `SO_BINDTODEVICE`, or 0.
+pub fn path_mtu(stack: &Arc<NetStack>, remote: IpAddr, local: IpAddr, devices: [u32; 2]) -> Option<u32> {
+    let oif = devices.into_iter().find(|&oif| oif != 0).unwrap_or(0);
+    let src = (!local.is_unspecified()).then_some(local);
+    // Nothing is sent meanwhile.
+    stack.enter(&mut Run::new(), |net| net.path_mtu(remote, src, oif))
+}
+
+/// The answer to that, for whom there is room for `len` bytes. `ENOTCONN`, `EINVAL`.
+pub fn mtu_answer(level: i32, name: i32, len: usize, mtu: Option<u32>) -> Result<Vec<u8>> {
+    let whole = (level, name) == (SOL_IPV6, IPV6_PATHMTU);
+    ensure!(
+        !whole || len >= MTUINFO,
+        EINVAL,
+        "too short for a struct ip6_mtuinfo"
+    );
+    let mtu = mtu.ok_or(err!(ENOTCONN, "not connected"))?;
+    if !whole {
+        return Ok(mtu.to_ne_bytes().to_vec());
+    }
+    let mut info = alloc::vec![0; MTUINFO - 4];
+    info.extend_from_slice(&mtu.to_ne_bytes());
+    Ok(info)
+}
+
+/// `struct ip6_mtuinfo`: a `struct sockaddr_in6` and the MTU.
+const MTUINFO: usize = 32;
 
 /// What the options of a socket are.
 #[derive(Clone, Debug)]
@@ -22,6 +64,11 @@ pub struct IpOptions {
     pub recvttl: bool,
     pub recvtos: bool,
     pub mtu_discover: PmtuDiscovery,
+    pub mtu_discover6: PmtuDiscovery,
+    /// What is longer than this is cut (`IPV6_MTU`); 0: the path alone counts.
+    pub frag_size6: u32,
+    pub dont_frag6: bool,
+    pub recv_path_mtu: bool,
     pub freebind: bool,
     pub hops: Option<u8>,
     pub multicast_hops: Option<u8>,
@@ -55,6 +102,10 @@ impl Default for IpOptions {
             recvttl: false,
             recvtos: false,
             mtu_discover: PmtuDiscovery::Want,
+            mtu_discover6: PmtuDiscovery::Want,
+            frag_size6: 0,
+            dont_frag6: false,
+            recv_path_mtu: false,
             freebind: false,
             hops: None,
             multicast_hops: None,
@@ -123,6 +174,17 @@ impl IpOptions {
             (SOL_IPV6, 29) => self.mc_all6 = bit(value)?,
             (SOL_IPV6, 16) => self.hops = byte(int(value)?, 0)?,
             (SOL_IPV6, 18) => self.multicast_hops = byte(int(value)?, 0)?,
+            (SOL_IPV6, 23) => {
+                let mode = PmtuDiscovery::from_number(int(value)?);
+                self.mtu_discover6 = mode.ok_or(err!(EINVAL, "IPV6_MTU_DISCOVER"))?;
+            }
+            (SOL_IPV6, IPV6_MTU) => {
+                let size = int(value)?;
+                ensure!(size == 0 || size >= 1280, EINVAL, "no MTU of IPv6");
+                self.frag_size6 = size as u32;
+            }
+            (SOL_IPV6, 60) => self.recv_path_mtu = int(value)? != 0,
+            (SOL_IPV6, 62) => self.dont_frag6 = int(value)? != 0,
             (SOL_IPV6, 25) => self.recverr6 = int(value)? != 0,
             (SOL_IPV6, 26) => self.v6only = int(value)? != 0,
             (SOL_IPV6, 49) => self.recvpktinfo6 = int(value)? != 0,
@@ -157,6 +219,9 @@ impl IpOptions {
             (SOL_IPV6, 29) => self.mc_all6 as i32,
             (SOL_IPV6, 16) => self.hops.unwrap_or(64) as i32,
             (SOL_IPV6, 18) => self.multicast_hops.unwrap_or(1) as i32,
+            (SOL_IPV6, 23) => self.mtu_discover6 as i32,
+            (SOL_IPV6, 60) => self.recv_path_mtu as i32,
+            (SOL_IPV6, 62) => self.dont_frag6 as i32,
             (SOL_IPV6, 25) => self.recverr6 as i32,
             (SOL_IPV6, 26) => self.v6only as i32,
             (SOL_IPV6, 49) => self.recvpktinfo6 as i32,

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use crate::bail;
 use crate::error::Result;
 
+const NLA_F_NESTED: u16 = 0x8000;
+
 /// The length of `struct nlmsghdr`.
 pub const NLMSG_HDRLEN: usize = 16;
 
@@ -117,16 +119,22 @@ impl<'a> Attrs<'a> {
     }
     /// Every attribute: type and content.
     pub fn iter(self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        let mut left = self.data;
+        self.offsets().map(|(_, attr)| attr)
+    }
+    /// The same, each with where it begins.
+    fn offsets(self) -> impl Iterator<Item = (usize, (u16, &'a [u8]))> {
+        let mut at = 0;
         core::iter::from_fn(move || {
+            let left = &self.data[at..];
             if left.len() < 4 {
                 return None;
             }
             let len = u16_at(left, 0) as usize;
             let content = left.get(4..len)?;
             let kind = u16_at(left, 2) & 0x3fff;
-            left = &left[len.next_multiple_of(4).min(left.len())..];
-            Some((kind, content))
+            let begin = at;
+            at = (at + len.next_multiple_of(4)).min(self.data.len());
+            Some((begin, (kind, content)))
         })
     }
     /// The attribute of this type; the last, if there are several.
@@ -135,6 +143,11 @@ impl<'a> Attrs<'a> {
             .filter(|(have, _)| *have == kind)
             .last()
             .map(|(_, data)| data)
+    }
+    /// The attribute of this type, the first, and whether it says that it is a nest (`NLA_F_NESTED`).
+    pub fn with_nested(self, kind: u16) -> Option<(bool, &'a [u8])> {
+        let (at, (_, content)) = self.offsets().find(|(_, (have, _))| *have == kind)?;
+        Some((u16_at(self.data, at + 2) & NLA_F_NESTED != 0, content))
     }
     /// A number. `ERANGE`: too short.
     pub fn u32(self, kind: u16) -> Result<Option<u32>> {

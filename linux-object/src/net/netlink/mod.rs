@@ -1,9 +1,9 @@
 //! AF_NETLINK (`netlink(7)`): how programs talk to the kernel about the network.
 //!
-//! A [`NetlinkSocket`] belongs to a namespace and a protocol. What it sends is worked on at once, and the answers are in its
-//! queue when `send` returns. A dump is made as a whole at one instant, so it is never inconsistent, and
-//! handed out in parts as it is read. Events go to those who joined a group; who reads too slowly loses some and is told so
-//! (`ENOBUFS`).
+//! A [`NetlinkSocket`] belongs to a namespace and a protocol. What it sends is worked on at once, and the answers are
+//! in its queue when `send` returns. A dump is made as a whole at one instant, so it is never inconsistent, and
+//! handed out in parts as it is read. Events go to those who joined a group; who reads too slowly loses some and is
+//! told so (`ENOBUFS`).
 //!
 //! Protocols: ROUTE ([`rtnl`]), USERSOCK (between programs), KOBJECT_UEVENT, GENERIC and SOCK_DIAG ([`diag`]).
 

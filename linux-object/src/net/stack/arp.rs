@@ -12,10 +12,11 @@ use super::packet::Packet;
 use super::route::{RouteType, key, table};
 
 impl Net<'_> {
-    fn arp_send(&mut self, ifindex: u32, to: Mac, repr: ArpRepr) {
+    /// Sends an ARP packet from one address to another.
+    pub(super) fn arp_send(&mut self, ifindex: u32, ends: (Mac, Mac), repr: ArpRepr) {
         let mut packet = Packet::zeroed(repr.buffer_len());
         repr.emit(&mut ArpPacket::new_unchecked(packet.data_mut()));
-        self.eth_send(ifindex, to, ethertype::ARP, packet);
+        self.eth_send_as(ifindex, ends, ethertype::ARP, packet);
     }
 
     /// Asks who has `target`; with `to` only that device.
@@ -33,7 +34,7 @@ impl Net<'_> {
             target_hardware_addr: EthernetAddress([0; 6]),
             target_protocol_addr: target,
         };
-        self.arp_send(ifindex, to.unwrap_or(BROADCAST), repr);
+        self.arp_send(ifindex, (mac, to.unwrap_or(BROADCAST)), repr);
     }
 
     /// A question or an answer.
@@ -84,7 +85,7 @@ impl Net<'_> {
                     target_hardware_addr: EthernetAddress(mac),
                     target_protocol_addr: source,
                 };
-                self.arp_send(ifindex, mac, repr);
+                self.arp_send(ifindex, (own, mac), repr);
             }
             ArpOperation::Reply => {
                 // Only an answer to us confirms; one to all is news.

@@ -1,9 +1,9 @@
 //! Settings per device: `/proc/sys/net/ipv4/conf` and `/proc/sys/net/ipv6/conf`
 //! (`Documentation/networking/ip-sysctl.rst`).
 //!
-//! Each device has a copy of the namespace's `default`, and follows IPv4's as long as nobody has set its own; `all` counts together with the device's own value, or
-//! changes every device when it is written, as the document says of each setting. A new namespace takes IPv4's
-//! `all` and `default` from the initial one, as Linux does.
+//! Each device has a copy of the namespace's `default`, and follows IPv4's as long as nobody has set its own; `all`
+//! counts together with the device's own value, or changes every device when it is written, as the document says of
+//! each setting. A new namespace takes IPv4's `all` and `default` from the initial one, as Linux does.
 
 use alloc::vec::Vec;
 

@@ -140,6 +140,8 @@ pub struct Device {
     pub promiscuity: u32,
     /// The groups that it is in, of IPv4 and of IPv6.
     pub(super) groups: [Groups; 2],
+    /// Link-layer addresses of groups that programs added.
+    pub(super) added_macs: Vec<Mac>,
     /// Counts them as they come.
     pub(super) born: u64,
     /// What it is.
@@ -189,6 +191,7 @@ impl Device {
             alias: Vec::new(),
             promiscuity: 0,
             groups: Default::default(),
+            added_macs: Vec::new(),
             born: 0,
             kind,
             port: None,
@@ -250,8 +253,8 @@ impl Device {
     pub fn addr_len(&self) -> u8 {
         if self.arphrd() == 65534 { 0 } else { 6 }
     }
-    /// What a way through it costs as a port of a bridge: 2 for the 10 Gbit/s that a veth says it has, 100 where nothing
-    /// is known (Linux's `port_cost`).
+    /// What a way through it costs as a port of a bridge: 2 for the 10 Gbit/s that a veth says it has, 100 where
+    /// nothing is known (Linux's `port_cost`).
     pub fn path_cost(&self) -> u32 {
         match self.kind {
             DeviceKind::Veth(_) => 2,

@@ -35,9 +35,18 @@ impl Net<'_> {
         self.eth_send(ifindex, to, kind, packet);
     }
     /// Puts an Ethernet header with this EtherType in front, and sends.
-    pub fn eth_send(&mut self, ifindex: u32, to: Mac, kind: u16, mut packet: Packet) {
+    pub fn eth_send(&mut self, ifindex: u32, to: Mac, kind: u16, packet: Packet) {
         let Some(dev) = self.device(ifindex) else { return };
-        let from = dev.mac;
+        self.eth_send_as(ifindex, (dev.mac, to), kind, packet);
+    }
+    /// The same, as if it came from elsewhere.
+    pub(super) fn eth_send_as(
+        &mut self,
+        ifindex: u32,
+        (from, to): (Mac, Mac),
+        kind: u16,
+        mut packet: Packet,
+    ) {
         let header = packet.push(ETH_HLEN);
         header[..6].copy_from_slice(&to);
         header[6..12].copy_from_slice(&from);
@@ -109,7 +118,7 @@ impl Net<'_> {
         let bare = loopback || dev.addr_len() == 0;
         dev.stats.rx_bytes += (frame.len() - if bare { ETH_HLEN } else { 0 }) as u64;
         let port = dev.port.is_some();
-        self.tap(ifindex, &frame, self.pkttype(ifindex, &frame));
+        self.tap_input(ifindex, &frame);
         if port {
             self.bridge_input(ifindex, frame);
         } else {
@@ -167,6 +176,10 @@ impl Net<'_> {
         self.eth_output(ifindex, to, packet, next.is_ipv6());
     }
 
+    /// Shows a frame that a device got to AF_PACKET sockets.
+    pub(super) fn tap_input(&mut self, ifindex: u32, frame: &Packet) {
+        self.tap(ifindex, frame, self.pkttype(ifindex, frame));
+    }
     /// Shows a frame to AF_PACKET sockets.
     fn tap(&mut self, ifindex: u32, frame: &Packet, kind: u8) {
         if self.state.sockets.taps.is_empty() || frame.len() < ETH_HLEN {

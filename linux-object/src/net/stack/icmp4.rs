@@ -151,6 +151,7 @@ impl Net<'_> {
             code,
             info: if kind == UNREACHABLE && code == 4 { info } else { 0 },
             hard,
+            local: false,
             offender: delivery.src,
         };
         let (transport, protocol) = (header.header_len() as usize, header.next_header().into());

@@ -12,6 +12,7 @@ use smoltcp::wire::{
 use super::address::{IfAddr, IfaFlags};
 use super::conf::ConfKey;
 use super::device::{IfFlags, Mac};
+use super::headers6::Headers;
 use super::ip4::{proto, transport_checksum};
 use super::ip6::{HLEN6, solicited_node};
 use super::mcast::SOON;
@@ -348,9 +349,12 @@ impl Net<'_> {
             return;
         };
         let (src, dst) = (header.src_addr(), header.dst_addr());
-        let icmp = u8::from(header.next_header()) == proto::ICMPV6;
-        let about_error = icmp && about.data().get(HLEN6).is_some_and(|kind| *kind < 128);
-        if about_error || src.is_unspecified() || src.is_multicast() || dst.is_multicast() && kind != 2 {
+        let about_error = Headers::to_transport(about.data()).is_some_and(|end| {
+            end.next == proto::ICMPV6 && about.data().get(end.at).is_none_or(|kind| *kind < 128)
+        });
+        // Of what is for many only these are told (RFC 4443, 2.4 e.3).
+        let to_many = dst.is_multicast() && kind != 2 && (kind, code) != (4, 2);
+        if about_error || src.is_unspecified() || src.is_multicast() || to_many {
             return;
         }
         let quoted = &about.data()[..about.len().min(1280 - HLEN6 - 8)];
@@ -385,6 +389,9 @@ impl Net<'_> {
             return;
         }
         let header = Ipv6Packet::new_unchecked(quoted);
+        let Some(transport) = Headers::to_transport(quoted) else {
+            return;
+        };
         let (errno, hard) = match (kind, code) {
             (1, 0) => (Errno::ENETUNREACH, false),
             (1, 1 | 5 | 6) => (Errno::EACCES, true),
@@ -400,10 +407,18 @@ impl Net<'_> {
             code,
             info: if kind == 2 { info } else { 0 },
             hard,
+            local: false,
             offender: delivery.src,
         };
-        let protocol = header.next_header().into();
         let (src, dst) = (header.src_addr().into(), header.dst_addr().into());
-        self.deliver_error(quoted, HLEN6, protocol, src, dst, delivery.ifindex, error);
+        self.deliver_error(
+            quoted,
+            transport.at,
+            transport.next,
+            src,
+            dst,
+            delivery.ifindex,
+            error,
+        );
     }
 }

@@ -54,11 +54,11 @@ impl PmtuDiscovery {
             .find(|mode| *mode as i32 == nr)
     }
     /// Whether the path's MTU does not count.
-    fn of_device(self) -> bool {
+    pub fn of_device(self) -> bool {
         matches!(self, Self::Probe | Self::Interface | Self::Omit)
     }
     /// Whether the sender cuts what is too long.
-    fn cuts(self) -> bool {
+    pub fn cuts(self) -> bool {
         matches!(self, Self::Dont | Self::Want | Self::Omit)
     }
 }
@@ -80,6 +80,10 @@ pub struct Flow {
     pub oif: u32,
     /// Whether it may be cut, and by whom.
     pub pmtu: PmtuDiscovery,
+    /// Of IPv6: what is longer than this is cut (`IPV6_MTU`); 0: the path alone counts.
+    pub frag_size: u32,
+    /// Of IPv6: never cut (`IPV6_DONTFRAG`).
+    pub dont_frag: bool,
     /// The packet begins with its own header (`IP_HDRINCL`).
     pub hdrincl: bool,
     /// What is sent to a group comes back to members on this host (`IP_MULTICAST_LOOP`).
@@ -97,6 +101,8 @@ impl Flow {
             tos: 0,
             oif: 0,
             pmtu: PmtuDiscovery::Want,
+            frag_size: 0,
+            dont_frag: false,
             hdrincl: false,
             mc_loop: false,
         }
@@ -116,6 +122,8 @@ pub struct Dst {
     pub src: IpAddr,
     /// Largest packet.
     pub mtu: u32,
+    /// The path is so narrow that packets are cut on it: none asks for not being cut.
+    pub cut: bool,
 }
 
 impl Net<'_> {
@@ -183,6 +191,7 @@ impl Net<'_> {
                     .unwrap_or(Ipv4Addr::UNSPECIFIED)
                     .into(),
                 mtu: dev.mtu,
+                cut: false,
             })
         };
         if to_many && oif != 0 {
@@ -240,6 +249,7 @@ impl Net<'_> {
             } else {
                 dev.mtu
             },
+            cut: false,
         })
     }
 
@@ -264,17 +274,14 @@ impl Net<'_> {
         if route.is_err() {
             self.count(Counter::IpOutNoRoutes);
         }
-        let route = route?;
+        let route = self.path(route?, dst.into());
         let (IpAddr::V4(next), IpAddr::V4(src)) = (route.next, route.src) else {
             bail!(EINVAL)
         };
         packet.local = true;
         let size = packet.len() + if flow.hdrincl { 0 } else { HLEN4 };
         ensure!(size <= 65535, EMSGSIZE, "longer than an IPv4 packet");
-        let mtu = match self.device(route.oif) {
-            Some(dev) if flow.pmtu.of_device() => dev.mtu,
-            _ => route.mtu,
-        };
+        let mtu = self.mtu_for(flow, &route);
         if flow.hdrincl {
             ensure!(size <= mtu as usize, EMSGSIZE, "longer than the MTU");
             self.complete_header(&mut packet, src)?;
@@ -298,7 +305,7 @@ impl Net<'_> {
             header.set_frag_offset(0);
             header.set_dont_frag(match flow.pmtu {
                 PmtuDiscovery::Do | PmtuDiscovery::Probe => true,
-                PmtuDiscovery::Want => size <= mtu as usize,
+                PmtuDiscovery::Want => size <= mtu as usize && !route.cut,
                 _ => false,
             });
             let ttl = if dst.is_multicast() {
@@ -527,10 +534,7 @@ impl Net<'_> {
         let whole = if header.more_frags() || header.frag_offset() != 0 {
             self.count(Counter::IpReasmReqds);
             match self.reassemble4(packet, header_len) {
-                Some(whole) => {
-                    self.count(Counter::IpReasmOKs);
-                    whole
-                }
+                Some(whole) => whole,
                 None => return,
             }
         } else {

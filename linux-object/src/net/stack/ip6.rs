@@ -1,10 +1,11 @@
-//! IPv6 (RFC 8200): where packets go and come from, what is forwarded. Extension headers are skipped on the way in; there are no fragments.
+//! IPv6 (RFC 8200): where packets go and come from, what is cut and what is forwarded.
 
 use core::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::wire::{IpProtocol, Ipv6Packet};
 
 use super::conf::ConfKey;
+use super::headers6::{Headers, Verdict, ext, options};
 use super::ip4::{Dst, LO, proto};
 use super::mib::Counter;
 use super::packet::Packet;
@@ -16,6 +17,7 @@ use crate::net::stack::address::{IfaFlags, scope6};
 use crate::{bail, ensure, err};
 
 pub(super) const HLEN6: usize = 40;
+pub(super) const FRAGMENT_HLEN: usize = 8;
 
 impl Net<'_> {
     /// The address that a packet to `dst` through a device comes from (RFC 6724: the scope, then one that
@@ -115,6 +117,7 @@ impl Net<'_> {
             } else {
                 dev.mtu
             },
+            cut: false,
         })
     }
 
@@ -136,8 +139,11 @@ impl Net<'_> {
         } else {
             dst
         };
+        let route = self.path(route, dst.into());
+        let (whole, mtu) = (self.mtu_of(flow, &route), self.mtu_for(flow, &route));
+        let fits = packet.len() + HLEN6 <= mtu as usize;
         ensure!(
-            packet.len() + HLEN6 <= route.mtu as usize,
+            packet.len() <= 65535 && (fits || flow.pmtu.cuts() && !flow.dont_frag),
             EMSGSIZE,
             "longer than the MTU"
         );
@@ -156,8 +162,42 @@ impl Net<'_> {
                 return Ok(());
             }
         }
-        self.link_output(route.oif, route.next, packet);
+        self.ip6_output(route.oif, route.next, (whole, mtu), packet);
         Ok(())
+    }
+
+    /// Sends a packet without extension headers, in fragments of another size if it is too long as a whole.
+    fn ip6_output(&mut self, oif: u32, next: IpAddr, (whole, mtu): (u32, u32), mut packet: Packet) {
+        if packet.len() <= whole as usize {
+            self.link_output(oif, next, packet);
+            return;
+        }
+        let room = (mtu as usize).saturating_sub(HLEN6 + FRAGMENT_HLEN) & !7;
+        if room == 0 {
+            self.count(Counter::Ip6FragFails);
+            return;
+        }
+        packet.complete();
+        let id = (self.stack.shared.rng.next_u64() as u32).max(1).to_be_bytes();
+        let (header, payload) = packet.data().split_at(HLEN6);
+        let count = payload.len().div_ceil(room);
+        self.count(Counter::Ip6FragOKs);
+        self.stack.mib.add_many(Counter::Ip6FragCreates, count as u64);
+        for (n, part) in payload.chunks(room).enumerate() {
+            let mut fragment = Packet::new(part);
+            fragment.local = packet.local;
+            fragment.hops = packet.hops;
+            let data = fragment.push(FRAGMENT_HLEN);
+            data[..2].copy_from_slice(&[header[6], 0]);
+            let place = (n * room) as u16 | (n + 1 < count) as u16;
+            data[2..4].copy_from_slice(&place.to_be_bytes());
+            data[4..8].copy_from_slice(&id);
+            fragment.push(HLEN6)[..HLEN6].copy_from_slice(header);
+            let mut header = Ipv6Packet::new_unchecked(fragment.data_mut());
+            header.set_payload_len((FRAGMENT_HLEN + part.len()) as u16);
+            header.set_next_header(IpProtocol::Ipv6Frag);
+            self.link_output(oif, next, fragment);
+        }
     }
 
     /// Puts a header in front.
@@ -216,6 +256,16 @@ impl Net<'_> {
             return;
         }
         packet.trim(total);
+        let first = Headers::of(packet.data());
+        if first.next == ext::HOP_BY_HOP {
+            let Some(end) = first.skip(packet.data()) else {
+                self.count(Counter::Ip6InHdrErrors);
+                return;
+            };
+            if !self.options_fine(&packet, first.at, end.at, true) {
+                return;
+            }
+        }
         if dst.is_multicast() {
             self.count(Counter::Ip6InMcastPkts);
             if self.is_member(ifindex, dst.into(), src.into(), false) {
@@ -255,6 +305,8 @@ impl Net<'_> {
             }
         };
         if packet.len() > route.mtu as usize {
+            self.count(Counter::Ip6InTooBigErrors);
+            self.count(Counter::Ip6FragFails);
             self.icmp6_error(&packet, 2, 0, route.mtu);
             return;
         }
@@ -265,26 +317,60 @@ impl Net<'_> {
     }
 
     /// A packet for us: behind its extension headers is the transport.
-    fn ip6_local(&mut self, ifindex: u32, packet: Packet) {
-        let header = Ipv6Packet::new_unchecked(packet.data());
-        let mut protocol: u8 = header.next_header().into();
-        let mut transport = HLEN6;
-        // Hop-by-hop, routing and destination options.
-        while matches!(protocol, 0 | 43 | 60) {
-            let Some([next, len]) = packet.data().get(transport..transport + 2) else {
+    fn ip6_local(&mut self, ifindex: u32, mut packet: Packet) {
+        let mut here = Headers::of(packet.data());
+        let mut whole = false;
+        loop {
+            let next = match here.next {
+                ext::FRAGMENT if whole => {
+                    self.count(Counter::Ip6InHdrErrors);
+                    self.icmp6_error(&packet, 4, 0, here.at as u32);
+                    return;
+                }
+                ext::FRAGMENT => {
+                    let Some(joined) = self.reassemble6(ifindex, packet, here) else {
+                        return;
+                    };
+                    packet = joined;
+                    whole = true;
+                    here.next = packet.data()[here.next_at];
+                    continue;
+                }
+                // It is looked at before the packet's way is.
+                ext::HOP_BY_HOP if here.at == HLEN6 => here.skip(packet.data()),
+                ext::ROUTING => match packet.data().get(here.at + 3) {
+                    Some(0) => here.skip(packet.data()),
+                    // There is more of the way, which no sender chooses here.
+                    Some(_) => {
+                        self.count(Counter::Ip6InHdrErrors);
+                        self.icmp6_error(&packet, 4, 0, here.at as u32 + 2);
+                        return;
+                    }
+                    None => None,
+                },
+                ext::DESTINATION => {
+                    let next = here.skip(packet.data());
+                    if let Some(next) = next
+                        && !self.options_fine(&packet, here.at, next.at, false)
+                    {
+                        return;
+                    }
+                    next
+                }
+                _ => break,
+            };
+            let Some(next) = next else {
+                self.count(Counter::Ip6InHdrErrors);
                 return;
             };
-            protocol = *next;
-            transport += (*len as usize + 1) * 8;
+            here = next;
         }
-        if transport > packet.len() {
-            return;
-        }
+        let header = Ipv6Packet::new_unchecked(packet.data());
         let delivery = Delivery {
-            transport,
+            transport: here.at,
             src: header.src_addr().into(),
             dst: header.dst_addr().into(),
-            protocol,
+            protocol: here.next,
             ifindex,
             ttl: header.hop_limit(),
             tos: header.traffic_class(),
@@ -292,15 +378,31 @@ impl Net<'_> {
             packet,
         };
         let raw = self.deliver_raw(&delivery);
-        self.count(Counter::Ip6InDelivers);
-        match protocol {
+        let known = matches!(here.next, proto::ICMPV6 | proto::UDP | proto::TCP | ext::NONE);
+        self.count(match known || raw {
+            true => Counter::Ip6InDelivers,
+            false => Counter::Ip6InUnknownProtos,
+        });
+        match here.next {
             proto::ICMPV6 => self.icmp6_input(delivery),
             proto::UDP => self.udp_input(delivery),
             proto::TCP => self.tcp_input(delivery),
-            59 => {}
-            _ if !raw => self.icmp6_error(&delivery.packet, 4, 1, 6),
+            ext::NONE => {}
+            _ if !raw => self.icmp6_error(&delivery.packet, 4, 1, here.next_at as u32),
             _ => {}
         }
+    }
+
+    /// Whether the options of a header let the packet pass; if not, its sender is told if they say so.
+    fn options_fine(&mut self, packet: &Packet, at: usize, end: usize, hop_by_hop: bool) -> bool {
+        let dst = Ipv6Packet::new_unchecked(packet.data()).dst_addr();
+        match options(packet.data(), at, end, hop_by_hop, dst) {
+            Verdict::Fine => return true,
+            Verdict::Drop => {}
+            Verdict::Tell(pointer) => self.icmp6_error(packet, 4, 2, pointer),
+        }
+        self.count(Counter::Ip6InHdrErrors);
+        false
     }
 }
 

@@ -19,19 +19,21 @@ macro_rules! counters {
 
 counters! {
     IpInReceives, IpInHdrErrors, IpInAddrErrors, IpForwDatagrams, IpInUnknownProtos, IpInDelivers,
-    IpOutRequests, IpOutNoRoutes, IpReasmReqds, IpReasmOKs, IpFragOKs, IpFragFails, IpFragCreates,
+    IpOutRequests, IpOutNoRoutes, IpReasmTimeout, IpReasmReqds, IpReasmOKs, IpReasmFails, IpFragOKs, IpFragFails, IpFragCreates,
     IcmpInMsgs, IcmpInErrors, IcmpInCsumErrors, IcmpInDestUnreachs, IcmpInTimeExcds, IcmpInEchos, IcmpInEchoReps,
     IcmpOutMsgs, IcmpOutDestUnreachs, IcmpOutTimeExcds, IcmpOutEchos, IcmpOutEchoReps,
     TcpActiveOpens, TcpPassiveOpens, TcpAttemptFails, TcpEstabResets, TcpCurrEstab, TcpInSegs, TcpOutSegs,
     TcpRetransSegs, TcpInErrs, TcpOutRsts, TcpInCsumErrors,
     UdpInDatagrams, UdpNoPorts, UdpInErrors, UdpOutDatagrams, UdpRcvbufErrors, UdpInCsumErrors,
-    Ip6InReceives, Ip6InHdrErrors, Ip6InDelivers, Ip6OutForwDatagrams, Ip6OutRequests, Ip6OutNoRoutes,
+    Ip6InReceives, Ip6InHdrErrors, Ip6InTooBigErrors, Ip6InUnknownProtos, Ip6InDelivers, Ip6OutForwDatagrams,
+    Ip6OutRequests, Ip6OutNoRoutes, Ip6ReasmTimeout, Ip6ReasmReqds, Ip6ReasmOKs, Ip6ReasmFails,
+    Ip6FragOKs, Ip6FragFails, Ip6FragCreates,
     Ip6InMcastPkts, Ip6OutMcastPkts, Ip6InOctets, Ip6OutOctets,
     Icmp6InMsgs, Icmp6InErrors, Icmp6OutMsgs, Icmp6InCsumErrors,
     Udp6InDatagrams, Udp6NoPorts, Udp6InErrors, Udp6OutDatagrams, Udp6RcvbufErrors, Udp6InCsumErrors,
-    TcpExtListenOverflows, TcpExtListenDrops, TcpExtIPReversePathFilter, TcpExtTCPAbortOnTimeout, TcpExtTCPKeepAlive,
+    TcpExtOutOfWindowIcmps, TcpExtListenOverflows, TcpExtListenDrops, TcpExtIPReversePathFilter, TcpExtTCPAbortOnTimeout, TcpExtTCPKeepAlive,
     IpExtInNoRoutes, IpExtInMcastPkts, IpExtOutMcastPkts, IpExtInBcastPkts, IpExtOutBcastPkts,
-    IpExtInOctets, IpExtOutOctets,
+    IpExtInOctets, IpExtOutOctets, IpExtReasmOverlaps,
 }
 
 /// The tables, longest names first where one begins like another.

@@ -21,6 +21,7 @@ pub mod conf;
 pub mod device;
 mod eth;
 pub mod frag;
+mod headers6;
 mod icmp4;
 mod icmp6;
 mod ip4;
@@ -30,6 +31,7 @@ pub mod mcast;
 pub mod mib;
 pub mod neigh;
 pub mod packet;
+mod pmtu;
 pub mod route;
 mod router;
 mod run;
@@ -37,7 +39,7 @@ pub mod sockets;
 mod sysctl;
 mod tcp;
 
-pub use bridge::{Bridge, BridgePort, PortState};
+pub use bridge::{Bridge, BridgePort, PortChange, PortFlags};
 pub use eth::pkttype;
 pub use ip4::{Dst, Flow, PmtuDiscovery, proto, pseudo_sum, transport_checksum};
 pub use run::{Event, Job, Run};
@@ -149,8 +151,10 @@ pub struct NetState {
     /// Settings that count for all devices, and those of new ones.
     conf_all: conf::Conf,
     conf_default: conf::Conf,
-    /// IPv4 datagrams that arrive in pieces.
-    pub fragments: frag::Fragments,
+    /// Datagrams that arrive in pieces, of IPv4 and of IPv6.
+    pub fragments: [frag::Fragments; 2],
+    /// Paths that are narrower than they look.
+    pub(super) paths: pmtu::Paths,
 }
 
 impl NetState {
@@ -219,7 +223,8 @@ impl NetStack {
                 conf_all,
                 conf_default,
                 ip_id: shared.rng.next_u64() as u16,
-                fragments: frag::Fragments::default(),
+                fragments: Default::default(),
+                paths: pmtu::Paths::default(),
             };
             let lo = Device::new("lo", DeviceKind::Loopback, [0; 6]);
             state.insert(Box::new(lo));
@@ -352,6 +357,9 @@ impl Net<'_> {
     }
     /// Tells listeners, once the lock is released.
     pub(super) fn event(&mut self, event: Event) {
+        if let Event::DelRoute(..) = event {
+            self.state.paths.clear();
+        }
         self.state.generation = self.state.generation.wrapping_add(1);
         crate::net::netlink::rtnl::queue_event(self, event);
     }
@@ -367,5 +375,6 @@ impl Net<'_> {
         self.dad_timer();
         self.router_timer();
         self.lifetime_timer();
+        self.fragments_timer();
     }
 }

@@ -232,7 +232,8 @@ impl Fib {
         Some(route)
     }
 
-    /// Every route: tables in order of their numbers, `local` last but first in what Linux shows; within one by destination.
+    /// Every route: tables in order of their numbers, `local` last but first in what Linux shows; within one by
+    /// destination.
     pub fn all(&self) -> Vec<&Route> {
         let mut list = Vec::with_capacity(self.nr);
         for table in self.tables.values() {

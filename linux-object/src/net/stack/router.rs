@@ -1,8 +1,8 @@
 //! Router discovery and addresses made from prefixes (RFC 4861, 6.3; RFC 4862, 5.5).
 //!
-//! A device that has got its link-local address asks for routers, ever more seldom, until one answers. A router that says how long it
-//! is one becomes a default route; a prefix that is to be used for addresses gives one, checked for duplicates as any other.
-//! A host that forwards does neither, unless `accept_ra` is 2.
+//! A device that has got its link-local address asks for routers, ever more seldom, until one answers. A router that
+//! says how long it is one becomes a default route; a prefix that is to be used for addresses gives one, checked for
+//! duplicates as any other. A host that forwards does neither, unless `accept_ra` is 2.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};

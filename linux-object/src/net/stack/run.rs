@@ -43,6 +43,8 @@ pub enum Job {
 #[allow(missing_docs)]
 pub enum Event {
     NewLink(u32),
+    /// A port's settings, as its bridge tells of them.
+    NewPort(u32),
     NewAddr(u32, IpAddr),
     NewRoute(bool, Route),
     DelRoute(bool, Route),

@@ -62,6 +62,8 @@ pub struct IcmpError {
     pub info: u32,
     /// Connected sockets without `IP_RECVERR` are told only of these.
     pub hard: bool,
+    /// It is about something that was not sent at all.
+    pub local: bool,
     /// Who reports it.
     pub offender: IpAddr,
 }

@@ -68,6 +68,10 @@ net_settings! {
     igmp_max_memberships = 20,
     /// `net.ipv4.igmp_max_msf`: sources of one membership.
     igmp_max_msf = 10,
+    /// `net.ipv4.ipfrag_time`: seconds for which a packet in pieces waits.
+    ipfrag_time = 30,
+    /// `net.ipv6.ip6frag_time`.
+    ip6frag_time = 60,
     /// `net.ipv6.bindv6only`.
     bindv6only = 0,
     /// `net.ipv4.tcp_keepalive_time`, in seconds.
@@ -78,6 +82,7 @@ net_settings! {
     tcp_keepalive_probes = 9,
     /// `net.core.somaxconn`.
     somaxconn = 4096,
-    /// `net.unix.max_dgram_qlen`: datagrams that a socket made from now on keeps from those that it is not connected to.
+    /// `net.unix.max_dgram_qlen`: datagrams that a socket made from now on keeps from those that it is not connected
+    /// to.
     max_dgram_qlen = 10,
 }

@@ -1,7 +1,8 @@
 //! Segments of TCP connections on their way out.
 //!
-//! A segment to this very host is given to the other end at once, without a frame: a socket cannot tell, and nobody else looks. What
-//! looks is a packet socket, a raw socket, or a filter of the other end, and then it takes the way of all packets.
+//! A segment to this very host is given to the other end at once, without a frame: a socket cannot tell, and nobody
+//! else looks. What looks is a packet socket, a raw socket, or a filter of the other end, and then it takes the way
+//! of all packets.
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
@@ -41,7 +42,8 @@ impl Net<'_> {
         self.ip_send(flow, packet)
     }
 
-    /// The other end, if it is on this host and nobody looks at what is sent there. Then the segment is counted as sent and received.
+    /// The other end, if it is on this host and nobody looks at what is sent there. Then the segment is counted as
+    /// sent and received.
     fn turns(&mut self, flow: &Flow, header: usize, packet: &Packet) -> Option<Arc<dyn InetSocket>> {
         let sockets = &self.state.sockets;
         if !sockets.taps.is_empty() || !sockets.raw.is_empty() || flow.oif > LO {

@@ -243,6 +243,7 @@ impl UnixSocket {
         let packets = {
             let mut state = self.state.lock();
             state.recv_bytes = 0;
+            state.urgent = None;
             core::mem::take(&mut state.recvq)
         };
         drop(packets);
@@ -258,11 +259,12 @@ impl UnixSocket {
             state.phase = Phase::Dead;
             state.shutdown = Shutdown::all();
             state.recv_bytes = 0;
+            state.urgent = None;
             (
                 state.addr.clone(),
                 state.path.take(),
                 state.peer.take(),
-                !state.recvq.is_empty() || state.embryo,
+                state.has_unread() || state.embryo,
                 core::mem::take(&mut state.recvq),
                 core::mem::take(&mut state.embryos),
                 core::mem::take(&mut state.waiting),

@@ -16,6 +16,7 @@ mod addr;
 mod connect;
 mod gc;
 mod info;
+mod oob;
 mod recv;
 mod scm;
 mod send;
@@ -32,7 +33,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use self::addr::UnixAddr;
 use self::recv::Packet;
-use super::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, SockOption, Socket, SocketType, af};
+use super::{MsgFlags, RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, SockOption, Socket, SocketType, af};
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::fs::{Path, PollEvents};
@@ -45,6 +46,8 @@ use crate::{bail, ensure};
 
 const FIONREAD: u32 = 0x541b;
 const SIOCOUTQ: u32 = 0x5411;
+/// Asked of the socket, not about devices as others of its kind.
+pub(super) const SIOCATMARK: u32 = 0x8905;
 
 /// Who was at the other end when it connected (`SO_PEERCRED`).
 #[derive(Clone)]
@@ -80,6 +83,8 @@ struct UnixState {
     peercred: Option<PeerCred>,
     shutdown: Shutdown,
     recvq: VecDeque<Packet>,
+    /// Which packet of `recvq` is an urgent byte.
+    urgent: Option<usize>,
     /// Bytes in `recvq`.
     recv_bytes: usize,
     /// Connections that wait for `accept`.
@@ -141,6 +146,7 @@ impl UnixSocket {
                 peercred: None,
                 shutdown: Shutdown::empty(),
                 recvq: VecDeque::new(),
+                urgent: None,
                 recv_bytes: 0,
                 embryos: VecDeque::new(),
                 backlog,
@@ -220,6 +226,9 @@ impl Socket for UnixSocket {
             if !state.recvq.is_empty() || !state.embryos.is_empty() {
                 events |= PollEvents::READABLE;
             }
+            if state.urgent.is_some() {
+                events |= PollEvents::PRI;
+            }
             if !self.is_datagram() && state.phase == Phase::Unconnected {
                 events |= PollEvents::HUP;
             }
@@ -285,6 +294,7 @@ impl Socket for UnixSocket {
     }
     fn recv(&self, _: &Arc<Task>, msg: &mut RecvMsg<'_>) -> Result<usize> {
         match self.base.kind {
+            SocketType::Stream if msg.flags.contains(MsgFlags::OOB) => self.recv_urgent(msg),
             SocketType::Stream => self.recv_stream(msg),
             _ => self.recv_datagram(msg),
         }
@@ -319,6 +329,7 @@ impl Socket for UnixSocket {
                     state.recv_bytes
                 }
             }
+            SIOCATMARK => self.at_mark()? as usize,
             SIOCOUTQ => self.sent.load(Ordering::SeqCst),
             _ => bail!(ENOTTY),
         };

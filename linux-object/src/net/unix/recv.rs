@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::oob::Place;
 use super::send::OVERHEAD;
 use super::{Phase, Shutdown, UnixSocket, UnixState, UnixTable, addr, wake_waiting};
 use crate::error::Result;
@@ -91,6 +92,18 @@ impl Packet {
     pub fn remaining(&self) -> usize {
         self.data.len() - self.pos
     }
+    /// The first byte.
+    pub fn first(&self) -> u8 {
+        self.data.first().copied().unwrap_or(0)
+    }
+    /// All of it was taken, and it stays where it is.
+    pub fn spend(&mut self) {
+        self.pos = self.data.len();
+    }
+    /// Whether that happened.
+    pub fn is_spent(&self) -> bool {
+        self.pos > 0 && self.remaining() == 0
+    }
     /// Takes the files back out.
     pub fn take_files(&mut self) -> Vec<Arc<OpenFile>> {
         self.rights.take().map(Rights::into_files).unwrap_or_default()
@@ -128,11 +141,6 @@ impl Drop for Packet {
 
 impl UnixSocket {
     pub(super) fn recv_stream(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
-        ensure!(
-            !msg.flags.contains(MsgFlags::OOB),
-            EOPNOTSUPP,
-            "no out-of-band data"
-        );
         // What is used up is dropped when the lock is not held any more.
         let mut used: Vec<Packet> = Vec::new();
         let mut passed: Option<Rights> = None;
@@ -147,9 +155,34 @@ impl UnixSocket {
         let passcred = self.base.passcred();
         let mut done = 0;
         let mut at = 0;
+        let inline = self.is_inline();
+        let mut stops = false;
         let result = loop {
             if msg.data.remaining() == 0 {
                 break Ok(());
+            }
+            // What the call got before (`MSG_WAITALL`) counts.
+            let got = done > 0 || msg.got > 0;
+            match state.place(at) {
+                Place::Plain => {}
+                Place::Mark if got => {
+                    stops = true;
+                    break Ok(());
+                }
+                Place::Mark if inline && peek => {}
+                Place::Mark if inline => state.urgent = None,
+                Place::Mark | Place::Spent if peek => {
+                    at += 1;
+                    continue;
+                }
+                place => {
+                    used.extend(state.pop());
+                    if place == Place::Spent && got {
+                        stops = true;
+                        break Ok(());
+                    }
+                    continue;
+                }
             }
             let Some(packet) = state.recvq.get_mut(at) else {
                 break Ok(());
@@ -185,8 +218,8 @@ impl UnixSocket {
             packet.pos += moved;
             let emptied = packet.remaining() == 0;
             state.recv_bytes -= moved;
-            if emptied && let Some(packet) = state.recvq.pop_front() {
-                used.push(packet);
+            if emptied {
+                used.extend(state.pop());
             }
             if had_rights || !emptied {
                 break Ok(());
@@ -201,7 +234,7 @@ impl UnixSocket {
             return Ok(done);
         }
         result?;
-        if msg.data.remaining() == 0 {
+        if stops || msg.data.remaining() == 0 {
             return Ok(0);
         }
         end
@@ -250,8 +283,7 @@ impl UnixSocket {
         let mut used = None;
         let mut waiting = Vec::new();
         if !msg.flags.contains(MsgFlags::PEEK) {
-            used = state.recvq.pop_front();
-            state.recv_bytes -= len;
+            used = state.pop();
             waiting = core::mem::take(&mut state.waiting);
         }
         drop(state);

@@ -22,11 +22,9 @@ pub(super) const OVERHEAD: usize = 256;
 
 impl UnixSocket {
     pub(super) fn send_stream(&self, task: &Arc<Task>, msg: &mut SendMsg<'_>) -> Result<usize> {
-        ensure!(
-            !msg.flags.contains(MsgFlags::OOB),
-            EOPNOTSUPP,
-            "no out-of-band data"
-        );
+        // The last byte goes by itself.
+        let urgent = msg.flags.contains(MsgFlags::OOB) as usize;
+        ensure!(msg.data.remaining() >= urgent, EOPNOTSUPP, "no byte to be urgent");
         let (peer, phase, shutdown) = {
             let state = self.state.lock();
             (state.peer.clone(), state.phase, state.shutdown)
@@ -48,25 +46,37 @@ impl UnixSocket {
             .or_else(|| peer.takes_creds(self).then(|| scm::own_creds(task)));
         let mut rights = Some(Rights::new(&self.table, task, core::mem::take(&mut msg.rights))?);
         let mut sent = 0;
+        let mut marked = false;
         while msg.data.remaining() > 0 {
             let room = self.send_room();
             if room == 0 {
                 break;
             }
-            let len = msg.data.remaining().min(STREAM_CHUNK).min(room);
+            let ahead = msg.data.remaining() - urgent;
+            let len = if ahead > 0 {
+                ahead.min(STREAM_CHUNK).min(room)
+            } else {
+                1
+            };
             let packet = match take(task, msg, len) {
                 Ok((data, memory)) => Packet::new(&this, data, rights.take(), creds.clone(), memory),
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
             };
-            match peer.push_stream(packet) {
+            match peer.push_stream(packet, ahead == 0) {
                 Ok(()) => sent += len,
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
             }
+            marked = ahead == 0;
         }
         if sent > 0 {
-            peer.queue.wake_all(PollEvents::READABLE);
+            let mut events = PollEvents::READABLE;
+            if marked {
+                peer.base.send_sigurg();
+                events |= PollEvents::PRI;
+            }
+            peer.queue.wake_all(events);
             return Ok(sent);
         }
         if let Some(rights) = rights {
@@ -87,7 +97,8 @@ impl UnixSocket {
         sender.base.passcred() || self.base.passcred() || self.state.lock().embryo
     }
 
-    fn push_stream(&self, packet: Packet) -> Result<()> {
+    /// `urgent`: the packet is the mark from now on.
+    fn push_stream(&self, packet: Packet, urgent: bool) -> Result<()> {
         let mut state = self.state.lock();
         if state.phase == Phase::Dead || state.shutdown.contains(Shutdown::RECV) {
             drop(state);
@@ -98,6 +109,9 @@ impl UnixSocket {
             bail!(ENOMEM, "no memory for a packet");
         }
         state.recv_bytes += packet.remaining();
+        if urgent {
+            state.urgent = Some(state.recvq.len());
+        }
         state.recvq.push_back(packet);
         Ok(())
     }

@@ -7,7 +7,7 @@ use linux_object::cred::Capability;
 use linux_object::error::Result;
 use linux_object::fs::OpenFile;
 use linux_object::ids::{Fd, Gid, PidNr, Uid};
-use linux_object::net::{MsgFlags, RecvMsg, SOL_SOCKET, ScmCreds};
+use linux_object::net::{ControlMessage, MsgFlags, RecvMsg, SOL_SOCKET, ScmCreds};
 use linux_object::{bail, ensure, err};
 
 use super::super::pipe::install;
@@ -26,6 +26,8 @@ const HEADER: usize = size_of::<abi::CMsgHdr>();
 pub struct Control {
     pub rights: Vec<Arc<OpenFile>>,
     pub creds: Option<ScmCreds>,
+    /// What is not of `SOL_SOCKET`.
+    pub others: Vec<ControlMessage>,
 }
 
 fn word(raw: &[u8], at: usize) -> u32 {
@@ -53,6 +55,8 @@ pub fn parse(cx: &Cx<'_>, raw: &[u8]) -> Result<Control> {
                 SCM_CREDENTIALS => control.creds = Some(check_creds(cx, data)?),
                 _ => bail!(EINVAL, "no such control message"),
             }
+        } else {
+            control.others.push((level, kind, data.to_vec()));
         }
         at += (len as usize).next_multiple_of(8);
     }

@@ -44,6 +44,7 @@ fn send(
                 addr,
                 rights: core::mem::take(&mut rights),
                 creds: control.creds.clone(),
+                control: &control.others,
                 flags,
             };
             let done = socket.send(cx.task, &mut msg);
@@ -87,7 +88,10 @@ fn recv<T>(
     then: impl FnOnce(Received<'_>) -> Result<T>,
 ) -> Result<T> {
     let socket = &**socket_of(file)?;
-    let nonblock = flags.contains(MsgFlags::DONTWAIT) || file.nonblocking();
+    // A stream's urgent byte is there or not.
+    let nonblock = flags.contains(MsgFlags::DONTWAIT)
+        || file.nonblocking()
+        || flags.contains(MsgFlags::OOB) && is_stream(socket);
     let mut left = data.clone();
     let mut total = 0;
     let mut all = RecvAll::default();
@@ -96,6 +100,7 @@ fn recv<T>(
             let mut to = left.clone();
             let mut msg = RecvMsg::new(&mut to, flags);
             msg.want_rights = want_rights;
+            msg.got = total;
             let n = socket.recv(cx.task, &mut msg)?;
             let RecvMsg {
                 addr,
@@ -103,6 +108,7 @@ fn recv<T>(
                 creds,
                 control,
                 out_flags,
+                ends,
                 ..
             } = msg;
             Ok((
@@ -113,6 +119,7 @@ fn recv<T>(
                     creds,
                     control,
                     out_flags,
+                    ends,
                 },
                 to,
             ))
@@ -124,7 +131,7 @@ fn recv<T>(
         };
         total += n;
         left = to;
-        let ends = !got.rights.is_empty() || !got.out_flags.is_empty();
+        let ends = got.ends || !got.rights.is_empty() || !got.out_flags.is_empty();
         all = got;
         // MSG_WAITALL fills the buffer, unless it ends, or something came along.
         let waitall = flags.contains(MsgFlags::WAITALL) && !flags.contains(MsgFlags::PEEK);
@@ -148,6 +155,7 @@ struct RecvAll {
     creds: Option<linux_object::net::ScmCreds>,
     control: alloc::vec::Vec<(i32, i32, alloc::vec::Vec<u8>)>,
     out_flags: MsgFlags,
+    ends: bool,
 }
 
 fn is_stream(socket: &dyn Socket) -> bool {

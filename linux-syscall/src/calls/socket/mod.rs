@@ -113,6 +113,7 @@ fn new_file(cx: &Cx<'_>, socket: Arc<dyn Socket>, flags: u32) -> Result<Arc<Open
     let file = pseudo_file(cx.kernel, FileType::Socket, ops, flags, cx.task.cred())?;
     let inode = file.inode.metadata();
     socket.base().set_inode(inode.inode, inode.uid);
+    socket.base().set_file(&file);
     Ok(file)
 }
 

@@ -125,11 +125,11 @@ pub(super) fn mcfilter6(state: &NetState, _: Ktime, out: &mut SeqBuf) -> Result<
 
 pub(super) fn dev_mcast(state: &NetState, _: Ktime, out: &mut SeqBuf) -> Result<()> {
     for dev in state.devices.values() {
-        for ([a, b, c, d, e, f], users) in dev.multicast_macs() {
+        for ([a, b, c, d, e, f], users, added) in dev.multicast_macs() {
             writeln!(
                 out,
                 "{:<4} {:<15} {users:<5} {:<5} {a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}",
-                dev.ifindex, dev.name, 0
+                dev.ifindex, dev.name, added as u8
             )?;
         }
     }

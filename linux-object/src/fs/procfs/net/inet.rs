@@ -182,7 +182,7 @@ pub(super) fn sockstat(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
     )?;
     out.bytes(b"UDPLITE: inuse 0\n")?;
     writeln!(out, "RAW: inuse {}", count(cx, Listing::Raw, false))?;
-    let (inuse, memory) = cx.stack.lock().fragments.facts();
+    let (inuse, memory) = cx.stack.lock().fragments[0].facts();
     writeln!(out, "FRAG: inuse {inuse} memory {memory}")
 }
 
@@ -190,5 +190,7 @@ pub(super) fn sockstat6(cx: &NetCx<'_>, out: &mut SeqBuf) -> Result<()> {
     writeln!(out, "TCP6: inuse {}", count(cx, Listing::Tcp, true))?;
     writeln!(out, "UDP6: inuse {}", count(cx, Listing::Udp, true))?;
     out.bytes(b"UDPLITE6: inuse 0\n")?;
-    writeln!(out, "RAW6: inuse {}", count(cx, Listing::Raw, true))
+    writeln!(out, "RAW6: inuse {}", count(cx, Listing::Raw, true))?;
+    let (inuse, memory) = cx.stack.lock().fragments[1].facts();
+    writeln!(out, "FRAG6: inuse {inuse} memory {memory}")
 }

@@ -1,10 +1,12 @@
 //! What a bridge and its ports have more (`brctl` reads it).
 
+use alloc::sync::Arc;
+
 use super::{NetFile, Sub, number, setting, text};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
-use crate::net::stack::Bridge;
 use crate::net::stack::device::{Device, DeviceKind};
+use crate::net::stack::{Bridge, BridgePort, NetStack, NetState, PortChange, PortFlags};
 use crate::{ensure, err};
 
 fn bridge(dev: &Device) -> Result<&Bridge> {
@@ -22,6 +24,21 @@ fn id(dev: &Device, out: &mut SeqBuf) -> Result<()> {
 macro_rules! fixed {
     ($dir:expr, $name:literal, $value:literal) => {
         text($dir, $name, |_, _, out| writeln!(out, "{}", $value))
+    };
+}
+
+macro_rules! flag {
+    ($name:literal, $flag:ident) => {
+        setting(
+            Sub::Port,
+            $name,
+            |_, dev, out| writeln!(out, "{}", port(dev)?.flags.contains(PortFlags::$flag) as u8),
+            |stack, ifindex, data| {
+                change(stack, ifindex, data, |change, on| {
+                    change.flag(PortFlags::$flag, on != 0)
+                })
+            },
+        )
     };
 }
 
@@ -55,23 +72,97 @@ pub(super) static FILES: &[NetFile] = &[
     fixed!(Sub::Bridge, "topology_change", 0),
     fixed!(Sub::Bridge, "topology_change_detected", 0),
     fixed!(Sub::Bridge, "vlan_filtering", 0),
-    text(Sub::Port, "path_cost", |_, dev, out| {
-        writeln!(out, "{}", dev.path_cost())
-    }),
+    setting(
+        Sub::Port,
+        "path_cost",
+        |_, dev, out| writeln!(out, "{}", port(dev)?.path_cost(dev)),
+        |stack, ifindex, data| {
+            change(stack, ifindex, data, |change, cost| {
+                change.cost = Some(u32::try_from(cost).unwrap_or(u32::MAX));
+            })
+        },
+    ),
+    setting(
+        Sub::Port,
+        "priority",
+        |_, dev, out| writeln!(out, "{}", port(dev)?.priority),
+        |stack, ifindex, data| {
+            change(stack, ifindex, data, |change, priority| {
+                change.priority = Some(u16::try_from(priority).unwrap_or(u16::MAX));
+            })
+        },
+    ),
+    setting(
+        Sub::Port,
+        "group_fwd_mask",
+        |_, dev, out| writeln!(out, "{:#x}", port(dev)?.group_fwd_mask),
+        |stack, ifindex, data| {
+            change(stack, ifindex, data, |change, mask| {
+                change.group_fwd_mask = Some(mask as u16)
+            })
+        },
+    ),
+    NetFile {
+        dir: Sub::Port,
+        name: "flush",
+        show: None,
+        store: Some(|stack, ifindex, data| change(stack, ifindex, data, |change, _| change.flush = true)),
+    },
+    flag!("hairpin_mode", HAIRPIN),
+    flag!("learning", LEARNING),
+    flag!("unicast_flood", FLOOD),
+    flag!("multicast_flood", MCAST_FLOOD),
+    flag!("broadcast_flood", BCAST_FLOOD),
+    flag!("proxyarp", PROXY_ARP),
+    flag!("proxyarp_wifi", PROXY_ARP_WIFI),
+    flag!("isolated", ISOLATED),
     text(Sub::Port, "port_id", |_, dev, out| {
-        writeln!(out, "0x{:x}", 0x8000 | port(dev)?.0)
+        writeln!(out, "0x{:x}", port(dev)?.id())
     }),
     text(Sub::Port, "port_no", |_, dev, out| {
-        writeln!(out, "0x{:x}", port(dev)?.0)
+        writeln!(out, "0x{:x}", port(dev)?.number)
     }),
-    fixed!(Sub::Port, "priority", 32),
     text(Sub::Port, "state", |_, dev, out| {
-        writeln!(out, "{}", port(dev)?.1)
+        writeln!(out, "{}", port(dev)?.state as u8)
     }),
+    text(Sub::Port, "designated_root", |state, dev, out| {
+        of_bridge(state, dev, out)
+    }),
+    text(Sub::Port, "designated_bridge", |state, dev, out| {
+        of_bridge(state, dev, out)
+    }),
+    text(Sub::Port, "designated_port", |_, dev, out| {
+        writeln!(out, "{}", port(dev)?.id())
+    }),
+    fixed!(Sub::Port, "designated_cost", 0),
+    fixed!(Sub::Port, "change_ack", 0),
+    fixed!(Sub::Port, "config_pending", 0),
+    fixed!(Sub::Port, "message_age_timer", 0),
+    fixed!(Sub::Port, "forward_delay_timer", 0),
+    fixed!(Sub::Port, "hold_timer", 0),
 ];
 
-/// A port's number and state.
-fn port(dev: &Device) -> Result<(u16, u8)> {
-    let port = dev.port.as_ref().ok_or(err!(EINVAL, "not a port"))?;
-    Ok((port.number, port.state as u8))
+fn port(dev: &Device) -> Result<&BridgePort> {
+    dev.port.as_deref().ok_or(err!(EINVAL, "not a port"))
+}
+
+fn of_bridge(state: &NetState, dev: &Device, out: &mut SeqBuf) -> Result<()> {
+    let bridge = state.devices.get(&port(dev)?.bridge);
+    id(bridge.ok_or(err!(EINVAL, "the bridge is gone"))?, out)
+}
+
+/// Changes a port as the number in a file says.
+fn change(
+    stack: &Arc<NetStack>,
+    ifindex: u32,
+    data: &[u8],
+    fill: impl FnOnce(&mut PortChange, u64),
+) -> Result<()> {
+    let mut change = PortChange::default();
+    fill(&mut change, number(data)?);
+    stack.with(|net| {
+        net.change_port(ifindex, &change)?;
+        net.port_event(ifindex);
+        Ok(())
+    })
 }

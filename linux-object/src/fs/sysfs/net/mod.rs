@@ -1,5 +1,5 @@
-//! `/sys/class/net`, `/sys/devices/virtual/net` and the way to network cards: the devices of the network namespace in which the file system
-//! was mounted (`Documentation/ABI/testing/sysfs-class-net`).
+//! `/sys/class/net`, `/sys/devices/virtual/net` and the way to network cards: the devices of the network namespace in
+//! which the file system was mounted (`Documentation/ABI/testing/sysfs-class-net`).
 //!
 //! A device is a directory with one fact per file, `statistics`, and what a bridge or its port adds; links lead from
 //! a port to its bridge (`master`, `upper_…`) and back (`lower_…`, `brif`). Nothing here outlives its namespace: a

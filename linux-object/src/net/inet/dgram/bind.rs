@@ -1,17 +1,17 @@
-//! A datagram socket gets its ends: `bind(2)`, `connect(2)`, `SO_BINDTODEVICE`.
+//! A datagram socket gets its ends: `bind(2)`, `connect(2)`, and a device.
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
 use super::DatagramSocket;
-use crate::cred::Capability;
+use crate::ensure;
 use crate::error::Result;
 use crate::net::SockOption;
 use crate::net::inet::addr::SockAddrIn;
+use crate::net::inet::device;
 use crate::net::inet::ports::{any, check_low_port, claim};
 use crate::net::stack::sockets::{Bound, Ends};
 use crate::task::Task;
-use crate::{ensure, err};
 
 impl DatagramSocket {
     /// `bind(2)`.
@@ -45,14 +45,17 @@ impl DatagramSocket {
         if to.scope != 0 && matches!(to.addr, IpAddr::V6(addr) if addr.is_unicast_link_local()) {
             self.state.lock().ifindex = to.scope;
         }
-        self.claim(to.addr, to.port)
+        self.claim(to.addr, to.port)?;
+        let mut state = self.state.lock();
+        state.keeps_local |= !to.addr.is_unspecified();
+        state.keeps_port |= to.port != 0;
+        Ok(())
     }
 
     /// `connect(2)`.
     pub(super) fn connect_to(&self, addr: &[u8]) -> Result<()> {
         if SockAddrIn::is_unspec(addr) {
-            self.state.lock().remote = None;
-            self.update_table();
+            self.disconnect();
             return Ok(());
         }
         let mut to = SockAddrIn::parse(addr, self.v6)?;
@@ -96,6 +99,31 @@ impl DatagramSocket {
         }
         self.update_table();
         Ok(())
+    }
+
+    /// `connect(2)` to `AF_UNSPEC`: what `connect` and the first send chose is given back, and the
+    /// device; what `bind` was told to take stays (Linux's `__udp_disconnect`).
+    fn disconnect(&self) {
+        let port = {
+            let mut state = self.state.lock();
+            state.remote = None;
+            state.scope = 0;
+            state.ifindex = 0;
+            if !state.keeps_local {
+                state.local = any(self.v6);
+            }
+            if state.keeps_port {
+                0
+            } else {
+                core::mem::take(&mut state.port)
+            }
+        };
+        if port == 0 {
+            self.update_table();
+        } else {
+            let mut stack = self.ns.stack().lock();
+            (self.table())(&mut stack.sockets).remove(port, &self.weak());
+        }
     }
 
     /// Claims a port for an address; 0 is any.
@@ -151,21 +179,11 @@ impl DatagramSocket {
         });
     }
 
-    /// `SO_BINDTODEVICE`.
-    pub(super) fn bind_to_device(&self, task: &Arc<Task>, value: &[u8]) -> Result<()> {
-        let end = value.iter().position(|&c| c == 0).unwrap_or(value.len());
-        let name = core::str::from_utf8(&value[..end]).map_err(|_| err!(ENODEV))?;
-        let ifindex = match name {
-            "" => 0,
-            name => self.ns.stack().lock().by_name(name).ok_or(err!(ENODEV))?,
-        };
-        let bound = self.state.lock().ifindex != 0;
-        ensure!(
-            !bound || task.cred().ns_capable(self.ns.user_ns(), Capability::NET_RAW),
-            EPERM,
-            "no CAP_NET_RAW"
-        );
-        self.state.lock().ifindex = ifindex;
+    /// `SO_BINDTODEVICE` and `SO_BINDTOIFINDEX`.
+    pub(super) fn bind_to_device(&self, task: &Arc<Task>, name: i32, value: &[u8]) -> Result<()> {
+        let old = self.state.lock().ifindex;
+        let new = device::set(task, self.ns.stack(), old, name, value)?;
+        self.state.lock().ifindex = new;
         self.update_table();
         Ok(())
     }

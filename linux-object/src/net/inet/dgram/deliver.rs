@@ -2,8 +2,9 @@
 
 use alloc::sync::Arc;
 
-use super::{Datagram, DatagramSocket, State};
+use super::{Datagram, DatagramSocket, MAX_ERRORS, State};
 use crate::cbpf::PacketInput;
+use crate::error::Errno;
 use crate::fs::PollEvents;
 use crate::net::inet::ports::any;
 use crate::net::inet::proto;
@@ -11,7 +12,7 @@ use crate::net::payer::SockCharge;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::packet::be16;
 use crate::net::stack::sockets::{Delivery, InetInfo, InetSocket, tcp_state};
-use crate::net::stack::{Run, transport_checksum};
+use crate::net::stack::{PmtuDiscovery, Run, transport_checksum};
 
 impl DatagramSocket {
     fn wanted(&self, state: &State, delivery: &Delivery) -> bool {
@@ -41,11 +42,45 @@ impl DatagramSocket {
     }
 }
 
+impl DatagramSocket {
+    /// A router says that what was sent is too long for the path. Whether a socket that is connected should be told;
+    /// `None`: nobody should.
+    fn too_big(&self, run: &mut Run, delivery: &Delivery, mtu: u32) -> Option<bool> {
+        let v6 = delivery.dst.is_ipv6();
+        let mode = {
+            let options = &self.state.lock().options;
+            if v6 {
+                options.mtu_discover6
+            } else {
+                options.mtu_discover
+            }
+        };
+        let deaf = matches!(mode, PmtuDiscovery::Interface | PmtuDiscovery::Omit);
+        if !deaf {
+            self.ns
+                .stack()
+                .enter(run, |net| net.learn_path_mtu(delivery.dst, mtu));
+        }
+        match mode {
+            PmtuDiscovery::Dont if !v6 => None,
+            _ if v6 && deaf && self.is_udp() => None,
+            _ if v6 && self.is_raw() => Some(mode == PmtuDiscovery::Do),
+            _ => Some(mode != PmtuDiscovery::Dont),
+        }
+    }
+}
+
 impl InetSocket for DatagramSocket {
-    fn deliver(self: Arc<Self>, _: &mut Run, delivery: Delivery) {
+    fn deliver(self: Arc<Self>, run: &mut Run, delivery: Delivery) {
         let at = self.ns.stack().shared.time.realtime();
         let transport = delivery.transport();
-        if let Some(error) = delivery.error {
+        if let Some(mut error) = delivery.error {
+            if error.errno == Errno::EMSGSIZE {
+                match self.too_big(run, &delivery, error.info) {
+                    Some(hard) => error.hard = hard,
+                    None => return,
+                }
+            }
             let mut state = self.state.lock();
             let recverr = if self.v6 {
                 state.options.recverr6
@@ -56,7 +91,7 @@ impl InetSocket for DatagramSocket {
             if !(recverr || connected && error.hard) {
                 return;
             }
-            if recverr && state.errors.len() < 64 {
+            if recverr && state.errors.len() < MAX_ERRORS {
                 let skip = if self.is_udp() { 8 } else { 0 };
                 state.errors.push_back(Datagram {
                     data: transport.get(skip..).unwrap_or_default().to_vec(),

@@ -4,6 +4,7 @@
 //! addresses and options are the same.
 
 mod bind;
+mod control;
 mod deliver;
 mod options;
 mod recv;
@@ -18,7 +19,7 @@ use core::net::IpAddr;
 use super::addr::SockAddrIn;
 use super::membership::Memberships;
 use super::options::IpOptions;
-use super::options::SOL_IP;
+use super::options::{SOL_IP, asks_mtu, mtu_answer, path_mtu};
 use super::ports::any;
 use super::{membership, proto};
 use crate::error::Result;
@@ -32,6 +33,9 @@ use crate::net::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, Socket, SocketT
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
 use crate::{ensure, err};
+
+/// Errors that wait for a program at most.
+const MAX_ERRORS: usize = 64;
 
 struct Datagram {
     data: Vec<u8>,
@@ -57,10 +61,16 @@ struct State {
     remote: Option<(IpAddr, u16)>,
     ifindex: u32,
     scope: u32,
+    /// `bind` named the local address: it outlives a connection.
+    keeps_local: bool,
+    /// Likewise the port.
+    keeps_port: bool,
     shutdown: Shutdown,
     queue: VecDeque<Datagram>,
     bytes: usize,
     errors: VecDeque<Datagram>,
+    /// Where something did not go because it was too long, through which device, and what is not (`IPV6_RECVPATHMTU`).
+    path_mtu: Option<(IpAddr, u32, u32)>,
     timestamp: bool,
     /// Types of ICMP that a raw socket does not want, bit n for type n.
     filter: u32,
@@ -114,10 +124,13 @@ impl DatagramSocket {
                 remote: None,
                 ifindex: 0,
                 scope: 0,
+                keeps_local: false,
+                keeps_port: false,
                 shutdown: Shutdown::empty(),
                 queue: VecDeque::new(),
                 bytes: 0,
                 errors: VecDeque::new(),
+                path_mtu: None,
                 timestamp: false,
                 filter: 0,
                 filter6: [0; 8],
@@ -149,6 +162,14 @@ impl DatagramSocket {
         } else {
             |sockets| &mut sockets.ping
         }
+    }
+    /// The MTU of the way to whom it is connected to.
+    fn path_mtu(&self) -> Option<u32> {
+        let (remote, local, devices) = {
+            let state = self.state.lock();
+            (state.remote?.0, state.local, [state.scope, state.ifindex])
+        };
+        path_mtu(self.ns.stack(), remote, local, devices)
     }
     fn register_raw(&self) {
         let (local, remote, ifindex) = {
@@ -260,8 +281,11 @@ impl Socket for DatagramSocket {
     fn set_option(&self, task: &Arc<Task>, level: i32, name: i32, value: &[u8]) -> Result<()> {
         self.set(task, level, name, value)
     }
-    fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, _: usize) -> Result<Vec<u8>> {
-        self.get(level, name)
+    fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, room: usize) -> Result<Vec<u8>> {
+        if asks_mtu(self.v6, level, name) {
+            return mtu_answer(level, name, room, self.path_mtu());
+        }
+        self.get(level, name, room)
     }
     fn is_asked(&self, level: i32, name: i32) -> bool {
         membership::is_asked(level, name)

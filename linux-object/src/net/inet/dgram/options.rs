@@ -8,7 +8,7 @@ use crate::ensure;
 use crate::error::Result;
 use crate::ids::UserAddr;
 use crate::net::inet::options::{SOL_IP, SOL_IPV6, int};
-use crate::net::inet::{ifreq, membership, proto};
+use crate::net::inet::{device, ifreq, membership, proto};
 use crate::net::stack::Run;
 use crate::task::Task;
 
@@ -27,7 +27,7 @@ impl DatagramSocket {
                 self.state.lock().timestamp = int(value)? != 0;
                 return Ok(());
             }
-            (1, 25) => return self.bind_to_device(task, value),
+            _ if device::is_option(level, name) => return self.bind_to_device(task, name, value),
             (SOL_RAW, ICMP_FILTER) => {
                 ensure!(
                     self.is_raw() && self.proto == proto::ICMP,
@@ -89,9 +89,10 @@ impl DatagramSocket {
     }
 
     /// `getsockopt(2)`.
-    pub(super) fn get(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+    pub(super) fn get(&self, level: i32, name: i32, room: usize) -> Result<Vec<u8>> {
         let state = self.state.lock();
         match (level, name) {
+            _ if device::is_option(level, name) => device::get(self.ns.stack(), state.ifindex, name, room),
             (1, 29) => Ok((state.timestamp as i32).to_ne_bytes().to_vec()),
             (SOL_RAW, ICMP_FILTER) => Ok(state.filter.to_ne_bytes().to_vec()),
             (SOL_IPV6 | SOL_RAW, IPV6_CHECKSUM) if self.is_raw() && self.v6 => {

@@ -5,12 +5,13 @@ use core::net::IpAddr;
 use super::{Datagram, DatagramSocket};
 use crate::error::Result;
 use crate::net::inet::addr::SockAddrIn;
-use crate::net::inet::options::{SOL_IP, SOL_IPV6};
+use crate::net::inet::options::{IPV6_PATHMTU, SOL_IP, SOL_IPV6};
 use crate::net::payer::SockCharge;
 use crate::net::stack::mib::Counter;
 use crate::net::{MsgFlags, RecvMsg, Shutdown};
 use crate::{bail, err};
 
+const SO_EE_ORIGIN_LOCAL: u8 = 1;
 const SO_EE_ORIGIN_ICMP: u8 = 2;
 const SO_EE_ORIGIN_ICMP6: u8 = 3;
 
@@ -21,6 +22,15 @@ impl DatagramSocket {
             return self.recv_error(msg);
         }
         self.base.take_error()?;
+        if let Some((dst, ifindex, mtu)) = self.take_path_mtu() {
+            let addr = SockAddrIn::emit(dst, 0, ifindex, self.v6);
+            let mut info = addr.to_vec();
+            info.resize(28, 0);
+            info.extend_from_slice(&mtu.to_ne_bytes());
+            msg.control.push((SOL_IPV6, IPV6_PATHMTU, info));
+            msg.addr = Some(addr);
+            return Ok(0);
+        }
         let peek = msg.flags.contains(MsgFlags::PEEK);
         let (datagram, options, timestamp) = {
             let mut state = self.state.lock();
@@ -95,6 +105,12 @@ impl DatagramSocket {
         copy_out(msg, &datagram.data)
     }
 
+    fn take_path_mtu(&self) -> Option<(IpAddr, u32, u32)> {
+        let mut state = self.state.lock();
+        let wanted = state.options.recv_path_mtu;
+        if wanted { state.path_mtu.take() } else { None }
+    }
+
     /// `MSG_ERRQUEUE`: what came back, and why (`IP_RECVERR`).
     fn recv_error(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
         let (item, more) = {
@@ -112,14 +128,23 @@ impl DatagramSocket {
         let v4 = item.src.is_ipv4();
         let mut body = (error.errno as u32).to_ne_bytes().to_vec();
         body.extend_from_slice(&[
-            if v4 { SO_EE_ORIGIN_ICMP } else { SO_EE_ORIGIN_ICMP6 },
+            match v4 {
+                _ if error.local => SO_EE_ORIGIN_LOCAL,
+                true => SO_EE_ORIGIN_ICMP,
+                false => SO_EE_ORIGIN_ICMP6,
+            },
             error.kind,
             error.code,
             0,
         ]);
         body.extend_from_slice(&error.info.to_ne_bytes());
         body.extend_from_slice(&0u32.to_ne_bytes());
-        body.extend_from_slice(&SockAddrIn::emit(error.offender, 0, item.ifindex, !v4));
+        let mut offender = SockAddrIn::emit(error.offender, 0, item.ifindex, !v4);
+        if error.local {
+            // Nobody else's: AF_UNSPEC.
+            offender.fill(0);
+        }
+        body.extend_from_slice(&offender);
         msg.control.push(if v4 {
             (SOL_IP, 11, body)
         } else {

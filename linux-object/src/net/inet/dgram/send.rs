@@ -1,13 +1,17 @@
 //! What a datagram socket sends.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{DatagramSocket, State};
-use crate::error::Result;
+use super::{Datagram, DatagramSocket, MAX_ERRORS, State, control};
+use crate::error::{Errno, Result};
+use crate::fs::PollEvents;
 use crate::net::inet::addr::SockAddrIn;
 use crate::net::inet::proto;
+use crate::net::payer::SockCharge;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::packet::{Packet, checksum};
+use crate::net::stack::sockets::IcmpError;
 use crate::net::stack::{Flow, transport_checksum};
 use crate::net::{MsgFlags, SendMsg, Shutdown, SockOption};
 use crate::{bail, ensure};
@@ -27,7 +31,7 @@ impl DatagramSocket {
             ensure!(!self.is_udp() || to.port != 0, EINVAL, "port 0");
         }
         self.autobind()?;
-        let (mut flow, ports, place) = {
+        let (mut flow, ports, place, bound) = {
             let state = self.state.lock();
             ensure!(!state.shutdown.contains(Shutdown::SEND), EPIPE, "shut down");
             let ping = !self.is_raw() && self.proto == proto::ICMPV6;
@@ -38,14 +42,21 @@ impl DatagramSocket {
                 (None, None) => bail!(EDESTADDRREQ, "where to?"),
             };
             let ports = (state.port, dst_port);
-            (self.flow(&state, dst, scope), ports, place)
+            let bound = if scope != 0 { scope } else { state.ifindex };
+            (self.flow(&state, dst, scope), ports, place, bound)
         };
-        ensure!(len <= 65507 || !self.is_udp(), EMSGSIZE, "longer than a packet");
+        if !msg.control.is_empty() {
+            let stack = self.ns.stack();
+            stack.with(|net| control::apply(net, &mut flow, self.v6, bound, msg.control))?;
+        }
+        let most = if flow.dst.is_ipv6() { 65527 } else { 65507 };
+        ensure!(len <= most || !self.is_udp(), EMSGSIZE, "longer than a packet");
         let mut data = alloc::vec![0; len];
         msg.data.take_all(&mut data)?;
         let to_v6 = flow.dst.is_ipv6();
         let allow_broadcast = self.base.is_set(SockOption::Broadcast);
-        self.ns.stack().with(|net| {
+        let mut mtu = 0;
+        let sent = self.ns.stack().with(|net| {
             let src = match flow.src {
                 Some(IpAddr::V4(src)) => Some(src),
                 _ => None,
@@ -67,8 +78,16 @@ impl DatagramSocket {
             if !flow.hdrincl {
                 flow.src = Some(route.src);
             }
-            net.ip_send(&flow, packet)
-        })?;
+            let sent = net.ip_send(&flow, packet);
+            if sent.as_ref().is_err_and(|error| error.errno() == Errno::EMSGSIZE) {
+                mtu = net.mtu_for(&flow, &net.path(route, flow.dst));
+            }
+            sent
+        });
+        if mtu != 0 {
+            self.was_too_long(&flow, ports.1, mtu);
+        }
+        sent?;
         if self.is_udp() {
             self.ns.stack().mib.add(match to_v6 {
                 false => Counter::UdpOutDatagrams,
@@ -76,6 +95,47 @@ impl DatagramSocket {
             });
         }
         Ok(len)
+    }
+
+    /// Something was longer than may be sent there: the error queue tells the MTU, or a message does
+    /// (`IPV6_RECVPATHMTU`).
+    fn was_too_long(&self, flow: &Flow, port: u16, mtu: u32) {
+        let at = self.ns.stack().shared.time.realtime();
+        let v6 = flow.dst.is_ipv6();
+        let mut state = self.state.lock();
+        if v6 && flow.dont_frag && state.options.recv_path_mtu {
+            state.path_mtu = Some((flow.dst, flow.oif, mtu));
+        }
+        let wanted = if v6 {
+            state.options.recverr6
+        } else {
+            state.options.recverr
+        };
+        if !wanted || state.errors.len() >= MAX_ERRORS {
+            return;
+        }
+        state.errors.push_back(Datagram {
+            data: Vec::new(),
+            src: flow.dst,
+            port: if self.is_udp() { port } else { 0 },
+            dst: flow.dst,
+            ifindex: flow.oif,
+            ttl: 0,
+            tos: 0,
+            at,
+            error: Some(IcmpError {
+                errno: Errno::EMSGSIZE,
+                kind: 0,
+                code: 0,
+                info: mtu,
+                hard: true,
+                local: true,
+                offender: flow.dst,
+            }),
+            _memory: SockCharge::none(),
+        });
+        drop(state);
+        self.queue.wake_all(PollEvents::ERR);
     }
 
     fn flow(&self, state: &State, dst: IpAddr, scope: u32) -> Flow {
@@ -115,7 +175,15 @@ impl DatagramSocket {
                 flow.tos = options.tclass;
             }
         }
-        flow.pmtu = options.mtu_discover;
+        if dst.is_ipv6() {
+            flow.pmtu = options.mtu_discover6;
+            flow.frag_size = options.frag_size6;
+            // Raw packets of other protocols are cut all the same, as on Linux.
+            flow.dont_frag = options.dont_frag6
+                && (!self.is_raw() || matches!(self.proto, proto::UDP | proto::ICMPV6 | proto::RAW));
+        } else {
+            flow.pmtu = options.mtu_discover;
+        }
         flow.hdrincl = options.hdrincl && self.is_raw() && !self.v6;
         flow
     }

@@ -42,12 +42,18 @@ impl TcpSocket {
         let mut state = self.state.lock();
         state.local = to.addr;
         state.port = port;
+        state.chose_addr = !to.addr.is_unspecified();
+        state.chose_port = to.port != 0;
         Ok(())
     }
 
     /// `connect(2)`.
     pub(super) fn connect_to(&self, addr: &[u8]) -> Result<()> {
         ensure!(addr.len() >= 2, EINVAL, "the address is too short");
+        if SockAddrIn::is_unspec(addr) {
+            self.disconnect();
+            return Ok(());
+        }
         let fresh = {
             let mut state = self.state.lock();
             let connecting = state.connecting;
@@ -74,9 +80,6 @@ impl TcpSocket {
             }
         };
         if fresh {
-            if SockAddrIn::is_unspec(addr) {
-                return Ok(());
-            }
             self.start_connect(addr)?;
             // It may be over already, but as on Linux only the next call tells.
             bail!(EINPROGRESS, "the handshake goes on");
@@ -166,12 +169,17 @@ impl TcpSocket {
         }
         let seed = self.stack.shared.rng.next_u64();
         let now = self.now();
-        let mut engine = Engine::new(route.src, route.mtu as usize, seed, now, memory);
+        let mtu = self
+            .stack
+            .enter(&mut Run::new(), |net| net.path(route, to.addr).mtu);
+        let mut engine = Engine::new(route.src, mtu as usize, seed, now, memory);
+        // How the last connection ended is no error of this one.
+        let _ = self.base.take_error();
         self.stack.mib.add(Counter::TcpActiveOpens);
         engine.connect((to.addr, to.port), (route.src, port));
         {
             let mut state = self.state.lock();
-            engine.socket().set_nagle_enabled(!state.nodelay);
+            engine.set_nagle(!state.nodelay);
             state.local = route.src;
             state.port = port;
             state.remote = Some((to.addr, to.port));

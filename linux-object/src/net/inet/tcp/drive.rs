@@ -164,6 +164,9 @@ impl TcpSocket {
                     mib.add(Counter::TcpExtTCPAbortOnTimeout);
                 }
                 if let Some(errno) = error {
+                    if old != TcpState::CloseWait {
+                        engine.urgent.broke();
+                    }
                     self.base.set_error(errno);
                     events |= PollEvents::ERR;
                 }

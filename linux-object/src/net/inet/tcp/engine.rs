@@ -11,12 +11,14 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::stats::Stats;
+use super::stats::{Stats, header_len};
+use super::urgent::{News, Urgent};
 use crate::net::payer::SockCharge;
 use crate::net::stack::packet::{Buffers, LARGE, Packet};
 use crate::time::Ktime;
 
-/// Bytes that a connection's buffers have, each way: 64 KiB, and as much as is usually not acknowledged yet when those come.
+/// Bytes that a connection's buffers have, each way: 64 KiB, and as much as is usually not acknowledged yet when
+/// those come.
 pub const BUFFER: usize = 65536 + 8192;
 /// Unanswered segments are given up after (`tcp_retries2`, about).
 const TIMEOUT: Duration = Duration::from_secs(924);
@@ -91,6 +93,10 @@ pub struct Engine {
     closing: bool,
     /// What it measures.
     pub stats: Stats,
+    /// Its urgent data.
+    pub urgent: Urgent,
+    /// What it does without (Nagle).
+    nagle: bool,
     /// What its buffers cost.
     _memory: SockCharge,
 }
@@ -99,7 +105,30 @@ fn instant(now: Ktime) -> Instant {
     Instant::from_micros((now.as_nanos() / 1000) as i64)
 }
 
+fn interface(local: IpAddress, queue: &mut Queue, seed: u64, now: Ktime) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut interface = Interface::new(config, queue, instant(now));
+    interface.update_ip_addrs(|addrs| {
+        // Everything is directly reachable: routing is the network layer's.
+        let _ = addrs.push(IpCidr::new(local, 0));
+    });
+    interface
+}
+
 impl Engine {
+    /// From now on its packets are no longer than this.
+    pub fn narrow(&mut self, mtu: usize, seed: u64, now: Ktime) {
+        let mtu = mtu.clamp(576, 65535);
+        if mtu >= self.queue.mtu {
+            return;
+        }
+        self.queue.mtu = mtu;
+        // An interface asks its device only when it is made, and this one knows nothing else.
+        if let Some(local) = self.interface.ip_addrs().first().map(|addr| addr.address()) {
+            self.interface = interface(local, &mut self.queue, seed, now);
+        }
+    }
     /// A closed connection with a local address.
     /// `memory` pays for two buffers of that size.
     pub fn new(
@@ -117,13 +146,7 @@ impl Engine {
             used: None,
         };
         let stats = Stats::new(queue.mtu);
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = seed;
-        let mut interface = Interface::new(config, &mut queue, instant(now));
-        interface.update_ip_addrs(|addrs| {
-            // Everything is directly reachable: routing is the network layer's.
-            let _ = addrs.push(IpCidr::new(IpAddress::from(local), 0));
-        });
+        let interface = interface(local.into(), &mut queue, seed, now);
         let buffer = || SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.set_timeout(Some(CONNECT_TIMEOUT));
@@ -136,6 +159,8 @@ impl Engine {
             queue,
             closing: false,
             stats,
+            urgent: Urgent::default(),
+            nagle: true,
             _memory: memory,
         }
     }
@@ -150,8 +175,8 @@ impl Engine {
             state => state,
         }
     }
-    /// Nothing more will be sent. In LAST-ACK smoltcp takes no window but with an acknowledgement of more, and would wait until it
-    /// probes; so what is left goes before.
+    /// Nothing more will be sent. In LAST-ACK smoltcp takes no window but with an acknowledgement of more, and would
+    /// wait until it probes; so what is left goes before.
     pub fn close(&mut self) {
         let socket = self.socket();
         if socket.state() == State::CloseWait && socket.send_queue() > 0 {
@@ -171,16 +196,48 @@ impl Engine {
     pub fn established(&mut self) {
         self.socket().set_timeout(Some(TIMEOUT));
     }
-    /// A packet came in.
-    pub fn receive(&mut self, mut packet: Packet, now: Ktime) {
+    /// Whether small segments wait for acknowledgements.
+    pub fn set_nagle(&mut self, on: bool) {
+        self.nagle = on;
+        if !self.urgent.is_sending() {
+            self.socket().set_nagle_enabled(on);
+        }
+    }
+    /// Packets that leave after this poll.
+    pub(super) fn outgoing(&mut self) -> impl Iterator<Item = &mut Packet> {
+        self.queue.outgoing.iter_mut()
+    }
+    /// A packet came in. `inline`: what `SO_OOBINLINE` says.
+    pub fn receive(&mut self, mut packet: Packet, now: Ktime, inline: impl FnOnce() -> bool) -> News {
         // CPUs overtake each other; the state machine drops the data of a segment with an old acknowledgement.
         if let Some((ack, window)) = self.stats.received(packet.data(), now) {
-            let header = if packet.data()[0] >> 4 == 4 { 20 } else { 40 };
+            let header = header_len(packet.data());
             let data = &mut packet.data_mut()[header..];
             data[8..12].copy_from_slice(&ack.to_be_bytes());
             data[14..16].copy_from_slice(&window.to_be_bytes());
         }
+        let mut news = News::default();
+        if self.stats.flags() & self.urgent.watch != 0 {
+            self.take_in(now);
+            news = self.look_for_urgent(packet.data(), inline());
+        }
         self.queue.incoming.push_back(packet);
+        news
+    }
+    /// Works on what came in.
+    fn take_in(&mut self, now: Ktime) {
+        let before = self.queue.outgoing.len();
+        let (at, queue) = (instant(now), &mut self.queue);
+        while !queue.incoming.is_empty() {
+            self.interface.poll_ingress_single(at, queue, &mut self.sockets);
+        }
+        self.count_sent(before, now);
+    }
+    fn count_sent(&mut self, before: usize, now: Ktime) {
+        for packet in self.queue.outgoing.range_mut(before..) {
+            self.stats.withhold(packet.data_mut());
+            self.stats.sent(packet.data(), now);
+        }
     }
     /// Works until there is nothing to do; then there may be packets to send.
     pub fn poll(&mut self, now: Ktime, buffers: &Buffers) {
@@ -201,9 +258,9 @@ impl Engine {
         {
             buffers.put(buf);
         }
-        for packet in self.queue.outgoing.range_mut(before..) {
-            self.stats.withhold(packet.data_mut());
-            self.stats.sent(packet.data(), now);
+        self.count_sent(before, now);
+        if self.urgent.is_sending() {
+            self.mark_sent(self.nagle);
         }
     }
     /// Whether there is a packet to send.
@@ -273,7 +330,7 @@ mod tests {
                 let Some(packet) = self.way[1 - end].pop_front() else {
                     break;
                 };
-                self.ends[end].receive(packet, self.now);
+                self.ends[end].receive(packet, self.now, || false);
             }
             self.poll(end);
         }
@@ -286,7 +343,8 @@ mod tests {
         ((at * 7919) >> 5) as u8 ^ end as u8
     }
 
-    /// Whatever is written, read and on its way in which order: nothing that was allowed is refused, so nothing is sent again.
+    /// Whatever is written, read and on its way in which order: nothing that was allowed is refused, so nothing is
+    /// sent again.
     #[test]
     fn what_a_window_allowed_is_taken() {
         for seed in 0..60 {
@@ -302,7 +360,8 @@ mod tests {
                 matches!(pair.ends[end].state(), State::Closed | State::TimeWait)
             };
             while read != [total; 2] || !ended(&mut pair, 0) || !ended(&mut pair, 1) {
-                // Only acknowledgements are waited for, never the second until something is sent again or a window probed.
+                // Only acknowledgements are waited for, never the second until something is sent again or a window
+                // probed.
                 let step = if pair.is_quiet() { 2_000_000 } else { 1000 };
                 pair.now = Ktime(pair.now.as_nanos() + step);
                 let idle = pair.now.as_nanos() - moved.as_nanos();

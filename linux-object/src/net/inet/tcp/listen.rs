@@ -61,7 +61,9 @@ impl TcpSocket {
             );
             stack.sockets.listeners.insert(bound);
         }
-        self.state.lock().phase = Phase::Listening {
+        let mut state = self.state.lock();
+        state.was_listening = true;
+        state.phase = Phase::Listening {
             backlog: backlog as usize,
             embryos: Vec::new(),
             ready: VecDeque::new(),
@@ -107,7 +109,7 @@ impl TcpSocket {
         let transport = delivery.transport();
         let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
         let (remote_port, local_port) = (port(0), port(2));
-        let (ns, v6, options, ifindex, (nodelay, inq, keepalive)) = {
+        let (ns, v6, options, (ifindex, chose_addr), (nodelay, inq, keepalive)) = {
             let state = self.state.lock();
             let Phase::Listening {
                 backlog,
@@ -127,7 +129,7 @@ impl TcpSocket {
                 ns,
                 self.v6,
                 state.options.clone(),
-                state.ifindex,
+                (state.ifindex, state.chose_addr),
                 (state.nodelay, state.inq, state.keepalive.clone()),
             )
         };
@@ -161,8 +163,9 @@ impl TcpSocket {
             state.nodelay = nodelay;
             state.inq = inq;
             state.keepalive = keepalive;
-            engine.socket().set_nagle_enabled(!nodelay);
+            engine.set_nagle(!nodelay);
             state.local = ends.local;
+            state.chose_addr = chose_addr;
             state.port = ends.port;
             state.remote = Some((ends.remote, ends.remote_port));
             state.ifindex = ifindex;
@@ -170,7 +173,7 @@ impl TcpSocket {
             state.scope = if narrow { delivery.ifindex } else { 0 };
             state.last = TcpState::Listen;
             state.parent = Arc::downgrade(self);
-            engine.receive(delivery.packet, self.now());
+            engine.receive(delivery.packet, self.now(), || false);
             state.phase = Phase::Connected(Box::new(engine));
         }
         {

@@ -10,6 +10,7 @@
 //! The namespace is held as long as something is still to be sent.
 
 mod connect;
+mod disconnect;
 mod drive;
 mod engine;
 mod info;
@@ -19,5 +20,6 @@ mod options;
 mod socket;
 mod stats;
 mod stream;
+mod urgent;
 
 pub use socket::TcpSocket;

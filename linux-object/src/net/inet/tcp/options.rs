@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::ids::UserAddr;
 use crate::net::RecvMsg;
 use crate::net::inet::options::int;
-use crate::net::inet::{ifreq, membership};
+use crate::net::inet::{device, ifreq, membership};
 use crate::task::Task;
-use crate::{bail, ensure, err};
+use crate::{bail, ensure};
 
 const SOL_TCP: i32 = 6;
 const TCP_NODELAY: i32 = 1;
@@ -23,20 +23,15 @@ const TCP_KEEPINTVL: i32 = 5;
 const TCP_KEEPCNT: i32 = 6;
 /// `TCP_INQ`, and the message that it adds to what is received (`TCP_CM_INQ`).
 const TCP_INQ: i32 = 36;
+const SIOCATMARK: u32 = 0x8905;
 
 impl TcpSocket {
     /// `setsockopt(2)`.
     pub(super) fn set(&self, task: &Arc<Task>, level: i32, name: i32, value: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
         if level != SOL_TCP {
-            if (level, name) == (1, 25) {
-                let end = value.iter().position(|&c| c == 0).unwrap_or(value.len());
-                let name = core::str::from_utf8(&value[..end]).map_err(|_| err!(ENODEV))?;
-                let _ = task;
-                state.ifindex = match name {
-                    "" => 0,
-                    name => self.stack.lock().by_name(name).ok_or(err!(ENODEV))?,
-                };
+            if device::is_option(level, name) {
+                state.ifindex = device::set(task, &self.stack, state.ifindex, name, value)?;
                 return Ok(());
             }
             membership::refuse_stream(level, name)?;
@@ -50,7 +45,7 @@ impl TcpSocket {
             TCP_NODELAY => {
                 state.nodelay = number != 0;
                 if let Phase::Connected(engine) = &mut state.phase {
-                    engine.socket().set_nagle_enabled(number == 0);
+                    engine.set_nagle(number == 0);
                 }
             }
             TCP_INQ => {
@@ -75,8 +70,11 @@ impl TcpSocket {
     }
 
     /// `getsockopt(2)`.
-    pub(super) fn get(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+    pub(super) fn get(&self, level: i32, name: i32, room: usize) -> Result<Vec<u8>> {
         let mut state = self.state.lock();
+        if device::is_option(level, name) {
+            return device::get(&self.stack, state.ifindex, name, room);
+        }
         if level != SOL_TCP {
             return state.options.get(self.v6, level, name);
         }
@@ -120,7 +118,13 @@ impl TcpSocket {
             let mut state = self.state.lock();
             match (cmd, &mut state.phase) {
                 (0x541b, Phase::Listening { .. }) => bail!(EINVAL, "the socket listens"),
-                (0x541b, Phase::Connected(engine)) => engine.socket().recv_queue(),
+                (0x541b, Phase::Connected(engine)) => {
+                    let inline = self.is_inline();
+                    let before = engine.before_mark().filter(|_| !inline).unwrap_or(usize::MAX);
+                    engine.socket().recv_queue().min(before)
+                }
+                (SIOCATMARK, Phase::Connected(engine)) => (engine.before_mark() == Some(0)) as usize,
+                (SIOCATMARK, _) => 0,
                 (0x5411, Phase::Connected(engine)) => engine.socket().send_queue(),
                 (0x541b | 0x5411, _) => 0,
                 _ => {

@@ -11,19 +11,22 @@ use smoltcp::socket::tcp::State as TcpState;
 
 use super::engine::Engine;
 use super::keepalive::KeepAlive;
+use super::urgent::News;
 use crate::cbpf::PacketInput;
 use crate::err;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::fs::PollEvents;
 use crate::ids::{KoID, UserAddr};
 use crate::namespace::NetNamespace;
 use crate::net::inet::addr::SockAddrIn;
-use crate::net::inet::options::IpOptions;
+use crate::net::inet::options::{IpOptions, asks_mtu, mtu_answer, path_mtu};
 use crate::net::inet::ports::any;
 use crate::net::inet::proto;
 use crate::net::payer::Payer;
+use crate::net::stack::mib::Counter;
+use crate::net::stack::packet::be16;
 use crate::net::stack::sockets::{Bound, Delivery, Ends, InetInfo, InetSocket, WeakSocket};
-use crate::net::stack::{Job, NetStack, Run};
+use crate::net::stack::{Job, NetStack, PmtuDiscovery, Run};
 use crate::net::{RecvMsg, SendMsg, Shutdown, SockAddr, SockBase, SockOption, Socket, SocketType, af};
 use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
@@ -48,6 +51,13 @@ pub(super) struct State {
     pub(super) local: IpAddr,
     /// 0 before it is bound.
     pub(super) port: u16,
+    /// A port that it has given back, which its name still shows.
+    pub(super) shown_port: u16,
+    /// `bind` was asked for this address, for this port.
+    pub(super) chose_addr: bool,
+    pub(super) chose_port: bool,
+    /// It has listened since it was made or disconnected.
+    pub(super) was_listening: bool,
     pub(super) remote: Option<(IpAddr, u16)>,
     pub(super) ifindex: u32,
     pub(super) scope: u32,
@@ -108,6 +118,10 @@ impl TcpSocket {
                 options,
                 local: any(v6),
                 port: 0,
+                shown_port: 0,
+                chose_addr: false,
+                chose_port: false,
+                was_listening: false,
                 remote: None,
                 ifindex: 0,
                 scope: 0,
@@ -162,9 +176,59 @@ impl TcpSocket {
     }
 }
 
+impl TcpSocket {
+    /// Whether an ICMP error is about something that is not acknowledged yet: who sees no segment cannot know the
+    /// numbers (RFC 5927, 4.1).
+    fn quotes_flight(&self, delivery: &Delivery) -> bool {
+        let quoted = delivery.transport();
+        if quoted.len() < 8 {
+            return false;
+        }
+        let seq = (be16(quoted, 4) as u32) << 16 | be16(quoted, 6) as u32;
+        match &self.state.lock().phase {
+            Phase::Connected(engine) => engine.stats.is_in_flight(seq),
+            _ => false,
+        }
+    }
+    /// A router says that a segment is too long for the path: what was in it is sent again in time, in shorter ones.
+    fn too_big(&self, run: &mut Run, delivery: &Delivery, mtu: u32) {
+        let mode = {
+            let options = &self.state.lock().options;
+            match delivery.dst {
+                IpAddr::V4(_) => options.mtu_discover,
+                IpAddr::V6(_) => options.mtu_discover6,
+            }
+        };
+        if matches!(mode, PmtuDiscovery::Interface | PmtuDiscovery::Omit) {
+            return;
+        }
+        self.stack.enter(run, |net| net.learn_path_mtu(delivery.dst, mtu));
+        let Some(mtu) = self.path_mtu() else { return };
+        let (seed, now) = (self.stack.shared.rng.next_u64(), self.now());
+        if let Phase::Connected(engine) = &mut self.state.lock().phase {
+            engine.narrow(mtu as usize, seed, now);
+        }
+    }
+    /// The MTU of the way to the other end.
+    fn path_mtu(&self) -> Option<u32> {
+        let (remote, local, devices) = {
+            let state = self.state.lock();
+            (state.remote?.0, state.local, [state.scope, state.ifindex])
+        };
+        path_mtu(&self.stack, remote, local, devices)
+    }
+}
+
 impl InetSocket for TcpSocket {
     fn deliver(self: Arc<Self>, run: &mut Run, delivery: Delivery) {
         if let Some(error) = delivery.error {
+            if !self.quotes_flight(&delivery) {
+                self.stack.mib.add(Counter::TcpExtOutOfWindowIcmps);
+                return;
+            }
+            if error.errno == Errno::EMSGSIZE {
+                return self.too_big(run, &delivery, error.info);
+            }
             {
                 let mut state = self.state.lock();
                 let connecting = state.last == TcpState::SynSent;
@@ -201,12 +265,16 @@ impl InetSocket for TcpSocket {
                 }
             }
             Phase::Connected(engine) => {
+                let mut news = News::default();
                 if plain && passes {
                     let mut packet = delivery.packet;
                     packet.hops = 0;
-                    engine.receive(packet, self.now());
+                    news = engine.receive(packet, self.now(), || self.is_inline());
                 }
                 drop(state);
+                if news != News::default() {
+                    self.tell_urgent(news);
+                }
                 // Of several segments that come together one answer tells.
                 if !run.has_more_for(&*self) {
                     self.drive(run, false);
@@ -273,10 +341,18 @@ impl Socket for TcpSocket {
             Phase::Connected(engine) => {
                 let socket = engine.socket();
                 let connecting = matches!(socket.state(), TcpState::SynSent | TcpState::SynReceived);
-                let ended = !socket.may_recv() && !connecting;
-                if socket.can_recv() {
+                // Bytes that are left may still be read behind the end.
+                let ended = match socket.state() {
+                    TcpState::CloseWait | TcpState::Closing | TcpState::LastAck | TcpState::TimeWait => true,
+                    _ => !socket.may_recv() && !connecting,
+                };
+                if socket.can_recv() && !self.hides(engine) {
                     events |= PollEvents::READABLE;
                 }
+                if engine.urgent.is_there() {
+                    events |= PollEvents::PRI;
+                }
+                let socket = engine.socket();
                 if ended || shutdown.contains(Shutdown::RECV) {
                     events |= PollEvents::READABLE | PollEvents::RDHUP;
                 }
@@ -319,13 +395,17 @@ impl Socket for TcpSocket {
                 .ok_or(err!(ENOTCONN, "not connected"))?;
             return Ok(SockAddrIn::emit(addr, port, state.scope, self.v6));
         }
-        Ok(SockAddrIn::emit(state.local, state.port, state.scope, self.v6))
+        let port = match state.port {
+            0 => state.shown_port,
+            port => port,
+        };
+        Ok(SockAddrIn::emit(state.local, port, state.scope, self.v6))
     }
     fn send(&self, _: &Arc<Task>, msg: &mut SendMsg<'_>) -> Result<usize> {
         self.write(msg)
     }
-    fn recv(&self, _: &Arc<Task>, msg: &mut RecvMsg<'_>) -> Result<usize> {
-        self.read(msg)
+    fn recv(&self, task: &Arc<Task>, msg: &mut RecvMsg<'_>) -> Result<usize> {
+        self.read(task, msg)
     }
     fn shutdown(&self, how: Shutdown) -> Result<()> {
         self.shut_down(how)
@@ -333,8 +413,11 @@ impl Socket for TcpSocket {
     fn set_option(&self, task: &Arc<Task>, level: i32, name: i32, value: &[u8]) -> Result<()> {
         self.set(task, level, name, value)
     }
-    fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, _: usize) -> Result<Vec<u8>> {
-        self.get(level, name)
+    fn get_option(&self, _: &Arc<Task>, level: i32, name: i32, room: usize) -> Result<Vec<u8>> {
+        if asks_mtu(self.v6, level, name) {
+            return mtu_answer(level, name, room, self.path_mtu());
+        }
+        self.get(level, name, room)
     }
     fn ioctl(&self, task: &Arc<Task>, cmd: u32, arg: UserAddr) -> Result<usize> {
         self.control(task, cmd, arg)

@@ -10,8 +10,9 @@ use crate::net::stack::packet::be16;
 use crate::time::Ktime;
 
 const FIN: u8 = 1;
-const SYN: u8 = 2;
-const ACK: u8 = 0x10;
+pub(super) const SYN: u8 = 2;
+pub(super) const RST: u8 = 4;
+pub(super) const ACK: u8 = 0x10;
 /// Without an option the other end takes so much (RFC 9293).
 const DEFAULT_MSS: u32 = 536;
 
@@ -39,13 +40,18 @@ pub struct Stats {
     una: u32,
     /// What comes next from them.
     expect: Option<u32>,
+    /// The first byte of each direction: ours and theirs.
+    begin: [u32; 2],
+    /// The flags of the last segment that arrived.
+    flags: u8,
     /// A segment whose answer is timed: its end, and when it left.
     timed: Option<(u32, Ktime)>,
     /// Microseconds.
     srtt: u32,
     rttvar: u32,
     min_rtt: u32,
-    /// The newest window that the peer told, unshifted, and the sequence number of the segment that did (`SND.WND`, `SND.WL1`).
+    /// The newest window that the peer told, unshifted, and the sequence number of the segment that did (`SND.WND`,
+    /// `SND.WL1`).
     window: u16,
     window_seq: u32,
     /// The last acknowledgement and window that were told the peer.
@@ -57,22 +63,26 @@ pub struct Stats {
     last_ack: Ktime,
 }
 
-struct Segment<'a> {
-    seq: u32,
-    ack: u32,
-    flags: u8,
+pub(super) struct Segment<'a> {
+    pub seq: u32,
+    pub ack: u32,
+    pub flags: u8,
     window: u32,
     options: &'a [u8],
-    len: u32,
+    pub len: u32,
 }
 
-/// The TCP segment of a network packet without options or extension headers.
-fn segment(packet: &[u8]) -> Option<Segment<'_>> {
-    let skip = match packet.first()? >> 4 {
-        4 => (packet[0] & 15) as usize * 4,
+/// Length of the IP header, which may have options in version 4.
+pub(super) fn header_len(packet: &[u8]) -> usize {
+    match packet.first() {
+        Some(first) if first >> 4 == 4 => (first & 15) as usize * 4,
         _ => 40,
-    };
-    let tcp = packet.get(skip..)?;
+    }
+}
+
+/// The TCP segment of a network packet without extension headers.
+pub(super) fn segment(packet: &[u8]) -> Option<Segment<'_>> {
+    let tcp = packet.get(header_len(packet)..)?;
     if tcp.len() < 20 {
         return None;
     }
@@ -89,7 +99,7 @@ fn segment(packet: &[u8]) -> Option<Segment<'_>> {
 }
 
 /// Whether `a` is behind `b` in the circle of sequence numbers.
-fn after(a: u32, b: u32) -> bool {
+pub(super) fn after(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) > 0
 }
 
@@ -129,6 +139,22 @@ impl Stats {
     pub fn position(&self) -> (u32, u32, u16) {
         (self.next.unwrap_or(self.una), self.told.0, self.told.1)
     }
+    /// The number of the first byte: ours and theirs.
+    pub fn begin(&self) -> [u32; 2] {
+        self.begin
+    }
+    /// The first number that is not acknowledged.
+    pub fn una(&self) -> u32 {
+        self.una
+    }
+    /// Whether a number was sent and is not acknowledged, or is the next to send.
+    pub fn is_in_flight(&self, seq: u32) -> bool {
+        seq.wrapping_sub(self.una) <= self.next.unwrap_or(self.una).wrapping_sub(self.una)
+    }
+    /// The flags of the last segment that arrived.
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
     /// Segments that were sent again.
     pub fn retrans(&self) -> u32 {
         self.retrans
@@ -141,14 +167,11 @@ impl Stats {
     pub fn is_waiting(&self) -> bool {
         self.next.is_some_and(|next| next != self.una)
     }
-    /// Tells one unit of the window less than there is. With a scaled window the rest of a division is not told; the state machine
-    /// counts in what it told last, so that the end of its window moves back by as much, and what was sent in good faith would
-    /// be refused (a window does not shrink: RFC 9293, 3.8.6).
+    /// Tells one unit of the window less than there is. With a scaled window the rest of a division is not told; the
+    /// state machine counts in what it told last, so that the end of its window moves back by as much, and what was
+    /// sent in good faith would be refused (a window does not shrink: RFC 9293, 3.8.6).
     pub fn withhold(&self, packet: &mut [u8]) {
-        let header = match packet.first() {
-            Some(first) if first >> 4 == 4 => 20,
-            _ => 40,
-        };
+        let header = header_len(packet);
         let Some(tcp) = packet.get_mut(header..).filter(|tcp| tcp.len() >= 20) else {
             return;
         };
@@ -167,6 +190,7 @@ impl Stats {
             self.mss[1] = mss;
             self.scale[1] = scale.unwrap_or(0);
             self.una = segment.seq;
+            self.begin[0] = segment.seq.wrapping_add(1);
         }
         let counts = segment.len + (segment.flags & (SYN | FIN) != 0) as u32;
         if counts == 0 {
@@ -187,8 +211,8 @@ impl Stats {
             self.timed = None;
         }
     }
-    /// A packet arrives. If later ones have overtaken it, what it acknowledges and its window are old: then those that count are
-    /// returned (RFC 9293, 3.10.7.4: an old acknowledgement is ignored, not the segment's data).
+    /// A packet arrives. If later ones have overtaken it, what it acknowledges and its window are old: then those
+    /// that count are returned (RFC 9293, 3.10.7.4: an old acknowledgement is ignored, not the segment's data).
     pub fn received(&mut self, packet: &[u8], now: Ktime) -> Option<(u32, u16)> {
         let segment = segment(packet)?;
         let overtaken = self.overtaken(&segment);
@@ -216,7 +240,15 @@ impl Stats {
     fn count_received(&mut self, segment: &Segment<'_>, now: Ktime) {
         self.segs_in = self.segs_in.wrapping_add(1);
         self.heard = now;
+        self.flags = segment.flags;
         if segment.flags & SYN != 0 {
+            // The first counts, or the answer to ours; others begin nothing.
+            let answers =
+                segment.flags & ACK != 0 && Some(segment.ack) == self.next && after(segment.ack, self.una);
+            if self.expect.is_some() && !answers {
+                return;
+            }
+            self.begin[1] = segment.seq.wrapping_add(1);
             let (mss, scale) = offers(segment.options);
             self.mss[0] = mss;
             self.scale[0] = scale.unwrap_or(0);

@@ -5,16 +5,17 @@ use alloc::vec::Vec;
 use smoltcp::socket::tcp::State as TcpState;
 
 use super::socket::{Phase, TcpSocket};
+use super::urgent::Reach;
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::net::stack::Run;
 use crate::net::{MsgFlags, RecvMsg, SendMsg, Shutdown, Socket};
+use crate::task::Task;
 use crate::{bail, ensure};
 
 impl TcpSocket {
     /// `send(2)`.
     pub(super) fn write(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
-        ensure!(!msg.flags.contains(MsgFlags::OOB), EOPNOTSUPP, "no urgent data");
         self.base.take_error()?;
         let len = msg.data.remaining();
         self.with_engine(|state| {
@@ -42,14 +43,20 @@ impl TcpSocket {
                 }
             }
             ensure!(sent > 0 || len == 0, EAGAIN, "the buffer is full");
+            engine.urgent.written = engine.urgent.written.wrapping_add(sent as u32);
+            if msg.flags.contains(MsgFlags::OOB) && sent > 0 {
+                engine.urge();
+            }
             Ok(sent)
         })
     }
 
     /// `recv(2)`.
-    pub(super) fn read(&self, msg: &mut RecvMsg<'_>) -> Result<usize> {
-        ensure!(!msg.flags.contains(MsgFlags::OOB), EINVAL, "no urgent data");
+    pub(super) fn read(&self, task: &Task, msg: &mut RecvMsg<'_>) -> Result<usize> {
         ensure!(!msg.flags.contains(MsgFlags::ERRQUEUE), EAGAIN, "no errors");
+        if msg.flags.contains(MsgFlags::OOB) {
+            return self.read_urgent(msg);
+        }
         let peek = msg.flags.contains(MsgFlags::PEEK);
         let discard = msg.flags.contains(MsgFlags::TRUNC);
         let base = &self.base;
@@ -61,8 +68,12 @@ impl TcpSocket {
             let Phase::Connected(engine) = &mut state.phase else {
                 bail!(ENOTCONN, "not connected");
             };
+            let mut reach = Reach::ALL;
+            if engine.urgent.is_marked() {
+                reach = self.reach(engine, task, msg)?;
+            }
             let socket = engine.socket();
-            if !socket.can_recv() {
+            if !socket.can_recv() || reach.skip == socket.recv_queue() {
                 base.take_error()?;
                 if matches!(socket.state(), TcpState::SynSent | TcpState::SynReceived) {
                     bail!(EAGAIN, "the handshake goes on");
@@ -74,13 +85,15 @@ impl TcpSocket {
                 bail!(EAGAIN, "nothing was received");
             }
             if peek {
-                let mut copy = alloc::vec![0; msg.data.remaining().min(socket.recv_queue())];
+                let most = msg.data.remaining().min(reach.most).saturating_add(reach.skip);
+                let mut copy = alloc::vec![0; most.min(socket.recv_queue())];
                 let n = socket.peek_slice(&mut copy).unwrap_or(0);
-                return msg.data.put(&copy[..n]);
+                return msg.data.put(&copy[reach.skip.min(n)..n]);
             }
             let mut got = 0;
-            while msg.data.remaining() > 0 && socket.can_recv() {
+            while msg.data.remaining() > 0 && got < reach.most && socket.can_recv() {
                 let taken = socket.recv(|buf| {
+                    let buf = &buf[..buf.len().min(reach.most - got)];
                     if discard {
                         let n = buf.len().min(msg.data.remaining());
                         return (n, msg.data.put_zeros(n));
@@ -96,6 +109,10 @@ impl TcpSocket {
                     Ok(Err(error)) if got == 0 => return Err(error),
                     Ok(Err(_)) => break,
                 }
+            }
+            engine.urgent.read = engine.urgent.read.wrapping_add(got as u32);
+            if engine.urgent.is_marked() {
+                msg.ends = engine.was_read();
             }
             Ok(got)
         })?;
@@ -158,15 +175,7 @@ impl TcpSocket {
             stack.sockets.tcp.remove(port, &self.weak());
             stack.sockets.listeners.remove(port, &self.weak());
         }
-        for child in children {
-            if let Phase::Connected(engine) = &mut child.state.lock().phase {
-                engine.socket().abort();
-            }
-            child.state.lock().closed = true;
-            let mut run = Run::new();
-            child.drive(&mut run, false);
-            run.finish();
-        }
+        TcpSocket::reset_all(children);
         let mut run = Run::new();
         self.drive(&mut run, false);
         run.finish();

@@ -4,28 +4,28 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::super::message::{Attrs, Builder, NLMSG_HDRLEN, NlFlags, u32_at};
+use super::super::message::{Attrs, Builder, NlFlags, u32_at};
 use super::super::{NlResult, Reply};
-use super::{Cx, family, rtm};
+use super::{Cx, bridge, family, rtm};
 use crate::namespace::NetNamespace;
 use crate::net::stack::device::{DevRef, Device, DeviceKind, IFNAMSIZ, IfFlags};
 use crate::net::stack::link::{broadcast_mac, change_netns, create_veth, delete};
-use crate::net::stack::{Bridge, BridgePort, Net, NetStack};
+use crate::net::stack::{Bridge, Net, NetStack};
 use crate::net::tun::Tun;
 use crate::{err, nl_err};
 
-const HEAD: usize = 16;
-const IFLA_ADDRESS: u16 = 1;
+pub(super) const HEAD: usize = 16;
+pub(super) const IFLA_ADDRESS: u16 = 1;
 const IFLA_BROADCAST: u16 = 2;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_LINK: u16 = 5;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_LINK: u16 = 5;
 const IFLA_QDISC: u16 = 6;
 const IFLA_STATS: u16 = 7;
-const IFLA_MASTER: u16 = 10;
-const IFLA_PROTINFO: u16 = 12;
+pub(super) const IFLA_MASTER: u16 = 10;
+pub(super) const IFLA_PROTINFO: u16 = 12;
 const IFLA_TXQLEN: u16 = 13;
-const IFLA_OPERSTATE: u16 = 16;
+pub(super) const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKMODE: u16 = 17;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
@@ -51,17 +51,14 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
-const IFLA_AF_SPEC: u16 = 26;
-const BR_AGEING_TIME: u16 = 4;
-const BR_FDB_FLUSH: u16 = 21;
-const BR_MCAST_SNOOPING: u16 = 23;
+pub(super) const IFLA_AF_SPEC: u16 = 26;
 /// The largest packets to be cut by a device (`IFLA_GSO_MAX_SEGS`, `…_SIZE`), put together (`IFLA_GRO_MAX_SIZE`)
 /// or cut by hardware (`IFLA_TSO_MAX_SIZE`, `…_SEGS`): no packet is larger.
 const PACKET_LIMITS: [(u16, u32); 5] = [(40, 65535), (41, 65536), (58, 65536), (59, 524_280), (60, 65535)];
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
 
-fn head(family: u8, dev: &Device) -> Vec<u8> {
+pub(super) fn head(family: u8, dev: &Device) -> Vec<u8> {
     let kind = dev.arphrd();
     let mut head = alloc::vec![family, 0];
     head.extend_from_slice(&kind.to_ne_bytes());
@@ -154,15 +151,17 @@ pub fn fill(
             if !dev.kind.name().is_empty() {
                 info.string(IFLA_INFO_KIND, dev.kind.name());
             }
-            if let DeviceKind::Bridge(bridge) = &dev.kind {
-                info.nest(IFLA_INFO_DATA, |data| bridge_info(data, dev, bridge));
+            if let DeviceKind::Bridge(of_it) = &dev.kind {
+                info.nest(IFLA_INFO_DATA, |data| bridge::info(data, dev, of_it));
             }
             if let DeviceKind::Tun(tun) = &dev.kind {
                 info.nest(IFLA_INFO_DATA, |data| tun_info(data, tun));
             }
             if let Some(port) = &dev.port {
                 info.string(IFLA_INFO_SLAVE_KIND, "bridge");
-                info.nest(IFLA_INFO_SLAVE_DATA, |data| port_info(data, dev, port));
+                info.nest(IFLA_INFO_SLAVE_DATA, |data| {
+                    bridge::port_info(data, dev, port, net.device(port.bridge))
+                });
             }
         });
     }
@@ -198,72 +197,6 @@ fn tun_info(data: &mut Builder, tun: &Tun) {
     data.u8(5, 0).u8(6, tun.persist as u8).u8(7, 0);
 }
 
-/// `IFLA_BR_*`: a bridge without the spanning tree protocol.
-fn bridge_info(data: &mut Builder, dev: &Device, bridge: &Bridge) {
-    let mut id = alloc::vec![0x80, 0];
-    id.extend_from_slice(&dev.mac);
-    data.u32(1, 1500).u32(2, 200).u32(3, 2000);
-    data.u32(4, bridge.ageing_time());
-    data.u32(5, 0).u16(6, 0x8000).u8(7, 0).u16(9, 0);
-    data.attr(11, &id).attr(10, &id).u16(12, 0).u32(13, 0);
-    // No timers run without the spanning tree protocol; what was learnt ages by itself.
-    data.u8(14, 0).u8(15, 0);
-    for timer in 16..=19 {
-        data.attr(timer, &[0; 8]);
-    }
-    data.attr(20, &[1, 0x80, 0xc2, 0, 0, 0]).u16(39, 1);
-    data.attr(8, &0x8100u16.to_be_bytes());
-    // Neither counters per VLAN nor snooping, and nobody filters what is bridged.
-    data.u8(41, 0).u8(45, 0).u8(BR_MCAST_SNOOPING, 0);
-    data.u8(36, 0).u8(37, 0).u8(38, 0);
-    // Of the options that are on or off, these two are known, and off.
-    data.attr(46, &[0u32, 3].map(u32::to_ne_bytes).concat());
-}
-
-/// Sets what a message says of a bridge. What this bridge cannot do may only be said to be as it is. `EOPNOTSUPP`, `ERANGE`.
-fn set_bridge(net: &mut Net<'_>, ifindex: u32, data: Attrs<'_>) -> NlResult<()> {
-    let mut shown = Builder::new(0, NlFlags::empty(), 0, 0, &[]);
-    let Some(dev) = net.device(ifindex) else {
-        return Err(err!(ENODEV).into());
-    };
-    if let DeviceKind::Bridge(bridge) = &dev.kind {
-        bridge_info(&mut shown, dev, bridge);
-    }
-    let shown = shown.finish();
-    let shown = Attrs::new(&shown[NLMSG_HDRLEN..])?;
-    for (attr, value) in data.iter() {
-        let settable = matches!(attr, BR_AGEING_TIME | BR_FDB_FLUSH);
-        let length = shown.get(attr).map_or(0, |have| have.len());
-        if value.len() < length {
-            return Err(err!(ERANGE, "rtnetlink: a number is too short").into());
-        }
-        if !settable && shown.get(attr) != Some(&value[..length]) {
-            return Err(err!(EOPNOTSUPP, "rtnetlink: the bridge does not do that").into());
-        }
-    }
-    if let Some(hundredths) = data.u32(BR_AGEING_TIME)? {
-        net.set_ageing_time(ifindex, hundredths)?;
-    }
-    if data.get(BR_FDB_FLUSH).is_some() {
-        net.flush_fdb(ifindex)?;
-    }
-    Ok(())
-}
-
-/// `IFLA_BRPORT_*`.
-fn port_info(data: &mut Builder, dev: &Device, port: &BridgePort) {
-    let (state, number) = (port.state as u8, port.number);
-    data.u8(1, state)
-        .u16(2, 32)
-        .u32(3, dev.path_cost())
-        .u8(4, 0)
-        .u8(5, 0)
-        .u8(6, 0)
-        .u8(7, 0);
-    data.u8(8, 1).u8(9, 1).u8(10, 0);
-    data.u16(18, 0x8000 | number).u16(19, number);
-}
-
 /// A device as IPv6 sees it (`ip -6 addr` asks for it): what concerns the link is told elsewhere.
 fn fill6(dev: &Device, seq: u32, pid: u32) -> Vec<u8> {
     let mut message = Builder::new(rtm::NEWLINK, NlFlags::MULTI, seq, pid, &head(family::INET6, dev));
@@ -278,23 +211,6 @@ fn fill6(dev: &Device, seq: u32, pid: u32) -> Vec<u8> {
     message.u8(IFLA_OPERSTATE, dev.operstate());
     message.nest(IFLA_PROTINFO, |data| ipv6_info(data, dev));
     message.finish()
-}
-
-/// A port of a bridge, as `bridge link` sees it.
-fn fill_port(net: &Net<'_>, dev: &Device, seq: u32, pid: u32) -> Option<Vec<u8>> {
-    let port = dev.port.as_ref()?;
-    let mut message = Builder::new(rtm::NEWLINK, NlFlags::MULTI, seq, pid, &head(family::BRIDGE, dev));
-    message
-        .string(IFLA_IFNAME, &dev.name)
-        .u32(IFLA_MASTER, port.bridge);
-    message.u32(IFLA_MTU, dev.mtu).u8(IFLA_OPERSTATE, dev.operstate());
-    message.attr(IFLA_ADDRESS, &dev.mac);
-    if let Some((_, other)) = dev.peer() {
-        message.u32(IFLA_LINK, other);
-    }
-    message.nest(IFLA_PROTINFO | 0x8000, |data| port_info(data, dev, port));
-    let _ = net;
-    Some(message.finish())
 }
 
 fn name_of(attrs: Attrs<'_>) -> NlResult<Option<String>> {
@@ -333,14 +249,21 @@ pub fn get(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
                 kind = info.string(IFLA_INFO_KIND).map(|kind| kind.to_vec());
             }
         }
-        let bridge = payload[0] == family::BRIDGE;
+        let as_bridge = payload[0] == family::BRIDGE;
         return cx.socket.stack().with(|net| {
             let indices: Vec<u32> = net.state.devices.keys().copied().collect();
             let mut messages = Vec::new();
             for ifindex in indices {
                 let Some(dev) = net.device(ifindex) else { continue };
-                if bridge {
-                    messages.extend(fill_port(net, dev, seq, pid));
+                if as_bridge {
+                    messages.extend(bridge::fill_port(
+                        net,
+                        ifindex,
+                        rtm::NEWLINK,
+                        NlFlags::MULTI,
+                        seq,
+                        pid,
+                    ));
                     continue;
                 }
                 if payload[0] == family::INET6 {
@@ -415,9 +338,14 @@ pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
         {
             let fits = |kind| info.string(IFLA_INFO_KIND) == Some(kind);
             stack.with(|net| match net.device(ifindex).map(|dev| &dev.kind) {
-                Some(DeviceKind::Bridge(_)) if fits(b"bridge") => set_bridge(net, ifindex, data),
+                Some(DeviceKind::Bridge(_)) if fits(b"bridge") => bridge::set(net, ifindex, data),
                 _ => Err(err!(EOPNOTSUPP, "rtnetlink: the device has nothing to change").into()),
             })?;
+        }
+        if let Some(info) = info
+            && let Some(data) = info.nest(IFLA_INFO_SLAVE_DATA)?
+        {
+            stack.with(|net| bridge::set_slave(net, ifindex, data))?;
         }
         return change(cx, ifindex, payload, attrs);
     }
@@ -511,7 +439,7 @@ fn new_device(
     let set = dev.mac_set;
     let ifindex = there.with(|net| net.register(dev));
     if let Some(data) = data
-        && let Err(error) = there.with(|net| set_bridge(net, ifindex, data))
+        && let Err(error) = there.with(|net| bridge::set(net, ifindex, data))
     {
         delete(there, ifindex)?;
         return Err(error);

@@ -4,6 +4,7 @@
 //! so that what is shown and what is told to listeners are the same bytes.
 
 mod addr;
+mod bridge;
 mod link;
 mod neigh;
 mod nsid;
@@ -121,6 +122,7 @@ pub fn request(socket: &NetlinkSocket, task: &Arc<Task>, header: &Header, payloa
     match header.kind {
         rtm::GETLINK => link::get(&cx, payload),
         rtm::NEWLINK => link::new(&cx, payload),
+        rtm::SETLINK if payload[0] == family::BRIDGE => bridge::set_link(&cx, payload),
         rtm::SETLINK => link::set(&cx, payload),
         rtm::DELLINK => link::del(&cx, payload),
         rtm::GETADDR => addr::get(&cx, payload),
@@ -147,6 +149,10 @@ pub(in crate::net) fn queue_event(net: &mut Net<'_>, event: Event) {
             group::LINK,
             link::fill(net, *ifindex, rtm::NEWLINK, NlFlags::empty(), 0, 0),
         ),
+        Event::NewPort(ifindex) if stack.has_listeners(group::LINK) => {
+            let message = bridge::fill_port(net, *ifindex, rtm::NEWLINK, NlFlags::empty(), 0, 0);
+            (group::LINK, message)
+        }
         Event::NewAddr(ifindex, address) => {
             let group = addr_group(address.is_ipv6());
             if !stack.has_listeners(group) {
@@ -197,6 +203,17 @@ pub(in crate::net) fn queue_addr_gone(net: &mut Net<'_>, ifindex: u32, gone: &If
     if stack.has_listeners(group) {
         let message = addr::fill(net, ifindex, gone, rtm::DELADDR, 0, 0);
         net.run.push(Job::Notify(stack, (proto::ROUTE, group), message));
+    }
+}
+
+/// Tells listeners that a port leaves its bridge.
+pub(in crate::net) fn queue_port_gone(net: &mut Net<'_>, ifindex: u32) {
+    let stack = net.stack.clone();
+    if stack.has_listeners(group::LINK)
+        && let Some(message) = bridge::fill_port(net, ifindex, rtm::DELLINK, NlFlags::empty(), 0, 0)
+    {
+        net.run
+            .push(Job::Notify(stack, (proto::ROUTE, group::LINK), message));
     }
 }
 

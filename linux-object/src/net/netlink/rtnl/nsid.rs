@@ -1,4 +1,5 @@
-//! Numbers that a namespace has for others (`RTM_NEWNSID`, `RTM_GETNSID`): how `ip` names the namespace at the other end of a veth.
+//! Numbers that a namespace has for others (`RTM_NEWNSID`, `RTM_GETNSID`): how `ip` names the namespace at the other
+//! end of a veth.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,9 +1,10 @@
-//! One group of one device: what its members want, and what of that the network has still to be told. No machine, no time.
+//! One group of one device: what its members want, and what of that the network has still to be told. No machine, no
+//! time.
 //!
 //! Model: each member has a [`Filter`]. The group counts them, per mode and per source, and from the counts follows the
 //! filter that satisfies all (RFC 3376, 3.2): *exclude* if anybody excludes, then of the sources that all of
-//! those exclude and nobody includes; else *include* of every source that somebody includes. A change of that is told in records, each as often as
-//! the robustness of the network asks.
+//! those exclude and nobody includes; else *include* of every source that somebody includes. A change of that is told
+//! in records, each as often as the robustness of the network asks.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;

@@ -1,17 +1,17 @@
 //! Groups: which a device is in, who is a member, and what the network is told (`igmp`, `mld`).
 //!
-//! Model: a device has the groups of each family ([`Groups`]), a group ([`Group`]) counts its members: sockets, and for a few
-//! the stack itself (all hosts, all nodes, the nodes solicited for an own address). A packet to a group is taken
-//! only if a member wants its source. Joining sends nothing; it leaves changes, which
-//! the stack's timer tells, repeats and forgets. A device that is down is in its groups but
-//! listens to none of their link-layer addresses.
+//! Model: a device has the groups of each family ([`Groups`]), a group ([`Group`]) counts its members: sockets, and
+//! for a few the stack itself (all hosts, all nodes, the nodes solicited for an own address). A packet to a group is
+//! taken only if a member wants its source. Joining sends nothing; it leaves changes, which the stack's timer tells,
+//! repeats and forgets. A device that is down is in its groups but listens to none of their link-layer addresses.
 //!
 //! Invariants: a group without members is gone, though what has to be told of it may be left in `Groups::gone`;
 //! a change that is not told yet has a time (`change_at`).
 //!
 //! Locks: all of it is behind the stack's lock.
 //!
-//! RFC 3376 and RFC 2236 for IPv4, RFC 3810 and RFC 2710 for IPv6; a querier of an older version is obeyed for as long as the documents say.
+//! RFC 3376 and RFC 2236 for IPv4, RFC 3810 and RFC 2710 for IPv6; a querier of an older version is obeyed for as
+//! long as the documents say.
 
 mod group;
 mod igmp;
@@ -27,7 +27,9 @@ use core::time::Duration;
 use super::Net;
 use super::conf::ConfKey;
 use super::device::{Device, IfFlags, Mac};
+use crate::error::Result;
 use crate::time::Ktime;
+use crate::{ensure, err};
 
 /// 224.0.0.1: every device that is up is in it.
 const ALL_HOSTS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
@@ -152,6 +154,7 @@ impl Device {
     /// In no group but those that every node of IPv6 is in.
     pub(super) fn reset_groups(&mut self) {
         self.groups = Default::default();
+        self.added_macs = Vec::new();
         if self.mtu < 1280 {
             return;
         }
@@ -180,9 +183,10 @@ impl Device {
         };
         groups.members.insert(addr, member);
     }
-    /// The link-layer addresses of groups that it listens to, with how many groups share each, the oldest first.
-    pub fn multicast_macs(&self) -> Vec<(Mac, u32)> {
-        let mut macs: Vec<(Mac, u32)> = Vec::new();
+    /// The link-layer addresses of groups that it listens to, with how many share each, the oldest first, and whether
+    /// a program added it.
+    pub fn multicast_macs(&self) -> Vec<(Mac, u32, bool)> {
+        let mut macs: Vec<(Mac, u32, bool)> = Vec::new();
         // Only what has such addresses: an Ethernet.
         if self.arphrd() != 1 {
             return macs;
@@ -195,13 +199,38 @@ impl Device {
             members.extend(groups.members.values().filter(heard));
         }
         members.sort_by_key(|member| member.born);
-        for mac in members.iter().map(|member| mac_of(member.group.addr)) {
-            match macs.iter_mut().find(|(have, _)| *have == mac) {
-                Some((_, users)) => *users += 1,
-                None => macs.push((mac, 1)),
+        let of_groups = members.iter().map(|member| (mac_of(member.group.addr), false));
+        for (mac, added) in of_groups.chain(self.added_macs.iter().map(|mac| (*mac, true))) {
+            match macs.iter_mut().find(|(have, ..)| *have == mac) {
+                Some((_, users, already)) => (*users, *already) = (*users + 1, *already | added),
+                None => macs.push((mac, 1, added)),
             }
         }
         macs
+    }
+    /// A program adds the link-layer address of a group (`SIOCADDMULTI`); once more makes no difference. `EINVAL`:
+    /// the device listens to no groups.
+    pub fn add_mac(&mut self, mac: Mac) -> Result<()> {
+        self.takes_macs()?;
+        if !self.added_macs.contains(&mac) {
+            let room = self.added_macs.try_reserve(1);
+            room.map_err(|_| err!(ENOMEM, "no room for the address"))?;
+            self.added_macs.push(mac);
+        }
+        Ok(())
+    }
+    /// A program takes one back. `ENOENT`: none did add it.
+    pub fn drop_mac(&mut self, mac: Mac) -> Result<()> {
+        self.takes_macs()?;
+        let at = self.added_macs.iter().position(|have| *have == mac);
+        self.added_macs
+            .remove(at.ok_or(err!(ENOENT, "no program added the address"))?);
+        Ok(())
+    }
+    fn takes_macs(&self) -> Result<()> {
+        let fine = self.arphrd() == 1;
+        ensure!(fine, EINVAL, "the device does not choose what it listens to");
+        Ok(())
     }
 }
 
@@ -313,7 +342,8 @@ impl Net<'_> {
         }
     }
 
-    /// Whether a packet from `src` to a group is wanted on a device; messages about the group itself are, from everybody.
+    /// Whether a packet from `src` to a group is wanted on a device; messages about the group itself are, from
+    /// everybody.
     pub(super) fn is_member(&self, ifindex: u32, group: IpAddr, src: IpAddr, about: bool) -> bool {
         let groups = self.device(ifindex).map(|dev| dev.groups(group.is_ipv6()));
         let member = groups.and_then(|groups| groups.members.get(&group));
