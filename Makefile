@@ -25,7 +25,7 @@ help:
 	@echo '                                      NET=user: eth0, connected by QEMU (README.md)'
 	@echo '                                      KERNEL=linux: the same on Debian'"'"'s Linux'
 	@echo 'make demo         a container from nothing, each command with its output and a verdict'
-	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 2 4"'
+	@echo 'make test         host tests, C tests on zcell, C tests on Linux    SMP="1 4"'
 	@echo 'make check        formatting, lints, documentation, generated files'
 	@echo 'make image        the bootable kernel, target/zcell.elf'
 	@echo

@@ -6,7 +6,8 @@
  *
  *     bench <name> <instructions>
  *
- * the smallest mean of several batches. `bench exec-child` is the program that the exec row runs;
+ * the smallest mean of several batches; `boot` is what the machine has executed before the first
+ * instruction of /init. `bench exec-child` is the program that the exec row runs;
  * `bench command NAME PROGRAM ARGUMENT…` measures a program from its start to its end.
  */
 #include <errno.h>
@@ -38,6 +39,15 @@ static uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* The time stamp counter starts with the machine and advances as the clock does. */
+static uint64_t cycles(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
 }
 
 typedef void operation(void);
@@ -374,6 +384,7 @@ static void bench_cgroups(void)
 int main(int argc, char **argv)
 {
 	int fd;
+	uint64_t boot = cycles();
 
 	if (argc > 1 && strcmp(argv[1], "exec-child") == 0)
 		return 0;
@@ -397,6 +408,7 @@ int main(int argc, char **argv)
 	if (zero_fd < 0)
 		die("/dev/zero");
 
+	printf("bench boot %llu\n", (unsigned long long)boot);
 	measure("floor-empty-loop", 10000, nothing);
 	measure("unknown-call", 10000, unknown_call);
 	measure("getpid", 10000, get_pid);

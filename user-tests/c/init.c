@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "cg_sweep.h"
 #include "ktest_io.h"
 
 static const char *tests_dir = "/tests", *work_dir = "/tmp/test";
@@ -185,7 +186,11 @@ static int run_program(const char *name, const char *only, int timeout)
 			sigtimedwait(&chld, NULL, &t);
 		}
 	}
+	if (status != 0 && !native)
+		cg_walk(0, cg_thaw);
 	kill_everyone();
+	if (status != 0 && !native)
+		cg_walk(FTW_DEPTH, cg_remove);
 	if (chdir("/") < 0 || umount2(work_dir, MNT_DETACH) < 0)
 		kt_say("# init: umount: %s\n", strerror(errno));
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -34,20 +34,18 @@ pub fn run(only_linux: bool) -> Result<()> {
         let ratio = *cost as f64 / (*theirs).max(1) as f64;
         println!("| {name} | {theirs} | {cost} | {ratio:.2} |");
     }
-    // What lean Linux has only with a module.
-    for (name, cost) in ours
-        .iter()
-        .filter(|(name, _)| linux.iter().all(|(n, _)| n != name))
-    {
-        println!("| {name} | - | {cost} | - |");
-    }
     Ok(())
 }
 
 /// The calls, and then a container made by crun in a world of Debian's packages.
 fn measure(target: Target, kernel: &Path) -> Result<Vec<(String, u64)>> {
     eprintln!("measure {}", kernel.display());
-    let mut costs = boot(kernel, initramfs::single(&programs::bench()?)?, "", "512M")?;
+    let mut costs = boot(
+        kernel,
+        initramfs::single(&programs::bench()?, target)?,
+        "",
+        "512M",
+    )?;
     costs.extend(boot(
         kernel,
         world::initramfs(target)?,

@@ -1,8 +1,8 @@
 //! Flows: command lines of unmodified programs, played on zcell and on Debian's Linux, their outputs compared.
 //!
-//! `flows/CHAPTER/NN-NAME.sh` is one flow; a chapter is one boot (chapter `card` with a network card). `#:` lines in a script say what may differ:
-//! `vary REGEX` hides what matches, `drop REGEX` leaves lines out, `only REGEX` all others, `numbers` hides every number, `unordered`
-//! compares sorted lines.
+//! `flows/CHAPTER/NN-NAME.sh` is one flow; a chapter is one boot (chapter `card` with a network card). `#:` lines in
+//! a script say what may differ: `vary REGEX` hides what matches, `drop REGEX` leaves lines out, `only REGEX` all
+//! others, `numbers` hides every number, `unordered` compares sorted lines.
 
 mod normal;
 
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Longer than any flow may take, see `flows/init`.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The chapter whose guests have a network card, and what it is connected to: beside what QEMU's user network has there is
-/// a server that sends back what it is sent.
+/// The chapter whose guests have a network card, and what it is connected to: beside what QEMU's user network has
+/// there is a server that sends back what it is sent.
 const CARD_CHAPTER: &str = "card";
 const CARD: &str = "user,guestfwd=tcp:10.0.2.100:7-cmd:cat";
 

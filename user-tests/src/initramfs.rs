@@ -50,12 +50,15 @@ pub fn tests(tests: &[Program], archive_name: &str, target: Target) -> Result<Pa
     Ok(path)
 }
 
-/// A root whose first process is this program.
-pub fn single(init: &Program) -> Result<PathBuf> {
+/// A root whose first process is this program. Linux's has the module `/veth.ko`, which that may load.
+pub fn single(init: &Program, target: Target) -> Result<PathBuf> {
     programs::compile(std::slice::from_ref(init))?;
     let mut archive = skeleton()?;
     archive.file("init", 0o755, &project::read(&init.binary())?);
-    let path = project::target("user-tests/single.cpio");
+    if target == Target::Linux {
+        archive.file("veth.ko", 0o644, &modules::read("drivers/net/veth.ko")?);
+    }
+    let path = project::target(&format!("user-tests/single-{}.cpio", target.name()));
     project::write(&path, &archive.finish())?;
     Ok(path)
 }

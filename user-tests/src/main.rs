@@ -255,7 +255,7 @@ fn test(options: &Options) -> Result<()> {
     let mut tallies = Vec::new();
     std::thread::scope(|scope| {
         let host = scope.spawn(host::run);
-        let mut sizes = options.get("SMP", "1 2 4").split_whitespace();
+        let mut sizes = options.get("SMP", "1 4").split_whitespace();
         let first = sizes.next().map(|smp| boot(Target::Zcell, smp));
         tallies.push(host.join().unwrap_or_else(|_| Ok(Tally::broken("host")))?);
         tallies.extend(first);

@@ -30,20 +30,20 @@ const MODULES: &[(&str, &str)] = &[
 
 /// Puts them into `/modules` with a list, which `c/init.c` loads before the first test.
 pub fn pack(archive: &mut Archive) -> Result<()> {
-    let root = release_dir()?;
     archive.dir("modules", 0o755);
     let mut list = String::new();
     for (path, parameters) in MODULES {
         let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
-        archive.file(
-            &format!("modules/{name}"),
-            0o644,
-            &project::read(&root.join("kernel").join(path))?,
-        );
+        archive.file(&format!("modules/{name}"), 0o644, &read(path)?);
         list += &format!("/modules/{name} {parameters}\n");
     }
     archive.file("modules/list", 0o644, list.as_bytes());
     Ok(())
+}
+
+/// One of them.
+pub fn read(path: &str) -> Result<Vec<u8>> {
+    project::read(&release_dir()?.join("kernel").join(path))
 }
 
 fn release_dir() -> Result<PathBuf> {

@@ -178,7 +178,8 @@ pub fn select(programs: &[Program], filter: &str) -> Result<Vec<Program>> {
 /// Compile what is out of date, on every CPU of the machine.
 pub fn compile(programs: &[Program]) -> Result<()> {
     let mut headers = SystemTime::UNIX_EPOCH;
-    for dir in project::sorted(&source_dir())?.into_iter().filter(|p| p.is_dir()) {
+    let areas = project::sorted(&source_dir())?.into_iter().filter(|p| p.is_dir());
+    for dir in areas.chain([project::root().join("user-tests/bench")]) {
         for file in project::sorted(&dir)? {
             if file.extension().is_some_and(|e| e == "h") {
                 headers = headers.max(modified(&file)?);

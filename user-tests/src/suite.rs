@@ -8,6 +8,7 @@ use crate::{initramfs, project};
 use anyhow::{Context, Result, bail};
 use std::collections::VecDeque;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -68,6 +69,8 @@ impl Suite {
         let mut judge = Judge {
             expectations: Expectations::load(self.target, self.smp)?,
             whole: !self.filter.contains(':'),
+            twice: self.target == Target::Linux,
+            again: Vec::new(),
             tally: Tally {
                 what,
                 ..Tally::default()
@@ -76,11 +79,47 @@ impl Suite {
         if self.target == Target::Native {
             self.native(&mut judge)?;
         } else {
+            project::write(&self.log(), b"")?;
             self.boots(&mut judge)?;
+        }
+        if !judge.again.is_empty() {
+            self.again(&mut judge)?;
         }
         let mut tally = judge.tally;
         tally.seconds = start.elapsed().as_secs();
         Ok(tally)
+    }
+
+    /// Where the consoles of all boots go.
+    fn log(&self) -> PathBuf {
+        project::target(&format!("logs/{}-smp{}.log", self.target.name(), self.smp))
+    }
+
+    /// Boots Linux again for the programs that failed there, and judges these by that.
+    fn again(&self, judge: &mut Judge) -> Result<()> {
+        let names = std::mem::take(&mut judge.again);
+        println!("   again, to tell a wrong test from a busy machine:");
+        judge.twice = false;
+        let suite = Suite {
+            target: self.target,
+            programs: self
+                .programs
+                .iter()
+                .filter(|p| names.contains(&p.name))
+                .cloned()
+                .collect(),
+            // A case that was asked for is all that has run of its program.
+            filter: if self.filter.contains(':') {
+                self.filter.clone()
+            } else {
+                names.join(",")
+            },
+            smp: self.smp,
+            mem: self.mem.clone(),
+            append: self.append.clone(),
+            verbose: self.verbose,
+        };
+        suite.boots(judge)
     }
 
     /// Boot until every program has had its turn.
@@ -98,9 +137,7 @@ impl Suite {
             accel: machine::accel()?,
             icount: false,
         };
-        let log_path = project::target(&format!("logs/{}-smp{}.log", self.target.name(), self.smp));
-        project::write(&log_path, b"")?;
-        let mut transcript = std::fs::OpenOptions::new().append(true).open(&log_path)?;
+        let mut transcript = std::fs::OpenOptions::new().append(true).open(self.log())?;
         let mut left: VecDeque<Program> = self.programs.iter().cloned().collect();
         let mut after = String::new();
         for boot in 1.. {
@@ -290,6 +327,11 @@ struct Judge {
     expectations: Expectations,
     /// Programs run with all their cases.
     whole: bool,
+    /// A program that fails has a second run, which decides. Only on Linux, where a failure says
+    /// something of the test or of the machine, never of the kernel.
+    twice: bool,
+    /// Those that are to have it.
+    again: Vec<String>,
     tally: Tally,
 }
 
@@ -297,11 +339,11 @@ impl Judge {
     fn ended(&mut self, run: &Run, time: Duration) {
         let cases = run.verdicts();
         let mut failures = Vec::new();
-        let mut excepted = 0;
+        let (mut passed, mut failed, mut excepted) = (0, 0, 0);
         for case in &cases {
             let (verdict, why) = self.expectations.judge(case);
             match verdict {
-                Verdict::Passed => self.tally.passed += 1,
+                Verdict::Passed => passed += 1,
                 Verdict::Excepted => excepted += 1,
                 Verdict::Failed => {
                     failures.push(format!("FAIL {}", case.name));
@@ -309,7 +351,7 @@ impl Judge {
                     if case.outcome != Outcome::Pass {
                         failures.extend(case.notes.iter().map(|note| format!("       {note}")));
                     }
-                    self.tally.failed += 1;
+                    failed += 1;
                 }
             }
         }
@@ -318,10 +360,16 @@ impl Judge {
             for stale in self.expectations.stale(&run.name, &names) {
                 failures.push(format!("FAIL {stale}"));
                 failures.push("       expectations.toml names it, but there is no such case".into());
-                self.tally.failed += 1;
+                failed += 1;
             }
         }
-        self.tally.excepted += excepted;
+        if failed > 0 && self.twice {
+            self.again.push(run.name.clone());
+        } else {
+            self.tally.passed += passed;
+            self.tally.failed += failed;
+            self.tally.excepted += excepted;
+        }
         println!(
             "   {} {:<28} {:>3} cases {:>6.1} s{}",
             if failures.is_empty() { "ok  " } else { "FAIL" },

@@ -1,3 +1,5 @@
+# lssubsys names mounted controllers only if all are mounted: on Linux rdma and misc are not.
+#: drop ^(cpuset|cpu,cpuacct|memory|devices|freezer|pids) /sys/fs/cgroup/
 # Controllers that this kernel does not have, and so other numbers of hierarchies.
 #: drop ^\d+:(blkio|hugetlb|perf_event|net_cls,net_prio):
 #: drop ^(rdma|misc)$

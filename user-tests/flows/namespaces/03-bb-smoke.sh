@@ -9,6 +9,8 @@
 #: vary ^ *\d+ +1 ps$
 # There is no I/O scheduler, and devtmpfs has no limits.
 #: drop ^none: prio 0
+# ash reports the end of a job only from its wait: not if the child's end was taken after `kill` already.
+#: drop ^Terminated$
 #: vary relatime,(size=\d+k,nr_inodes=\d+,)?mode=755
 #: vary ^ *all +[\d. ]+
 #: vary ^\d\d/\d\d/\d\d
