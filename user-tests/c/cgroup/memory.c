@@ -166,7 +166,8 @@ TEST(below_the_limit_nobody_is_killed)
 	mem_done();
 }
 
-TEST(a_limit_above_holds_for_all_below)
+/* The largest process of the full cgroup goes, not the one that asked; whether that one lived on. */
+static int largest_goes(void)
 {
 	mem_init();
 	const char *p = mem_new("p");
@@ -178,16 +179,29 @@ TEST(a_limit_above_holds_for_all_below)
 	pid_t big = SPAWN_IN(a, { mem_touch(16 * MB); CHECK_EQ(write(ready[1], "x", 1), 1); for (;;) pause(); });
 	char c;
 	CHECK_EQ(read(ready[0], &c, 1), 1);
-	/* The largest process of the full cgroup goes, not the one that asked. */
 	pid_t small = SPAWN_IN(b, mem_touch(12 * MB));
 	CHECK(mem_killed(big));
-	JOIN(small);
-	CHECK_EQ(mem_event(p, "oom_kill "), 1);
+	int lived = kt_wait(small) == 0;
+	CHECK_EQ(mem_event(p, "oom_kill "), lived ? 1 : 2);
 	CHECK_EQ(mem_event(a, "oom_kill "), 1);
-	CHECK_EQ(mem_event(b, "oom_kill "), 0);
+	CHECK_EQ(mem_event(b, "oom_kill "), lived ? 0 : 1);
 	CHECK(kt_field(mem_path(p, "memory.events.local"), "max ") >= 1);
 	CHECK_EQ(mem_event(b, "max "), 0);
+	close(ready[0]);
+	close(ready[1]);
 	mem_done();
+	return lived;
+}
+
+/*
+ * Linux no longer waits for a process that ends once it has unmapped its memory, which is a moment before the
+ * memory is there: who asks in that moment goes as well. It must not be so every time.
+ */
+TEST(a_limit_above_holds_for_all_below)
+{
+	int tries = 0;
+	while (!largest_goes())
+		CHECK(++tries < 20);
 }
 
 TEST(oom_score_adj_moves_the_choice)
