@@ -233,11 +233,14 @@ impl TcpSocket {
 
     /// Sends, receives or closes with the engine, then does what follows.
     pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
-        let result = work(&mut self.state.lock());
-        let mut run = Run::new();
-        self.drive(&mut run, false);
-        run.finish();
+        let result = self.with_state(work);
+        self.drive_now();
         result
+    }
+
+    /// Does something that the connection need not be looked at for.
+    pub(super) fn with_state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        work(&mut self.state.lock())
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Engine {
     pub stats: Stats,
     /// Its urgent data.
     pub urgent: Urgent,
+    /// Bytes that were read when the peer was told a window last.
+    read_when_told: u32,
     /// What it does without (Nagle).
     nagle: bool,
     /// What its buffers cost.
@@ -160,6 +162,7 @@ impl Engine {
             closing: false,
             stats,
             urgent: Urgent::default(),
+            read_when_told: 0,
             nagle: true,
             _memory: memory,
         }
@@ -234,6 +237,9 @@ impl Engine {
         self.count_sent(before, now);
     }
     fn count_sent(&mut self, before: usize, now: Ktime) {
+        if self.queue.outgoing.len() > before {
+            self.read_when_told = self.urgent.read;
+        }
         for packet in self.queue.outgoing.range_mut(before..) {
             self.stats.withhold(packet.data_mut());
             self.stats.sent(packet.data(), now);
@@ -262,6 +268,17 @@ impl Engine {
         if self.urgent.is_sending() {
             self.mark_sent(self.nagle);
         }
+    }
+    /// Whether so much was read that the peer may have to be told of a larger window. smoltcp tells it when there is
+    /// twice what is left of the window that was told last; that is what is free, without what was read since. Windows
+    /// are told in units, and one without a scale has an end.
+    pub fn may_tell_window(&mut self) -> bool {
+        let read = self.urgent.read.wrapping_sub(self.read_when_told) as usize;
+        let scale = self.stats.window_scale();
+        let socket = self.socket();
+        let capacity = socket.recv_capacity();
+        let untold = (2 << scale) + capacity.saturating_sub(usize::from(u16::MAX) << scale);
+        read + untold >= (capacity - socket.recv_queue()) / 2
     }
     /// Whether there is a packet to send.
     pub fn has_packets(&self) -> bool {
@@ -322,6 +339,18 @@ mod tests {
             self.ends[end].poll(self.now, &self.buffers);
             while let Some(packet) = self.ends[end].next_packet() {
                 self.way[end].push_back(packet);
+            }
+        }
+        /// The end is polled only if its window may have opened; else it would send nothing but what was due before.
+        fn was_read(&mut self, end: usize, len: usize) {
+            let engine = &mut self.ends[end];
+            engine.urgent.read = engine.urgent.read.wrapping_add(len as u32);
+            let told = engine.stats.position();
+            let (due, now) = (engine.poll_at(self.now), self.now);
+            let looks = engine.may_tell_window();
+            self.poll(end);
+            if !looks && due.is_none_or(|due| due > now) {
+                assert_eq!(self.ends[end].stats.position(), told);
             }
         }
         /// At most so many packets arrive at an end, in order.
@@ -396,7 +425,7 @@ mod tests {
                         assert!(right, "seed {seed}: bytes from {from}");
                         read[end] += len;
                         moved = if len > 0 { pair.now } else { moved };
-                        pair.poll(end);
+                        pair.was_read(end, len);
                     }
                     _ => pair.arrive(end, 1 + random.below(3) as usize),
                 }

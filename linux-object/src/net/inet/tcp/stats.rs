@@ -135,6 +135,10 @@ impl Stats {
     pub fn mss(&self) -> u32 {
         self.mss[0].min(self.mss[1])
     }
+    /// The shift of the windows that are told the peer.
+    pub fn window_scale(&self) -> u8 {
+        self.scale[1]
+    }
     /// The next number to send, the acknowledgement and the window that were told last.
     pub fn position(&self) -> (u32, u32, u16) {
         (self.next.unwrap_or(self.una), self.told.0, self.told.1)
@@ -251,7 +255,11 @@ impl Stats {
             self.begin[1] = segment.seq.wrapping_add(1);
             let (mss, scale) = offers(segment.options);
             self.mss[0] = mss;
+            // Only if both offer it are windows scaled (RFC 7323).
             self.scale[0] = scale.unwrap_or(0);
+            if scale.is_none() {
+                self.scale[1] = 0;
+            }
             self.expect = Some(segment.seq.wrapping_add(1));
             self.snd_wnd = segment.window;
         } else {

@@ -61,7 +61,8 @@ impl TcpSocket {
         let discard = msg.flags.contains(MsgFlags::TRUNC);
         let base = &self.base;
         let mut inq = false;
-        let got = self.with_engine(|state| {
+        let mut looks = false;
+        let got = self.with_state(|state| {
             inq = state.inq;
             let shut = state.shutdown.contains(Shutdown::RECV) && !state.closed;
             let was_up = state.was_up;
@@ -114,8 +115,12 @@ impl TcpSocket {
             if engine.urgent.is_marked() {
                 msg.ends = engine.was_read();
             }
+            looks = engine.may_tell_window();
             Ok(got)
         })?;
+        if looks {
+            self.drive_now();
+        }
         if inq {
             self.tell_left(msg);
         }
