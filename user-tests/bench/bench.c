@@ -381,10 +381,47 @@ static void bench_cgroups(void)
 
 #include "net.h"
 
+static void bench_calls(void)
+{
+	measure("floor-empty-loop", 10000, nothing);
+	measure("unknown-call", 10000, unknown_call);
+	measure("getpid", 10000, get_pid);
+	measure("uname", 5000, uname_call);
+	measure("read-zero", 5000, read_zero);
+	measure("stat", 2000, stat_call);
+	measure("open-close", 2000, open_close);
+	measure("sched-yield", 5000, yield_call);
+}
+
+static void bench_memory(void)
+{
+	measure("mmap-touch-munmap", 500, mmap_munmap);
+	bench_faults("page-fault");
+}
+
+static void bench_processes(void)
+{
+	bench_pipe();
+	bench_futex();
+	measure("fork-exit-wait", 50, fork_exit_wait);
+	measure("vfork-exec-wait", 50, vfork_exec_wait);
+}
+
+/* Rows that are measured together; `bench_group=NAME` on the kernel's command line asks for one group only. */
+static const struct {
+	const char *name;
+	void (*run)(void);
+} groups[] = {
+	{ "calls", bench_calls },           { "memory", bench_memory },
+	{ "processes", bench_processes },   { "cgroups", bench_cgroups },
+	{ "namespaces", bench_namespaces }, { "net", bench_net },
+};
+
 int main(int argc, char **argv)
 {
 	int fd;
 	uint64_t boot = cycles();
+	const char *only = getenv("bench_group");
 
 	if (argc > 1 && strcmp(argv[1], "exec-child") == 0)
 		return 0;
@@ -409,23 +446,9 @@ int main(int argc, char **argv)
 		die("/dev/zero");
 
 	printf("bench boot %llu\n", (unsigned long long)boot);
-	measure("floor-empty-loop", 10000, nothing);
-	measure("unknown-call", 10000, unknown_call);
-	measure("getpid", 10000, get_pid);
-	measure("uname", 5000, uname_call);
-	measure("read-zero", 5000, read_zero);
-	measure("stat", 2000, stat_call);
-	measure("open-close", 2000, open_close);
-	measure("sched-yield", 5000, yield_call);
-	measure("mmap-touch-munmap", 500, mmap_munmap);
-	bench_faults("page-fault");
-	bench_pipe();
-	bench_futex();
-	measure("fork-exit-wait", 50, fork_exit_wait);
-	measure("vfork-exec-wait", 50, vfork_exec_wait);
-	bench_cgroups();
-	bench_namespaces();
-	bench_net();
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		if (!only || strcmp(only, groups[i].name) == 0)
+			groups[i].run();
 	printf("bench-done\n");
 	fflush(stdout);
 	reboot(RB_POWER_OFF);

@@ -16,42 +16,63 @@ const LEAN: &str = "mitigations=off lsm= audit=0 init_on_alloc=0 randomize_kstac
 /// Silence after which a run is given up: Linux takes long to unpack and copy Debian's packages.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Measure both kernels and print a table; with `only_linux`, only that one.
-pub fn run(only_linux: bool) -> Result<()> {
-    let mut ours = Vec::new();
-    if !only_linux {
-        project::build_image()?;
-        ours = measure(Target::Zcell, &project::image())?;
+/// Groups of rows, as `bench.c` names them, and the one that needs Debian's packages.
+const GROUPS: [&str; 7] = [
+    "calls",
+    "memory",
+    "processes",
+    "cgroups",
+    "namespaces",
+    "net",
+    "crun",
+];
+
+/// Measures the rows of `group` (all if it is empty) on both kernels, or on the one that is named, and prints a table.
+pub fn run(group: &str, only: &str) -> Result<()> {
+    if !group.is_empty() && !GROUPS.contains(&group) {
+        bail!("no rows named {group}; there are {}", GROUPS.join(", "));
     }
-    let linux = measure(Target::Linux, &machine::linux()?)?;
+    let mut ours = Vec::new();
+    if only != "linux" {
+        project::build_image()?;
+        ours = measure(Target::Zcell, &project::image(), group)?;
+    }
+    let theirs = match only {
+        "zcell" => Vec::new(),
+        _ => measure(Target::Linux, &machine::linux()?, group)?,
+    };
     println!("| operation | Linux | zcell | zcell / Linux |");
     println!("|---|---:|---:|---:|");
-    for (name, theirs) in &linux {
-        let Some((_, cost)) = ours.iter().find(|(n, _)| n == name) else {
-            println!("| {name} | {theirs} | - | - |");
-            continue;
+    let names = if theirs.is_empty() { &ours } else { &theirs };
+    for (name, _) in names {
+        let of = |rows: &[(String, u64)]| rows.iter().find(|(n, _)| n == name).map(|(_, cost)| *cost);
+        let (linux, zcell) = (of(&theirs), of(&ours));
+        let shown = |cost: Option<u64>| cost.map_or("-".to_owned(), |cost| cost.to_string());
+        let ratio = match (linux, zcell) {
+            (Some(linux), Some(zcell)) => format!("{:.2}", zcell as f64 / linux.max(1) as f64),
+            _ => "-".to_owned(),
         };
-        let ratio = *cost as f64 / (*theirs).max(1) as f64;
-        println!("| {name} | {theirs} | {cost} | {ratio:.2} |");
+        println!("| {name} | {} | {} | {ratio} |", shown(linux), shown(zcell));
     }
     Ok(())
 }
 
 /// The calls, and then a container made by crun in a world of Debian's packages.
-fn measure(target: Target, kernel: &Path) -> Result<Vec<(String, u64)>> {
+fn measure(target: Target, kernel: &Path, group: &str) -> Result<Vec<(String, u64)>> {
     eprintln!("measure {}", kernel.display());
-    let mut costs = boot(
-        kernel,
-        initramfs::single(&programs::bench()?, target)?,
-        "",
-        "512M",
-    )?;
-    costs.extend(boot(
-        kernel,
-        world::initramfs(target)?,
-        "rdinit=/flows/bench",
-        "3G",
-    )?);
+    let mut costs = Vec::new();
+    if group != "crun" {
+        let only = match group {
+            "" => String::new(),
+            group => format!("bench_group={group}"),
+        };
+        let initrd = initramfs::single(&programs::bench()?, target)?;
+        costs = boot(kernel, initrd, &only, "512M")?;
+    }
+    if group.is_empty() || group == "crun" {
+        let initrd = world::initramfs(target)?;
+        costs.extend(boot(kernel, initrd, "rdinit=/flows/bench", "3G")?);
+    }
     Ok(costs)
 }
 

@@ -73,7 +73,7 @@ fn command() -> Result<()> {
         "demo" => demo(&options),
         "flows" => flows(&options),
         "test" => test(&options),
-        "bench" => bench::run(options.get("KERNEL", "") == "linux"),
+        "bench" => bench::run(options.get("T", ""), options.get("KERNEL", "")),
         _ => {
             print!("{HELP}");
             bail!("no command {name:?}")
