@@ -4,6 +4,7 @@
 #include <sys/sysinfo.h>
 
 #include "cpu.h"
+#include "steady.h"
 #include "memory.h"
 
 /* Mounts a file system with the option; returns where. */
@@ -138,7 +139,7 @@ static unsigned long cpu_used(const char *proc)
 	return user + system;
 }
 
-TEST(times_are_those_of_the_container)
+STEADY(times_are_those_of_the_container)
 {
 	cg2();
 	const char *a = cg_new("");

@@ -1,5 +1,7 @@
+/* ktest: timeout=900 */
 /* The cpu controller in cgroup2: Documentation/admin-guide/cgroup-v2.rst "CPU", scheduler/sched-bwc.rst. */
 #include "cpu.h"
+#include "steady.h"
 
 static const char *controlled(void)
 {
@@ -140,7 +142,7 @@ TEST(values_of_the_burst)
 	done(a);
 }
 
-TEST(a_child_may_have_a_larger_limit_than_its_parent)
+STEADY(a_child_may_have_a_larger_limit_than_its_parent)
 {
 	const char *a = controlled();
 	CHECK_OK(cg_write(a, "cgroup.subtree_control", "+cpu"));
@@ -187,13 +189,13 @@ static void holds(const char *max, int threads, long want)
 	done(a);
 }
 
-TEST(a_limit_of_10_percent_holds) { holds("10000 100000", 1, 10); }
-TEST(a_limit_of_20_percent_holds) { holds("20000 100000", 2, 20); }
-TEST(a_limit_of_50_percent_holds) { holds("50000 100000", 8, 50); }
-TEST(a_limit_of_80_percent_holds) { holds("80000 100000", 2, 80); }
-TEST(a_limit_of_150_percent_holds) { holds("150000 100000", 8, 150); }
+STEADY(a_limit_of_10_percent_holds) { holds("10000 100000", 1, 10); }
+STEADY(a_limit_of_20_percent_holds) { holds("20000 100000", 2, 20); }
+STEADY(a_limit_of_50_percent_holds) { holds("50000 100000", 8, 50); }
+STEADY(a_limit_of_80_percent_holds) { holds("80000 100000", 2, 80); }
+STEADY(a_limit_of_150_percent_holds) { holds("150000 100000", 8, 150); }
 
-TEST(weights_share_the_cpus)
+STEADY(weights_share_the_cpus)
 {
 	const char *a = controlled();
 	const char *b = cg_new("");
@@ -213,7 +215,7 @@ TEST(weights_share_the_cpus)
 	done(a);
 }
 
-TEST(an_idle_group_runs_last)
+STEADY(an_idle_group_runs_last)
 {
 	const char *a = controlled();
 	const char *b = cg_new("");
@@ -263,7 +265,7 @@ TEST(usage_stays_where_it_was_made)
 	done(a);
 }
 
-TEST(moving_out_of_a_throttled_group_lets_run)
+STEADY(moving_out_of_a_throttled_group_lets_run)
 {
 	const char *a = controlled();
 	const char *b = cg_new("");

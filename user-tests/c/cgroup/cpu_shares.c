@@ -1,3 +1,4 @@
+/* ktest: timeout=900 */
 /*
  * How exactly the cpu controller divides: limits against numbers of threads, weights far apart, nested and
  * beside tasks that sleep. `ktest_stress=SECONDS` measures longer, and every limit with every number of threads.
@@ -5,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "cpu.h"
+#include "steady.h"
 
 static const char *controlled(const char *parent)
 {
@@ -66,16 +68,27 @@ static void holds(int limit, int threads)
 	CHECK(near(tenths / 10, want, 3 + want / 10));
 }
 
-TEST_FOR(limits_against_threads, 300)
+/* Each limit with each number of threads, or one limit with the largest of them. */
+static void hold(int limit, const int *threads, int count)
 {
-	static const int limits[] = { 10, 20, 50, 80, 150 }, threads[] = { 1, 2, 8 };
+	static const int limits[] = { 10, 20, 50, 80, 150 };
 	int all = getenv("ktest_stress") != NULL;
 	cg2();
 	for (int i = 0; i < 5; i++)
-		for (int j = 0; j < 3; j++)
-			if (all || (limits[i] == 80 && threads[j] == 1) || (limits[i] == 20 && threads[j] == 8))
+		for (int j = 0; j < count; j++)
+			if (all || (limits[i] == limit && j == count - 1))
 				holds(limits[i], threads[j]);
 	done();
+}
+
+STEADY_FOR(limits_against_one_thread, 300)
+{
+	hold(80, (const int[]){ 1 }, 1);
+}
+
+STEADY_FOR(limits_against_threads, 300)
+{
+	hold(20, (const int[]){ 2, 8 }, 2);
 }
 
 /*
@@ -88,7 +101,7 @@ static void run_before_all(void)
 	CHECK_OK(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first));
 }
 
-TEST_FOR(the_smallest_weight_beside_the_largest, 120)
+STEADY_FOR(the_smallest_weight_beside_the_largest, 120)
 {
 	run_before_all();
 	cg2();
@@ -108,7 +121,7 @@ TEST_FOR(the_smallest_weight_beside_the_largest, 120)
 }
 
 /* 100 beside 300, and below each of them 100 beside 300 again. */
-TEST_FOR(nested_weights, 120)
+STEADY_FOR(nested_weights, 120)
 {
 	cg2();
 	const char *above[] = { controlled(""), controlled("") };
@@ -134,7 +147,7 @@ TEST_FOR(nested_weights, 120)
 }
 
 /* Who sleeps most of the time does not change how the others share the rest. */
-TEST_FOR(weights_beside_sleepers, 120)
+STEADY_FOR(weights_beside_sleepers, 120)
 {
 	cg2();
 	const char *groups[] = { controlled(""), controlled(""), controlled("") };

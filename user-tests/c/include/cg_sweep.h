@@ -1,5 +1,5 @@
 /*
- * cg_sweep.h: for the first process: what a failed test left in the hierarchies of control groups.
+ * cg_sweep.h: what a failed test left in the hierarchies of control groups goes.
  *
  * A controller is bound to one hierarchy, and stays there as long as that one has cgroups: a cgroup
  * left behind would make every later test fail that wants its controller elsewhere.
@@ -13,18 +13,24 @@
 
 #define SWEEP_AT "/run/cg-sweep"
 
-/* Lets the members of a cgroup die: a frozen task of v1 would not. */
+/* Lets the members of a cgroup die: a frozen task of v1 would not, and who is under a limit of CPU time needs some. */
 static int cg_thaw(const char *dir, const struct stat *st, int type, struct FTW *at)
 {
+	static const char *const files[][2] = {
+		{ "freezer.state", "THAWED" },
+		{ "cpu.max", "max" },
+		{ "cpu.cfs_quota_us", "-1" },
+	};
 	char path[512];
 	(void)st;
-	(void)at;
-	if (type != FTW_D)
+	if (type != FTW_D || at->level == 0)
 		return 0;
-	snprintf(path, sizeof path, "%s/freezer.state", dir);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, "THAWED", 6) < 0)
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, files[i][0]);
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (write(fd, files[i][1], strlen(files[i][1])) < 0)
 			kt_say("# init: %s: %s\n", path, strerror(errno));
 		close(fd);
 	}

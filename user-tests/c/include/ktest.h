@@ -36,10 +36,17 @@
 #define KT_SKIPPED 77
 #define KT_TIMEOUT 30
 
+/* Who looks whether the machine spoils a case: steady.h has one. */
+struct kt_watch {
+	void (*begin)(void), (*end)(void);
+	int (*spoilt)(void); /* was the run that just failed? */
+};
+
 struct kt_case {
 	const char *name;
 	void (*run)(void);
 	int line, timeout;
+	const struct kt_watch *watch;
 	struct kt_case *next;
 };
 
@@ -55,10 +62,11 @@ static inline void kt_register(struct kt_case *c)
 }
 
 #define TEST(name) TEST_FOR(name, KT_TIMEOUT)
-#define TEST_FOR(name, seconds)                                                \
+#define TEST_FOR(name, seconds) KT_TEST(name, seconds, NULL)
+#define KT_TEST(name, seconds, watch)                                          \
 	static void kt_run_##name(void);                                       \
-	static struct kt_case kt_case_##name = { #name, kt_run_##name,         \
-						 __LINE__, seconds, NULL };    \
+	static struct kt_case kt_case_##name = { #name, kt_run_##name, __LINE__, \
+						 seconds, watch, NULL };       \
 	__attribute__((constructor)) static void kt_reg_##name(void)           \
 	{                                                                      \
 		kt_register(&kt_case_##name);                                  \
@@ -237,6 +245,21 @@ static inline int kt_run(const struct kt_case *c, const sigset_t *mask)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+#define KT_TRIES 20
+
+/* Runs a case once, or until it was not spoilt. */
+static inline int kt_judge(const struct kt_case *c, const sigset_t *mask)
+{
+	if (!c->watch)
+		return kt_run(c, mask);
+	int end, tries = 0;
+	c->watch->begin();
+	while ((end = kt_run(c, mask)) != 0 && end != KT_SKIPPED && ++tries < KT_TRIES && c->watch->spoilt())
+		kt_say("# %s: once more\n", c->name);
+	c->watch->end();
+	return end;
+}
+
 int main(int argc, char **argv)
 {
 	const char *role = getenv("KT_ROLE");
@@ -257,7 +280,7 @@ int main(int argc, char **argv)
 		if (argc >= 2 && strcmp(argv[1], c->name))
 			continue;
 		number++;
-		int end = kt_run(c, &mask);
+		int end = kt_judge(c, &mask);
 		if (end == 0)
 			kt_say("ok %d - %s:%s\n", number, KT_NAME, c->name);
 		else if (end == KT_SKIPPED)

@@ -3,6 +3,7 @@
 #include <sys/times.h>
 
 #include "proc.h"
+#include "steady.h"
 
 static long ms_of(struct timeval t)
 {
@@ -64,7 +65,7 @@ TEST(wait4_gives_the_childs_own)
 	CHECK(ms_of(u.ru_utime) + ms_of(u.ru_stime) >= 50);
 }
 
-TEST(sleeping_is_not_counted)
+STEADY(sleeping_is_not_counted)
 {
 	struct rusage before, after;
 	getrusage(RUSAGE_SELF, &before);
