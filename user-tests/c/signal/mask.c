@@ -159,6 +159,7 @@ TEST(pause_waits_for_a_handler)
 	signal(SIGUSR2, SIG_IGN);
 	pid_t me = getpid();
 	pid_t child = SPAWN({
+		WAIT_FOR(kt_state(me) == 'S');
 		kt_sleep_ms(20);
 		kill(me, SIGUSR2);
 		kt_sleep_ms(20);
@@ -198,7 +199,7 @@ TEST(sigtimedwait_is_interrupted_by_others)
 	signal(SIGUSR1, note);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	pid_t me = getpid();
-	pid_t child = SPAWN(kt_sleep_ms(30); kill(me, SIGUSR1));
+	pid_t child = SPAWN(WAIT_FOR(kt_state(me) == 'S'); kill(me, SIGUSR1));
 	CHECK_ERR(syscall(SYS_rt_sigtimedwait, &set, NULL, NULL, 8), EINTR);
 	CHECK_EQ(count, 1);
 	kt_wait(child);
