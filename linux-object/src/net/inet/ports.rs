@@ -34,7 +34,7 @@ pub fn claim(
     if bound.ends.port != 0 {
         let port = bound.ends.port;
         ensure!(
-            table(sockets).is_free(port, &bound, false),
+            table(sockets).is_free(port, &bound, false) && !table(sockets).is_kept(port, &bound),
             EADDRINUSE,
             "the port is taken"
         );

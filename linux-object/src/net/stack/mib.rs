@@ -31,7 +31,8 @@ counters! {
     Ip6InMcastPkts, Ip6OutMcastPkts, Ip6InOctets, Ip6OutOctets,
     Icmp6InMsgs, Icmp6InErrors, Icmp6OutMsgs, Icmp6InCsumErrors,
     Udp6InDatagrams, Udp6NoPorts, Udp6InErrors, Udp6OutDatagrams, Udp6RcvbufErrors, Udp6InCsumErrors,
-    TcpExtOutOfWindowIcmps, TcpExtListenOverflows, TcpExtListenDrops, TcpExtIPReversePathFilter, TcpExtTCPAbortOnTimeout, TcpExtTCPKeepAlive,
+    TcpExtOutOfWindowIcmps, TcpExtTW, TcpExtListenOverflows, TcpExtListenDrops, TcpExtIPReversePathFilter, TcpExtTCPAbortOnTimeout,
+    TcpExtTCPAbortOnLinger, TcpExtTCPTimeWaitOverflow, TcpExtTCPKeepAlive,
     IpExtInNoRoutes, IpExtInMcastPkts, IpExtOutMcastPkts, IpExtInBcastPkts, IpExtOutBcastPkts,
     IpExtInOctets, IpExtOutOctets, IpExtReasmOverlaps,
 }

@@ -76,6 +76,8 @@ pub struct NetShared {
     pub timers: Arc<Timers>,
     /// Random numbers for ports, sequence numbers and MAC addresses.
     pub rng: Rng,
+    /// What the first numbers of connections are hidden with.
+    pub isn_key: [u8; 16],
     /// Large buffers for packets.
     pub buffers: packet::Buffers,
     /// The number of the last uevent (`SEQNUM`).
@@ -91,10 +93,13 @@ pub struct NetShared {
 impl NetShared {
     /// For a kernel with these clocks.
     pub fn new(time: Arc<Timekeeper>, timers: Arc<Timers>, rng: Rng) -> Arc<NetShared> {
+        let mut isn_key = [0; 16];
+        rng.fill(&mut isn_key);
         Arc::new(NetShared {
             time,
             timers,
             rng,
+            isn_key,
             buffers: packet::Buffers::new(),
             uevent_seqnum: AtomicU64::new(0),
             core: NetCore::default(),

@@ -80,6 +80,15 @@ pub trait InetSocket: Send + Sync {
     fn put_down(self: Arc<Self>, run: &mut Run) {
         let _ = run;
     }
+    /// A segment opens a connection between ends whose last one still waited; its numbers begin at `isn`.
+    fn reopen(self: Arc<Self>, run: &mut Run, delivery: Delivery, isn: u32) {
+        let _ = (run, delivery, isn);
+    }
+    /// If it is only what a connection left, it goes, and a new one between the same ends begins with this number or
+    /// a later one. No lock is held.
+    fn give_way(&self) -> Option<u32> {
+        None
+    }
     /// What listings show of it. Takes the socket's lock, so the stack's must not be held.
     fn info(&self) -> InetInfo;
 }
@@ -196,6 +205,21 @@ impl Bound {
         }
         Some(score)
     }
+    /// Whether both are in the way of the same others.
+    fn is_like(&self, other: &Bound) -> bool {
+        let key = |bound: &Bound| {
+            let Bound {
+                ends,
+                ifindex,
+                dual,
+                reuse_addr,
+                reuse_port,
+                ..
+            } = *bound;
+            (ends.local, ifindex, dual, reuse_addr, reuse_port)
+        };
+        key(self) == key(other)
+    }
     /// Whether both cannot have the port.
     pub fn conflicts(&self, other: &Bound, listening: bool) -> bool {
         let any = |bound: &Bound| bound.ends.local.is_unspecified();
@@ -217,6 +241,8 @@ impl Bound {
 #[derive(Default)]
 pub struct PortTable {
     ports: HashMap<u16, Vec<Bound>>,
+    /// Ports that connections without a bound socket keep from others: each kind, and how many are of it.
+    kept: HashMap<u16, Vec<(Bound, usize)>>,
 }
 
 impl PortTable {
@@ -236,6 +262,39 @@ impl PortTable {
         let list = self.ports.entry(bound.ends.port).or_default();
         list.retain(|have| have.socket.strong_count() > 0);
         list.push(bound);
+    }
+    /// Whether a connection keeps the port from a new socket.
+    pub fn is_kept(&self, port: u16, new: &Bound) -> bool {
+        let kinds = self.kept.get(&port);
+        kinds.is_some_and(|kinds| kinds.iter().any(|(kept, _)| kept.conflicts(new, false)))
+    }
+    /// Whether any connection keeps the port.
+    pub fn is_kept_at_all(&self, port: u16) -> bool {
+        self.kept.contains_key(&port)
+    }
+    /// A connection keeps its port, until [`PortTable::give_back`].
+    pub fn keep(&mut self, bound: &Bound) {
+        let kinds = self.kept.entry(bound.ends.port).or_default();
+        match kinds.iter_mut().find(|(kept, _)| kept.is_like(bound)) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((bound.clone(), 1)),
+        }
+    }
+    /// It keeps it no more.
+    pub fn give_back(&mut self, bound: &Bound) {
+        let port = bound.ends.port;
+        let Some(kinds) = self.kept.get_mut(&port) else {
+            return;
+        };
+        if let Some(at) = kinds.iter().position(|(kept, _)| kept.is_like(bound)) {
+            kinds[at].1 -= 1;
+            if kinds[at].1 == 0 {
+                kinds.swap_remove(at);
+            }
+        }
+        if kinds.is_empty() {
+            self.kept.remove(&port);
+        }
     }
     /// Changes the entry of a socket.
     pub fn update(&mut self, port: u16, socket: &WeakSocket, change: impl FnOnce(&mut Bound)) {
@@ -379,6 +438,8 @@ pub struct SocketTable {
     pub listeners: PortTable,
     /// TCP connections, each kept until both sides know that it is over.
     pub connections: HashMap<Ends, Arc<dyn InetSocket>>,
+    /// Those of them that are only what a connection left.
+    pub waiting: usize,
     /// Raw sockets.
     pub raw: Vec<RawBound>,
     /// AF_PACKET sockets.

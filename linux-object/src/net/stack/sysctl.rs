@@ -80,6 +80,10 @@ net_settings! {
     tcp_keepalive_intvl = 75,
     /// `net.ipv4.tcp_keepalive_probes`.
     tcp_keepalive_probes = 9,
+    /// `net.ipv4.tcp_fin_timeout`: seconds for which half a connection without a program waits.
+    tcp_fin_timeout = 60,
+    /// `net.ipv4.tcp_max_tw_buckets`: connections that wait in TIME-WAIT.
+    tcp_max_tw_buckets = 8192,
     /// `net.core.somaxconn`.
     somaxconn = 4096,
     /// `net.unix.max_dgram_qlen`: datagrams that a socket made from now on keeps from those that it is not connected

@@ -7,7 +7,9 @@ use core::net::IpAddr;
 use smoltcp::socket::tcp::State as TcpState;
 
 use super::engine::{BUFFER, Engine};
+use super::isn::initial_sequence;
 use super::socket::{Phase, TcpSocket};
+use super::stats::after;
 use crate::error::Result;
 use crate::net::Shutdown;
 use crate::net::inet::addr::SockAddrIn;
@@ -115,6 +117,17 @@ impl TcpSocket {
         })
     }
 
+    /// What a connection begins with, not before `least`, and random bits.
+    pub(super) fn first_number(&self, ends: &Ends, least: Option<u32>) -> (u32, u64) {
+        let shared = &self.stack.shared;
+        let isn = initial_sequence(&shared.isn_key, ends, self.now());
+        let isn = match least {
+            Some(least) if after(least, isn) => least,
+            _ => isn,
+        };
+        (isn, shared.rng.next_u64())
+    }
+
     fn start_connect(&self, addr: &[u8]) -> Result<()> {
         let mut to = SockAddrIn::parse(addr, self.v6)?;
         if to.addr.is_unspecified() {
@@ -157,6 +170,8 @@ impl TcpSocket {
             port
         };
         let ends = ends(port);
+        let old = self.stack.lock().sockets.connections.get(&ends).cloned();
+        let isn = old.and_then(|old| old.give_way());
         {
             let mut stack = self.stack.lock();
             let connections = &mut stack.sockets.connections;
@@ -167,12 +182,12 @@ impl TcpSocket {
             );
             connections.insert(ends, this);
         }
-        let seed = self.stack.shared.rng.next_u64();
         let now = self.now();
         let mtu = self
             .stack
             .enter(&mut Run::new(), |net| net.path(route, to.addr).mtu);
-        let mut engine = Engine::new(route.src, mtu as usize, seed, now, memory);
+        let isn = self.first_number(&ends, isn);
+        let mut engine = Engine::new(route.src, mtu as usize, isn, now, memory);
         // How the last connection ended is no error of this one.
         let _ = self.base.take_error();
         self.stack.mib.add(Counter::TcpActiveOpens);

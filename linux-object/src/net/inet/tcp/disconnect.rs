@@ -19,8 +19,6 @@ enum Rest {
     Reset,
     /// Nobody is told.
     Forgotten,
-    /// It waits for stray segments, without its socket.
-    Waits,
 }
 
 impl TcpSocket {
@@ -36,8 +34,7 @@ impl TcpSocket {
                     (Rest::Forgotten, None)
                 }
                 Phase::Connected(engine) => match engine.socket().state() {
-                    TcpState::Closed => (Rest::Forgotten, None),
-                    TcpState::TimeWait => (Rest::Waits, None),
+                    TcpState::Closed | TcpState::TimeWait => (Rest::Forgotten, None),
                     TcpState::SynSent => (Rest::Forgotten, Some(Errno::ECONNRESET)),
                     TcpState::Closing | TcpState::LastAck => (Rest::Forgotten, None),
                     _ => {
@@ -53,8 +50,7 @@ impl TcpSocket {
                 self.drive(&mut run, false);
                 run.finish();
             }
-            Rest::Forgotten => self.forget(None),
-            Rest::Waits => self.leave(),
+            Rest::Forgotten => self.forget(),
         }
         self.reset();
         if let Some(errno) = error {
@@ -92,19 +88,20 @@ impl TcpSocket {
         }
     }
 
-    /// Segments for the connection find it no more, or find `instead`.
-    fn forget(&self, instead: Option<Arc<TcpSocket>>) {
-        let ends = {
-            let state = self.state.lock();
+    /// Segments for the connection find it no more.
+    fn forget(&self) {
+        let (ends, kept) = {
+            let mut state = self.state.lock();
             let Some((remote, remote_port)) = state.remote else {
                 return;
             };
-            Ends {
+            let ends = Ends {
                 local: state.local,
                 port: state.port,
                 remote,
                 remote_port,
-            }
+            };
+            (ends, state.kept.take())
         };
         let mut dropped = None;
         {
@@ -112,41 +109,21 @@ impl TcpSocket {
             let connections = &mut stack.sockets.connections;
             let ours = connections.get(&ends);
             if ours.is_some_and(|have| core::ptr::addr_eq(Arc::as_ptr(have), self)) {
-                dropped = match instead {
-                    Some(instead) => connections.insert(ends, instead),
-                    None => connections.remove(&ends),
-                };
+                dropped = connections.remove(&ends);
+            }
+            if let Some(kept) = kept {
+                stack.sockets.tcp.give_back(&kept);
             }
         }
         drop(dropped);
-    }
-
-    /// The connection goes on in a socket that no program has.
-    fn leave(&self) {
-        let Ok(ns) = self.ns() else { return };
-        let rest = TcpSocket::create(ns, self.v6, self.payer.clone());
-        {
-            let mut state = self.state.lock();
-            let phase = core::mem::replace(&mut state.phase, Phase::Idle);
-            let (options, local, port, remote) =
-                (state.options.clone(), state.local, state.port, state.remote);
-            let (ifindex, scope, last) = (state.ifindex, state.scope, state.last);
-            drop(state);
-            let mut state = rest.state.lock();
-            (state.options, state.local, state.port, state.remote) = (options, local, port, remote);
-            (state.ifindex, state.scope, state.last) = (ifindex, scope, last);
-            (state.phase, state.was_up, state.closed) = (phase, true, true);
-            state.shutdown = Shutdown::all();
-        }
-        self.forget(Some(rest.clone()));
-        rest.drive_now();
     }
 
     /// As it was before it was connected, but for its options and what `bind` chose.
     fn reset(&self) {
         let (old, given_back) = {
             let mut state = self.state.lock();
-            if let Phase::Connected(engine) = &mut state.phase
+            if state.left.is_none()
+                && let Phase::Connected(engine) = &mut state.phase
                 && engine.socket().state() != TcpState::Closed
                 && engine.socket().state() != TcpState::SynSent
                 && !matches!(engine.socket().state(), TcpState::Closing | TcpState::LastAck)
@@ -160,6 +137,7 @@ impl TcpSocket {
                 self.stack.shared.timers.cancel(id);
             }
             state.remote = None;
+            state.left = None;
             state.scope = 0;
             state.shutdown = Shutdown::empty();
             state.connecting = false;

@@ -21,6 +21,7 @@ impl TcpSocket {
         let now = self.now();
         let mut gone = None;
         let mut released = None;
+        let departs;
         let mut parent_of = None;
         let mut events = PollEvents::empty();
         {
@@ -29,6 +30,9 @@ impl TcpSocket {
             let Some((remote, remote_port)) = state.remote else {
                 return;
             };
+            if state.left.is_some() {
+                return;
+            }
             let Phase::Connected(engine) = &mut state.phase else {
                 return;
             };
@@ -64,6 +68,12 @@ impl TcpSocket {
             engine.poll(now, buffers);
             if state.closed && engine.socket().can_recv() {
                 // Nobody will ever read it: the peer is told, and stops (Linux's `TCPAbortOnData`).
+                engine.socket().abort();
+                engine.poll(now, buffers);
+            }
+            if state.closed && state.linger2 < 0 && engine.state() == TcpState::FinWait2 {
+                // `TCP_LINGER2`: it does not wait for the other end.
+                mib.add(Counter::TcpExtTCPAbortOnLinger);
                 engine.socket().abort();
                 engine.poll(now, buffers);
             }
@@ -175,39 +185,81 @@ impl TcpSocket {
                 parent_of = Some(state.parent.clone());
             }
             // What a closed program left needs its namespace only to send.
-            if state.closed && matches!(new, TcpState::TimeWait | TcpState::FinWait2 | TcpState::Closed) {
+            if state.closed && new == TcpState::Closed {
                 released = state.ns.take();
             }
+            departs = matches!(new, TcpState::TimeWait | TcpState::FinWait2);
             if new == TcpState::Closed {
                 if let Some((_, id)) = state.timer.take() {
                     self.stack.shared.timers.cancel(id);
                 }
-                gone = state.remote.map(|(remote, remote_port)| Ends {
+                let ends = Ends {
                     local: state.local,
                     port: state.port,
                     remote,
                     remote_port,
-                });
+                };
+                gone = Some((ends, state.kept.take()));
             } else if let Some(at) = engine.poll_at(now).into_iter().chain(look_at).min() {
                 self.look_again_at(state, at);
             }
         }
         let mut dropped = None;
-        if let Some(ends) = gone {
+        let ended = gone.is_some();
+        if let Some((ends, kept)) = gone {
             let mut stack = self.stack.lock();
             let ours = stack.sockets.connections.get(&ends);
             if ours.is_some_and(|have| core::ptr::addr_eq(Arc::as_ptr(have), self)) {
                 dropped = stack.sockets.connections.remove(&ends);
             }
+            if let Some(kept) = kept {
+                stack.sockets.tcp.give_back(&kept);
+            }
         }
         if let Some(parent) = parent_of.and_then(|parent| parent.upgrade()) {
-            parent.child_changed(self, gone.is_none());
+            parent.child_changed(self, !ended);
+        }
+        if departs {
+            self.depart();
         }
         if !events.is_empty() {
             self.queue.wake_all(events);
         }
         drop(released);
         drop(dropped);
+    }
+
+    /// If only strays and the end of the other side are waited for, a record does that from now on.
+    pub(super) fn depart(&self) {
+        let (record, keeps, released, engine) = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let mut phase = core::mem::replace(&mut state.phase, Phase::Idle);
+            let record = match &mut phase {
+                Phase::Connected(engine) if state.left.is_none() => self.leave(state, engine),
+                _ => None,
+            };
+            let Some(record) = record else {
+                state.phase = phase;
+                return;
+            };
+            if let Some((_, id)) = state.timer.take() {
+                self.stack.shared.timers.cancel(id);
+            }
+            state.left = Some(record.clone());
+            state.last = TcpState::Closed;
+            state.shutdown = Shutdown::all();
+            let keeps = state.kept.take().is_some();
+            if state.closed {
+                (record, keeps, state.ns.take(), Some(phase))
+            } else {
+                // What was not read yet can be.
+                state.phase = phase;
+                (record, keeps, None, None)
+            }
+        };
+        self.replace(record, keeps);
+        drop((released, engine));
     }
 
     /// Sees that somebody looks whether something is to be done at `at` or before.

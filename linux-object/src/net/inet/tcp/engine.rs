@@ -11,6 +11,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
+use super::isn;
 use super::stats::{Stats, header_len};
 use super::urgent::{News, Urgent};
 use crate::net::payer::SockCharge;
@@ -132,11 +133,11 @@ impl Engine {
         }
     }
     /// A closed connection with a local address.
-    /// `memory` pays for two buffers of that size.
+    /// `isn`: its first number, and random bits. `memory` pays for two buffers of that size.
     pub fn new(
         local: IpAddr,
         mtu: usize,
-        seed: u64,
+        (isn, noise): (u32, u64),
         now: Ktime,
         (memory, size): (SockCharge, usize),
     ) -> Engine {
@@ -148,7 +149,7 @@ impl Engine {
             used: None,
         };
         let stats = Stats::new(queue.mtu);
-        let interface = interface(local.into(), &mut queue, seed, now);
+        let interface = interface(local.into(), &mut queue, isn::seed(isn, noise), now);
         let buffer = || SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.set_timeout(Some(CONNECT_TIMEOUT));
@@ -300,6 +301,9 @@ mod tests {
     use super::*;
     use crate::sim::Random;
 
+    /// The first numbers are this and the two after it.
+    const ISN: u32 = 0xfffe_0000;
+
     /// A connection of two ends, with what waits on the way from each.
     struct Pair {
         ends: [Engine; 2],
@@ -316,7 +320,7 @@ mod tests {
                 Engine::new(
                     addr(n),
                     mtu,
-                    seed + n as u64,
+                    (ISN + n as u32, seed),
                     now,
                     (SockCharge::default(), BUFFER),
                 )
@@ -370,6 +374,15 @@ mod tests {
 
     fn byte(end: usize, at: usize) -> u8 {
         ((at * 7919) >> 5) as u8 ^ end as u8
+    }
+
+    #[test]
+    fn a_connection_begins_where_it_should() {
+        for seed in 0..200 {
+            let pair = Pair::new(seed, 1500);
+            assert_eq!(pair.ends[0].stats.begin(), [ISN + 2, ISN + 3]);
+            assert_eq!(pair.ends[1].stats.begin(), [ISN + 3, ISN + 2]);
+        }
     }
 
     /// Whatever is written, read and on its way in which order: nothing that was allowed is refused, so nothing is

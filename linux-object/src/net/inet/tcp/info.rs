@@ -36,6 +36,7 @@ impl State {
     /// The state of the connection, or of the socket without one.
     pub(super) fn number(&mut self) -> u8 {
         match &mut self.phase {
+            _ if self.left.is_some() => tcp_state::CLOSE,
             Phase::Idle => tcp_state::CLOSE,
             Phase::Listening { .. } => tcp_state::LISTEN,
             // A child whose handshake has just begun has left smoltcp's own LISTEN.
@@ -98,11 +99,6 @@ impl TcpSocket {
                 (rqueue, wqueue, [rqueue, wqueue])
             }
         };
-        let gone = number == tcp_state::TIME_WAIT;
-        let expires = match (gone, state.timer) {
-            (true, Some((at, _))) => at.as_nanos().saturating_sub(now.as_nanos()),
-            _ => 0,
-        };
         let (rcvbuf, sndbuf) = (self.base.rcvbuf() as u32, self.base.sndbuf() as u32);
         InetInfo {
             protocol: proto::TCP,
@@ -126,7 +122,7 @@ impl TcpSocket {
             tclass: state.options.tclass,
             v6only: state.options.v6only,
             shutdown: state.shutdown,
-            expires,
+            expires: 0,
             tcp: Some(state.tcp_info(now)),
         }
     }

@@ -105,7 +105,7 @@ impl TcpSocket {
     }
 
     /// The first segment of a connection arrives at a listening socket.
-    pub(super) fn first_segment(self: &Arc<Self>, run: &mut Run, delivery: Delivery) {
+    pub(super) fn first_segment(self: &Arc<Self>, run: &mut Run, delivery: Delivery, isn: Option<u32>) {
         let transport = delivery.transport();
         let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
         let (remote_port, local_port) = (port(0), port(2));
@@ -152,8 +152,8 @@ impl TcpSocket {
         };
         let child = TcpSocket::create(ns, v6, self.payer.clone());
         child.base.inherit(&self.base);
-        let seed = self.stack.shared.rng.next_u64();
-        let mut engine = Engine::new(ends.local, mtu as usize, seed, self.now(), memory);
+        let isn = self.first_number(&ends, isn);
+        let mut engine = Engine::new(ends.local, mtu as usize, isn, self.now(), memory);
         if engine.socket().listen(local_port).is_err() {
             return;
         }
@@ -183,7 +183,14 @@ impl TcpSocket {
             };
             embryos.push(child.clone());
         }
-        self.stack.lock().sockets.connections.insert(ends, child.clone());
+        {
+            let mut state = child.state.lock();
+            let kept = child.kept(&state);
+            let mut stack = self.stack.lock();
+            stack.sockets.tcp.keep(&kept);
+            stack.sockets.connections.insert(ends, child.clone());
+            state.kept = Some(kept);
+        }
         child.drive(run, false);
     }
 }

@@ -6,7 +6,8 @@
 //! A listening socket is only a queue: a first segment makes a child with an engine, which `accept` takes
 //! when its handshake is over.
 //!
-//! The table holds connections strongly: what is closed by its program lives on until the other side knows.
+//! The table holds connections strongly: what is closed by its program lives on until the other side knows. What waits
+//! only for strays is a record without an engine ([`timewait`]).
 //! The namespace is held as long as something is still to be sent.
 
 mod connect;
@@ -14,12 +15,14 @@ mod disconnect;
 mod drive;
 mod engine;
 mod info;
+mod isn;
 mod keepalive;
 mod listen;
 mod options;
 mod socket;
 mod stats;
 mod stream;
+mod timewait;
 mod urgent;
 
 pub use socket::TcpSocket;

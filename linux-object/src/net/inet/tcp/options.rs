@@ -21,6 +21,9 @@ const TCP_INFO: i32 = 11;
 const TCP_KEEPIDLE: i32 = 4;
 const TCP_KEEPINTVL: i32 = 5;
 const TCP_KEEPCNT: i32 = 6;
+const TCP_LINGER2: i32 = 8;
+/// `TCP_FIN_TIMEOUT_MAX` in seconds.
+const MAX_LINGER2: i32 = 120;
 /// `TCP_INQ`, and the message that it adds to what is received (`TCP_CM_INQ`).
 const TCP_INQ: i32 = 36;
 const SIOCATMARK: u32 = 0x8905;
@@ -48,6 +51,7 @@ impl TcpSocket {
                     engine.set_nagle(number == 0);
                 }
             }
+            TCP_LINGER2 => state.linger2 = number.clamp(-1, MAX_LINGER2),
             TCP_INQ => {
                 ensure!((0..=1).contains(&number), EINVAL, "on or off");
                 state.inq = number != 0;
@@ -86,6 +90,8 @@ impl TcpSocket {
                 // What a connection that offers nothing is given.
                 _ => 536,
             },
+            TCP_LINGER2 if state.linger2 == 0 => self.stack.sysctl.tcp_fin_timeout.get() as i32,
+            TCP_LINGER2 => state.linger2,
             TCP_INQ => state.inq as i32,
             TCP_KEEPIDLE => state.keepalive.idle as i32,
             TCP_KEEPINTVL => state.keepalive.interval as i32,

@@ -11,6 +11,7 @@ use smoltcp::socket::tcp::State as TcpState;
 
 use super::engine::Engine;
 use super::keepalive::KeepAlive;
+use super::timewait::TimeWait;
 use super::urgent::News;
 use crate::cbpf::PacketInput;
 use crate::err;
@@ -72,10 +73,16 @@ pub(super) struct State {
     pub(super) was_up: bool,
     /// The file is gone.
     pub(super) closed: bool,
+    /// `TCP_LINGER2` in seconds; 0: the namespace's.
+    pub(super) linger2: i32,
     /// The last state that was looked at.
     pub(super) last: TcpState,
     pub(super) timer: Option<(Ktime, TimerId)>,
     pub(super) parent: Weak<TcpSocket>,
+    /// The port that its connection keeps, because no socket is bound to it.
+    pub(super) kept: Option<Bound>,
+    /// What its connection left, in its place: the socket is closed.
+    pub(super) left: Option<Arc<TimeWait>>,
     /// A run carries its segments; those that were made in others wait behind.
     pub(super) carried: bool,
     pub(super) behind: VecDeque<Job>,
@@ -132,9 +139,12 @@ impl TcpSocket {
                 connecting: false,
                 was_up: false,
                 closed: false,
+                linger2: 0,
                 last: TcpState::Closed,
                 timer: None,
                 parent: Weak::new(),
+                kept: None,
+                left: None,
                 carried: false,
                 behind: VecDeque::new(),
                 ns: Some(ns),
@@ -177,6 +187,18 @@ impl TcpSocket {
 }
 
 impl TcpSocket {
+    /// Whether the socket's filter lets it in.
+    fn passes(&self, delivery: &Delivery) -> bool {
+        let seen = || PacketInput {
+            data: delivery.transport(),
+            network: Some(delivery.packet.data()),
+            protocol: if delivery.src.is_ipv6() { 0x86dd } else { 0x800 },
+            ifindex: delivery.ifindex,
+            hatype: 1,
+            ..PacketInput::default()
+        };
+        !self.base.is_filtered() || self.base.passes(&seen()).is_some()
+    }
     /// Whether an ICMP error is about something that is not acknowledged yet: who sees no segment cannot know the
     /// numbers (RFC 5927, 4.1).
     fn quotes_flight(&self, delivery: &Delivery) -> bool {
@@ -246,22 +268,20 @@ impl InetSocket for TcpSocket {
             self.queue.wake_all(PollEvents::all());
             return;
         }
-        let seen = || PacketInput {
-            data: delivery.transport(),
-            network: Some(delivery.packet.data()),
-            protocol: if delivery.src.is_ipv6() { 0x86dd } else { 0x800 },
-            ifindex: delivery.ifindex,
-            hatype: 1,
-            ..PacketInput::default()
-        };
-        let passes = !self.base.is_filtered() || self.base.passes(&seen()).is_some();
+        let passes = self.passes(&delivery);
         let plain = delivery.transport == if delivery.src.is_ipv6() { 40 } else { 20 };
         let mut state = self.state.lock();
+        if let Some(left) = &state.left {
+            // It was on its way when the connection ended.
+            let left = left.clone();
+            drop(state);
+            return left.deliver(run, delivery);
+        }
         match &mut state.phase {
             Phase::Listening { .. } => {
                 drop(state);
                 if passes {
-                    self.first_segment(run, delivery);
+                    self.first_segment(run, delivery, None);
                 }
             }
             Phase::Connected(engine) => {
@@ -283,6 +303,11 @@ impl InetSocket for TcpSocket {
             Phase::Idle => {}
         }
     }
+    fn reopen(self: Arc<Self>, run: &mut Run, delivery: Delivery, isn: u32) {
+        if self.passes(&delivery) {
+            self.first_segment(run, delivery, Some(isn));
+        }
+    }
     fn looks(&self) -> bool {
         self.base.is_filtered()
     }
@@ -292,7 +317,9 @@ impl InetSocket for TcpSocket {
         let state = &mut *guard;
         if state.behind.is_empty() {
             state.carried = false;
-            return;
+            drop(guard);
+            // What waited may have been the last.
+            return self.depart();
         }
         if !run.goes_on() {
             // Whoever called has done enough for others: the next timer interrupt goes on.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::net::stack::packet::be16;
 use crate::time::Ktime;
 
-const FIN: u8 = 1;
+pub(super) const FIN: u8 = 1;
 pub(super) const SYN: u8 = 2;
 pub(super) const RST: u8 = 4;
 pub(super) const ACK: u8 = 0x10;
@@ -70,6 +70,20 @@ pub(super) struct Segment<'a> {
     window: u32,
     options: &'a [u8],
     pub len: u32,
+}
+
+#[cfg(test)]
+impl Segment<'_> {
+    pub(super) fn bare(seq: u32, flags: u8, len: u32) -> Segment<'static> {
+        Segment {
+            seq,
+            ack: 0,
+            flags,
+            window: 0,
+            options: &[],
+            len,
+        }
+    }
 }
 
 /// Length of the IP header, which may have options in version 4.

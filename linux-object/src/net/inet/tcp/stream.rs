@@ -150,7 +150,8 @@ impl TcpSocket {
     pub(super) fn close(&self) {
         let linger_zero = self.base.linger() == Some(0);
         let mut children = Vec::new();
-        let (port, idle_ns) = {
+        let mut idle = Phase::Idle;
+        let idle_ns = {
             let mut guard = self.state.lock();
             let state = &mut *guard;
             state.closed = true;
@@ -163,6 +164,10 @@ impl TcpSocket {
                     state.phase = Phase::Idle;
                     ns = state.ns.take();
                 }
+                Phase::Connected(_) if state.left.is_some() => {
+                    idle = core::mem::replace(&mut state.phase, Phase::Idle);
+                    ns = state.ns.take();
+                }
                 Phase::Connected(engine) => {
                     let socket = engine.socket();
                     if linger_zero || socket.can_recv() {
@@ -173,17 +178,23 @@ impl TcpSocket {
                 }
                 Phase::Idle => ns = state.ns.take(),
             }
-            (state.port, ns)
+            if state.port != 0 {
+                let mut stack = self.stack.lock();
+                stack.sockets.tcp.remove(state.port, &self.weak());
+                stack.sockets.listeners.remove(state.port, &self.weak());
+                // The connection outlives the socket.
+                if state.kept.is_none() && matches!(state.phase, Phase::Connected(_)) {
+                    let kept = self.kept(state);
+                    stack.sockets.tcp.keep(&kept);
+                    state.kept = Some(kept);
+                }
+            }
+            ns
         };
-        if port != 0 {
-            let mut stack = self.stack.lock();
-            stack.sockets.tcp.remove(port, &self.weak());
-            stack.sockets.listeners.remove(port, &self.weak());
-        }
         TcpSocket::reset_all(children);
         let mut run = Run::new();
         self.drive(&mut run, false);
         run.finish();
-        drop(idle_ns);
+        drop((idle_ns, idle));
     }
 }
