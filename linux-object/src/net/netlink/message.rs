@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const EXCL = 0x200;
         const CREATE = 0x400;
         const APPEND = 0x800;
+        /// … and of a `DEL`.
+        const BULK = 0x200;
         /// … and of an error.
         const CAPPED = 0x100;
         const ACK_TLVS = 0x200;
@@ -136,6 +138,14 @@ impl<'a> Attrs<'a> {
             at = (at + len.next_multiple_of(4)).min(self.data.len());
             Some((begin, (kind, content)))
         })
+    }
+    /// How many bytes are left behind the last attribute, too few for one more.
+    pub fn leftover(self) -> usize {
+        let last = self.offsets().last();
+        let end = last.map_or(0, |(at, (_, content))| {
+            at + (content.len() + 4).next_multiple_of(4)
+        });
+        self.data.len().saturating_sub(end)
     }
     /// The attribute of this type; the last, if there are several.
     pub fn get(self, kind: u16) -> Option<&'a [u8]> {

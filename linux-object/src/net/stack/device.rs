@@ -17,6 +17,7 @@ use super::bridge::{Bridge, BridgePort};
 use super::conf::Conf;
 use super::mcast::Groups;
 use super::router::Routers;
+use super::unicast::Unicast;
 use crate::net::nic::Nic;
 use crate::net::tun::{self, Tun};
 
@@ -142,7 +143,9 @@ pub struct Device {
     pub(super) groups: [Groups; 2],
     /// Link-layer addresses of groups that programs added.
     pub(super) added_macs: Vec<Mac>,
-    /// Counts them as they come.
+    /// What it takes besides its own address.
+    pub(super) unicast: Unicast,
+    /// Counts groups as they come.
     pub(super) born: u64,
     /// What it is.
     pub kind: DeviceKind,
@@ -192,6 +195,7 @@ impl Device {
             promiscuity: 0,
             groups: Default::default(),
             added_macs: Vec::new(),
+            unicast: Unicast::default(),
             born: 0,
             kind,
             port: None,
@@ -296,6 +300,7 @@ impl Device {
     pub(in crate::net) fn leave_namespace(&mut self) {
         self.set_flags -= IfFlags::UP;
         (self.port, self.promiscuity) = (None, 0);
+        self.unicast = Unicast::default();
         self.addrs.clear();
         self.ip6_ready = false;
         self.routers = Routers::default();

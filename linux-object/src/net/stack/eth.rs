@@ -118,14 +118,16 @@ impl Net<'_> {
         let bare = loopback || dev.addr_len() == 0;
         dev.stats.rx_bytes += (frame.len() - if bare { ETH_HLEN } else { 0 }) as u64;
         let port = dev.port.is_some();
-        self.tap_input(ifindex, &frame);
+        let kind = self.pkttype(ifindex, &frame);
+        self.tap(ifindex, &frame, kind);
         if port {
-            self.bridge_input(ifindex, frame);
+            self.bridge_input(ifindex, frame, kind);
         } else {
-            self.eth_local(ifindex, frame);
+            self.eth_local(ifindex, frame, kind);
         }
     }
 
+    /// To whom a frame is that arrives at a device.
     fn pkttype(&self, ifindex: u32, frame: &Packet) -> u8 {
         let to = &frame.data()[..6];
         match self.device(ifindex) {
@@ -136,9 +138,9 @@ impl Net<'_> {
         }
     }
 
-    /// A frame goes up to the network layer.
-    pub(super) fn eth_local(&mut self, ifindex: u32, mut frame: Packet) {
-        if self.pkttype(ifindex, &frame) == pkttype::OTHERHOST {
+    /// A frame goes up to the network layer; `kind` says to whom it is.
+    pub(super) fn eth_local(&mut self, ifindex: u32, mut frame: Packet, kind: u8) {
+        if kind == pkttype::OTHERHOST {
             return;
         }
         let to_all = frame.data()[0] & 1 != 0;
@@ -176,12 +178,8 @@ impl Net<'_> {
         self.eth_output(ifindex, to, packet, next.is_ipv6());
     }
 
-    /// Shows a frame that a device got to AF_PACKET sockets.
-    pub(super) fn tap_input(&mut self, ifindex: u32, frame: &Packet) {
-        self.tap(ifindex, frame, self.pkttype(ifindex, frame));
-    }
     /// Shows a frame to AF_PACKET sockets.
-    fn tap(&mut self, ifindex: u32, frame: &Packet, kind: u8) {
+    pub(super) fn tap(&mut self, ifindex: u32, frame: &Packet, kind: u8) {
         if self.state.sockets.taps.is_empty() || frame.len() < ETH_HLEN {
             return;
         }

@@ -25,6 +25,7 @@ impl NetState {
         let ifindex = dev.ifindex;
         dev.conf = self.conf_default.fresh();
         dev.reset_groups();
+        dev.reset_unicast();
         self.names.insert(dev.name.clone(), ifindex);
         self.devices.insert(ifindex, dev);
         ifindex
@@ -61,6 +62,7 @@ impl Net<'_> {
     /// Adds a device, whose name has been chosen.
     pub fn register(&mut self, dev: Device) -> u32 {
         let ifindex = self.state.insert(Box::new(dev));
+        self.bridge_begins(ifindex);
         self.groups_begin(ifindex);
         self.uevent(ifindex, "add", &[]);
         self.event(Event::NewLink(ifindex));
@@ -95,9 +97,7 @@ impl Net<'_> {
     fn detach(&mut self, ifindex: u32) {
         self.set_down(ifindex);
         let _ = self.leave_bridge(ifindex);
-        for port in self.bridge_ports(ifindex) {
-            let _ = self.leave_bridge(port);
-        }
+        self.bridge_ends(ifindex);
         let addrs = match self.device_mut(ifindex) {
             Some(dev) => core::mem::take(&mut dev.addrs),
             None => return,
@@ -123,6 +123,7 @@ impl Net<'_> {
             return;
         }
         dev.set_flags |= IfFlags::UP;
+        dev.unicast_changed();
         let peer = dev.peer();
         self.addrs_up(ifindex);
         self.port_changed(ifindex);
@@ -250,8 +251,14 @@ impl Net<'_> {
             EADDRNOTAVAIL,
             "not the address of a single device"
         );
-        dev.mac = mac;
         dev.mac_set = true;
+        let (old, is_bridge) = (dev.mac, matches!(dev.kind, DeviceKind::Bridge(_)));
+        if is_bridge {
+            self.set_bridge_mac(ifindex, mac);
+        } else if old != mac {
+            dev.mac = mac;
+            self.port_mac_changed(ifindex, old);
+        }
         self.port_changed(ifindex);
         self.event(Event::NewLink(ifindex));
         Ok(())

@@ -38,8 +38,12 @@ mod run;
 pub mod sockets;
 mod sysctl;
 mod tcp;
+mod unicast;
 
-pub use bridge::{Bridge, BridgePort, PortChange, PortFlags};
+pub use bridge::{
+    Bridge, BridgePort, FdbChange, FdbEntry, FdbFlags, FdbFlush, FdbKey, FdbUpdate, OWN, PortChange,
+    PortFlags, VLANS,
+};
 pub use eth::pkttype;
 pub use ip4::{Dst, Flow, PmtuDiscovery, proto, pseudo_sum, transport_checksum};
 pub use run::{Event, Job, Run};
@@ -381,5 +385,6 @@ impl Net<'_> {
         self.router_timer();
         self.lifetime_timer();
         self.fragments_timer();
+        self.bridges_timer();
     }
 }

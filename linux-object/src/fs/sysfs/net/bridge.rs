@@ -6,7 +6,10 @@ use super::{NetFile, Sub, number, setting, text};
 use crate::error::Result;
 use crate::fs::seq_file::SeqBuf;
 use crate::net::stack::device::{Device, DeviceKind};
-use crate::net::stack::{Bridge, BridgePort, NetStack, NetState, PortChange, PortFlags};
+use crate::net::stack::{
+    Bridge, BridgePort, FdbFlags, FdbFlush, NetStack, NetState, OWN, PortChange, PortFlags,
+};
+use crate::time::Ktime;
 use crate::{ensure, err};
 
 fn bridge(dev: &Device) -> Result<&Bridge> {
@@ -19,6 +22,28 @@ fn bridge(dev: &Device) -> Result<&Bridge> {
 fn id(dev: &Device, out: &mut SeqBuf) -> Result<()> {
     let [a, b, c, d, e, f] = dev.mac;
     writeln!(out, "8000.{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
+}
+
+/// Every entry that is behind a port, as `struct __fdb_entry`, the newest first.
+fn forward(state: &NetState, dev: &Device, now: Ktime, out: &mut SeqBuf) -> Result<()> {
+    let bridge = bridge(dev)?;
+    for (key, entry) in bridge.fdb().list() {
+        let port = state.devices.get(&entry.port).and_then(|dev| dev.port.as_ref());
+        let Some(port) = port.filter(|_| entry.port != OWN) else {
+            continue;
+        };
+        let age = match entry.flags.contains(FdbFlags::STATIC) {
+            true => 0,
+            false => (now.since(entry.updated).as_millis() / 10) as u32,
+        };
+        let [low, high] = port.number.to_le_bytes();
+        let local = entry.flags.contains(FdbFlags::LOCAL) as u8;
+        out.bytes(&key.mac)?;
+        out.bytes(&[low, local])?;
+        out.bytes(&age.to_ne_bytes())?;
+        out.bytes(&[high, 0, 0, 0])?;
+    }
+    Ok(())
 }
 
 macro_rules! fixed {
@@ -43,6 +68,13 @@ macro_rules! flag {
 }
 
 pub(super) static FILES: &[NetFile] = &[
+    NetFile {
+        dir: Sub::OfBridge,
+        name: "brforward",
+        show: None,
+        show_at: Some(forward),
+        store: None,
+    },
     setting(
         Sub::Bridge,
         "ageing_time",
@@ -58,7 +90,8 @@ pub(super) static FILES: &[NetFile] = &[
         dir: Sub::Bridge,
         name: "flush",
         show: None,
-        store: Some(|stack, ifindex, _| stack.with(|net| net.flush_fdb(ifindex))),
+        show_at: None,
+        store: Some(|stack, ifindex, _| stack.with(|net| net.flush_fdb(ifindex, &FdbFlush::AGEING))),
     },
     fixed!(Sub::Bridge, "forward_delay", 1500),
     fixed!(Sub::Bridge, "group_addr", "1:80:c2:0:0:0"),
@@ -106,6 +139,7 @@ pub(super) static FILES: &[NetFile] = &[
         dir: Sub::Port,
         name: "flush",
         show: None,
+        show_at: None,
         store: Some(|stack, ifindex, data| change(stack, ifindex, data, |change, _| change.flush = true)),
     },
     flag!("hairpin_mode", HAIRPIN),

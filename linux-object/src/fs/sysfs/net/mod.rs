@@ -21,6 +21,7 @@ use crate::fs::seq_file::SeqCx;
 use crate::ids::{Gid, Kgid, Kuid, Uid};
 use crate::net::stack::device::{Device, DeviceKind};
 use crate::net::stack::{NetStack, NetState};
+use crate::time::Ktime;
 use crate::{ensure, err};
 
 pub(super) const CLASS_DIR: &str = "class/net";
@@ -34,6 +35,8 @@ pub(super) enum Sub {
     Device,
     /// The device itself, of a tun or tap.
     Tun,
+    /// The device itself, of a bridge.
+    OfBridge,
     /// `statistics`.
     Statistics,
     /// `bridge`: the settings of a bridge.
@@ -72,6 +75,7 @@ pub(super) enum NetNode {
 }
 
 type Show = fn(&NetState, &Device, &mut SeqBuf) -> Result<()>;
+type ShowAt = fn(&NetState, &Device, Ktime, &mut SeqBuf) -> Result<()>;
 type Store = fn(&Arc<NetStack>, u32, &[u8]) -> Result<()>;
 
 /// A file of a device.
@@ -79,6 +83,8 @@ pub(super) struct NetFile {
     dir: Sub,
     name: &'static str,
     show: Option<Show>,
+    /// What depends on the time.
+    show_at: Option<ShowAt>,
     store: Option<Store>,
 }
 
@@ -88,6 +94,7 @@ const fn text(dir: Sub, name: &'static str, show: Show) -> NetFile {
         dir,
         name,
         show,
+        show_at: None,
         store,
     }
 }
@@ -98,6 +105,7 @@ const fn setting(dir: Sub, name: &'static str, show: Show, store: Store) -> NetF
         dir,
         name,
         show,
+        show_at: None,
         store,
     }
 }
@@ -185,7 +193,8 @@ impl NetNode {
         match self {
             NetNode::Dir(..) | NetNode::Way(..) => 0o755,
             NetNode::File(_, file) => {
-                let read = if file.show.is_some() { 0o444 } else { 0 };
+                let shown = file.show.is_some() || file.show_at.is_some();
+                let read = if shown { 0o444 } else { 0 };
                 read | if file.store.is_some() { 0o200 } else { 0 }
             }
             NetNode::Link(..) => 0o777,
@@ -236,9 +245,13 @@ impl NetNode {
             NetNode::Way(_, depth) => return on_the_way(&state, &way(dev, depth), depth),
             _ => return Vec::new(),
         };
-        let is_tun = matches!(dev.kind, DeviceKind::Tun(_));
+        let special = match dev.kind {
+            DeviceKind::Tun(_) => Some(Sub::Tun),
+            DeviceKind::Bridge(_) => Some(Sub::OfBridge),
+            _ => None,
+        };
         let mut list: Vec<(Vec<u8>, NetNode)> = files()
-            .filter(|file| file.dir == dir || file.dir == Sub::Tun && dir == Sub::Device && is_tun)
+            .filter(|file| file.dir == dir || dir == Sub::Device && Some(file.dir) == special)
             .map(|file| (file.name.into(), NetNode::File(ifindex, file)))
             .collect();
         let name_of = |other: u32| state.devices.get(&other).map(|dev| dev.name.as_str());
@@ -283,7 +296,7 @@ impl NetNode {
                     );
                 }
             }
-            Sub::Tun | Sub::Statistics | Sub::Bridge => {}
+            Sub::Tun | Sub::OfBridge | Sub::Statistics | Sub::Bridge => {}
         }
         list
     }
@@ -323,6 +336,9 @@ impl NetNode {
             .devices
             .get(&ifindex)
             .ok_or(err!(ENODEV, "the device is gone"))?;
+        if let Some(show) = file.show_at {
+            return show(&state, dev, stack.shared.time.now(), out);
+        }
         let show = file.show.ok_or(err!(EIO, "the file is only written"))?;
         show(&state, dev, out)
     }

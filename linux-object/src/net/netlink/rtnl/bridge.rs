@@ -10,7 +10,7 @@ use super::link::{
 };
 use super::{Cx, family, rtm};
 use crate::net::stack::device::{Device, DeviceKind};
-use crate::net::stack::{Bridge, BridgePort, Net, PortChange, PortFlags};
+use crate::net::stack::{Bridge, BridgePort, FdbFlush, Net, PortChange, PortFlags};
 use crate::{err, nl_err};
 
 const BR_AGEING_TIME: u16 = 4;
@@ -71,7 +71,7 @@ pub fn set(net: &mut Net<'_>, ifindex: u32, data: Attrs<'_>) -> NlResult<()> {
         net.set_ageing_time(ifindex, hundredths)?;
     }
     if data.get(BR_FDB_FLUSH).is_some() {
-        net.flush_fdb(ifindex)?;
+        net.flush_fdb(ifindex, &FdbFlush::AGEING)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod addr;
 mod bridge;
+mod fdb;
 mod link;
 mod neigh;
 mod nsid;
@@ -12,6 +13,7 @@ mod route;
 mod rule;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::message::{Header, NlFlags};
 use super::{NetlinkSocket, NlResult, Reply, proto};
@@ -21,9 +23,9 @@ use crate::fs::nsfs::namespace_of;
 use crate::ids::{Fd, PidNr};
 use crate::namespace::NetNamespace;
 use crate::net::stack::address::IfAddr;
-use crate::net::stack::{Event, Job, Net};
+use crate::net::stack::{Event, FdbChange, Job, Net};
 use crate::task::Task;
-use crate::{ensure, err};
+use crate::{ensure, err, nl_err};
 
 /// Message types: the `NEW` of each kind; `DEL`, `GET` and `SET` follow.
 #[allow(missing_docs)]
@@ -114,15 +116,21 @@ pub fn request(socket: &NetlinkSocket, task: &Arc<Task>, header: &Header, payloa
     if payload.is_empty() {
         return Ok(Reply::Done);
     }
-    // The second of four types of a kind asks, the others change.
+    // The third of four types of a kind asks, the others change.
     if header.kind & 3 != 2 && !socket.capable(task, Capability::NET_ADMIN) {
         return Err(err!(EPERM, "rtnetlink: no CAP_NET_ADMIN").into());
+    }
+    let of_bridge = payload[0] == family::BRIDGE;
+    // The second of four types of a kind removes.
+    let bulk = header.kind & 3 == 1 && cx.flag(NlFlags::BULK);
+    if bulk && !(of_bridge && header.kind == rtm::DELNEIGH) {
+        return Err(nl_err!(EOPNOTSUPP, "Bulk delete is not supported"));
     }
     let _rtnl = socket.stack().shared.rtnl();
     match header.kind {
         rtm::GETLINK => link::get(&cx, payload),
         rtm::NEWLINK => link::new(&cx, payload),
-        rtm::SETLINK if payload[0] == family::BRIDGE => bridge::set_link(&cx, payload),
+        rtm::SETLINK if of_bridge => bridge::set_link(&cx, payload),
         rtm::SETLINK => link::set(&cx, payload),
         rtm::DELLINK => link::del(&cx, payload),
         rtm::GETADDR => addr::get(&cx, payload),
@@ -131,6 +139,10 @@ pub fn request(socket: &NetlinkSocket, task: &Arc<Task>, header: &Header, payloa
         rtm::GETROUTE => route::get(&cx, payload),
         rtm::NEWROUTE => route::new(&cx, payload),
         rtm::DELROUTE => route::del(&cx, payload),
+        rtm::GETNEIGH if of_bridge => fdb::get(&cx, payload),
+        rtm::NEWNEIGH if of_bridge => fdb::new(&cx, payload),
+        rtm::DELNEIGH if bulk => fdb::del_bulk(&cx, payload),
+        rtm::DELNEIGH if of_bridge => fdb::del(&cx, payload),
         rtm::GETNEIGH => neigh::get(&cx, payload),
         rtm::NEWNEIGH => neigh::new(&cx, payload),
         rtm::DELNEIGH => neigh::del(&cx, payload),
@@ -203,6 +215,26 @@ pub(in crate::net) fn queue_addr_gone(net: &mut Net<'_>, ifindex: u32, gone: &If
     if stack.has_listeners(group) {
         let message = addr::fill(net, ifindex, gone, rtm::DELADDR, 0, 0);
         net.run.push(Job::Notify(stack, (proto::ROUTE, group), message));
+    }
+}
+
+/// Tells listeners what changed in the forwarding database of a bridge.
+pub(in crate::net) fn queue_fdb(net: &mut Net<'_>, bridge: u32, change: &FdbChange) {
+    let stack = net.stack.clone();
+    if stack.has_listeners(group::NEIGH)
+        && let Some(message) = fdb::fill_change(net, bridge, change)
+    {
+        net.run
+            .push(Job::Notify(stack, (proto::ROUTE, group::NEIGH), message));
+    }
+}
+
+/// Tells listeners of an address of a device itself.
+fn queue_self(net: &mut Net<'_>, message: impl FnOnce() -> Vec<u8>) {
+    let stack = net.stack.clone();
+    if stack.has_listeners(group::NEIGH) {
+        net.run
+            .push(Job::Notify(stack, (proto::ROUTE, group::NEIGH), message()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Neighbours: `struct ndmsg` and its attributes; for bridges, what they learnt.
+//! Neighbours: `struct ndmsg` and its attributes. Those of bridges are in `fdb`.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -7,20 +7,18 @@ use super::super::message::{Attrs, Builder, NlFlags, u16_at, u32_at};
 use super::super::{NlResult, Reply};
 use super::addr::{ip, put_ip};
 use super::{Cx, family, rtm};
-use crate::net::stack::device::DeviceKind;
 use crate::net::stack::neigh::{Neigh, Nud};
 use crate::time::Ktime;
 use crate::{err, nl_err};
 
-const HEAD: usize = 12;
+pub(super) const HEAD: usize = 12;
 const NDA_DST: u16 = 1;
-const NDA_LLADDR: u16 = 2;
-const NDA_CACHEINFO: u16 = 3;
+pub(super) const NDA_LLADDR: u16 = 2;
+pub(super) const NDA_CACHEINFO: u16 = 3;
 const NDA_PROBES: u16 = 4;
-const NDA_IFINDEX: u16 = 8;
-const NDA_MASTER: u16 = 9;
+pub(super) const NDA_IFINDEX: u16 = 8;
 
-fn head(family: u8, ifindex: u32, state: u16, flags: u8, kind: u8) -> Vec<u8> {
+pub(super) fn head(family: u8, ifindex: u32, state: u16, flags: u8, kind: u8) -> Vec<u8> {
     let mut head = alloc::vec![family, 0, 0, 0];
     head.extend_from_slice(&ifindex.to_ne_bytes());
     head.extend_from_slice(&state.to_ne_bytes());
@@ -64,22 +62,6 @@ pub fn get(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     cx.socket.stack().with(|net| {
         let now = net.now();
         let mut messages = Vec::new();
-        if wanted == family::BRIDGE {
-            for dev in net.state.devices.values() {
-                let DeviceKind::Bridge(bridge) = &dev.kind else {
-                    continue;
-                };
-                let mut known: Vec<_> = bridge.fdb().collect();
-                known.sort();
-                for (mac, port, _) in known {
-                    let head = head(family::BRIDGE, port, Nud::Reachable as u16, 0, 0);
-                    let mut message = Builder::new(rtm::NEWNEIGH, NlFlags::empty(), seq, pid, &head);
-                    message.attr(NDA_LLADDR, mac).u32(NDA_MASTER, dev.ifindex);
-                    messages.push(message.finish());
-                }
-            }
-            return Ok(Reply::Dump(messages));
-        }
         let mut all: Vec<_> = net.state.neigh.iter().collect();
         all.sort_by_key(|(key, _)| **key);
         for ((ifindex, addr), neigh) in all {
@@ -124,9 +106,6 @@ fn one(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
 pub fn new(cx: &Cx<'_>, payload: &[u8]) -> NlResult<Reply> {
     let attrs = Attrs::after(payload, HEAD)?;
     let family = payload[0];
-    if family == family::BRIDGE {
-        return Err(err!(EOPNOTSUPP, "rtnetlink: bridges learn by themselves").into());
-    }
     let Some(addr) = attrs.get(NDA_DST).and_then(|data| ip(family, data)) else {
         return Err(nl_err!(EINVAL, "Network address not specified"));
     };

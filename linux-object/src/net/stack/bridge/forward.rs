@@ -2,9 +2,9 @@
 
 use super::super::Net;
 use super::super::device::{BROADCAST, IfFlags, Mac};
-use super::super::eth::ethertype;
+use super::super::eth::{ethertype, pkttype};
 use super::super::packet::{Packet, be16};
-use super::{PortFlags, PortState};
+use super::{FdbFlags, FdbKey, PortFlags, PortState};
 
 /// The groups that concern a bridge itself: `01:80:c2:00:00:0X` (IEEE 802.1D, table 7-10).
 const RESERVED: [u8; 5] = [1, 0x80, 0xc2, 0, 0];
@@ -32,15 +32,15 @@ impl Source {
 }
 
 impl Net<'_> {
-    /// A port received a frame.
-    pub(in super::super) fn bridge_input(&mut self, ifindex: u32, frame: Packet) {
+    /// A port received a frame; `kind` says to whom it is, as the port sees it.
+    pub(in super::super) fn bridge_input(&mut self, ifindex: u32, frame: Packet, kind: u8) {
         let now = self.now();
         let Some(port) = self.device(ifindex).and_then(|dev| dev.port.as_ref()) else {
             return;
         };
         let (state, flags, mask, bridge_index) = (port.state, port.flags, port.group_fwd_mask, port.bridge);
-        let learns = flags.contains(PortFlags::LEARNING)
-            && matches!(state, PortState::Learning | PortState::Forwarding);
+        let in_use = matches!(state, PortState::Learning | PortState::Forwarding);
+        let learns = flags.contains(PortFlags::LEARNING) && in_use;
         let (to, from) = (mac_at(&frame, 0), mac_at(&frame, 6));
         let Some(dev) = self.device(bridge_index) else {
             return;
@@ -49,8 +49,10 @@ impl Net<'_> {
             return;
         }
         let promiscuous = dev.set_flags.contains(IfFlags::PROMISC);
-        let of_us = |mac: Mac| mac == dev.mac || self.is_of_port(bridge_index, mac);
-        let (to_us, from_us) = (of_us(to), of_us(from));
+        let kind = match to == dev.mac {
+            true => pkttype::HOST,
+            false => kind,
+        };
         if to[..5] == RESERVED && to[5] < 16 {
             match to[5] {
                 // Without the spanning tree protocol, its frames are as any others.
@@ -59,71 +61,66 @@ impl Net<'_> {
                 nr if mask & 1 << nr != 0 => {}
                 _ => {
                     // It is for the port alone.
-                    if let Some(bridge) = self.bridge(bridge_index)
-                        && learns
-                        && !from_us
-                    {
-                        bridge.learn(from, ifindex, now);
+                    if learns {
+                        self.learn(bridge_index, ifindex, FdbKey::of(from), false, now);
                     }
-                    return self.eth_local(ifindex, frame);
+                    return self.eth_local(ifindex, frame, kind);
                 }
             }
         }
-        if !matches!(state, PortState::Learning | PortState::Forwarding) {
+        if !in_use {
             return;
         }
-        let Some(bridge) = self.bridge(bridge_index) else {
-            return;
-        };
-        let known_here = bridge.find(&from, now) == Some(ifindex) && !from_us;
-        if flags.contains(PortFlags::LOCKED) && !known_here {
-            return;
+        if flags.contains(PortFlags::LOCKED) {
+            let known = self
+                .bridge(bridge_index)
+                .and_then(|bridge| bridge.fdb.get(&FdbKey::of(from)));
+            let here = known.is_some_and(|at| at.port == ifindex && !at.flags.contains(FdbFlags::LOCAL));
+            if !here {
+                return;
+            }
         }
-        if learns && !from_us {
-            bridge.learn(from, ifindex, now);
+        if learns {
+            self.learn(bridge_index, ifindex, FdbKey::of(from), false, now);
         }
         if state != PortState::Forwarding {
             return;
         }
-        let behind = bridge.find(&to, now);
         let source = Source {
             port: ifindex,
             isolated: flags.contains(PortFlags::ISOLATED),
             answered: be16(frame.data(), 12) == ethertype::ARP
                 && self.bridge_answers(bridge_index, ifindex, &frame),
         };
-        if to_us {
-            self.bridge_up(bridge_index, frame);
-            return;
-        }
         let to_many = to[0] & 1 != 0;
+        let Some(bridge) = self.bridge(bridge_index) else {
+            return;
+        };
+        let behind = match to_many {
+            true => None,
+            false => bridge.fdb.find(&to, now),
+        };
         match behind {
-            Some(port) if !to_many => {
+            Some((_, true)) => self.bridge_up(bridge_index, frame, kind),
+            Some((port, false)) => {
                 if promiscuous {
-                    self.bridge_up(bridge_index, frame.clone());
+                    self.bridge_up(bridge_index, frame.clone(), kind);
                 }
                 if self.forwards(port, source) {
                     self.xmit(port, frame);
                 }
             }
-            _ => {
+            None => {
                 self.flood(bridge_index, source, &frame);
                 if to_many || promiscuous {
-                    self.bridge_up(bridge_index, frame);
+                    self.bridge_up(bridge_index, frame, kind);
                 }
             }
         }
     }
 
-    fn is_of_port(&self, bridge: u32, mac: Mac) -> bool {
-        let ports = self.bridge_ports_of(bridge);
-        ports
-            .iter()
-            .any(|port| self.device(*port).is_some_and(|dev| dev.mac == mac))
-    }
-
     /// The bridge itself gets a frame.
-    fn bridge_up(&mut self, bridge: u32, mut frame: Packet) {
+    fn bridge_up(&mut self, bridge: u32, frame: Packet, kind: u8) {
         let Some(dev) = self.device_mut(bridge) else {
             return;
         };
@@ -133,22 +130,18 @@ impl Net<'_> {
         if frame.data()[0] & 1 != 0 && frame.data()[..6] != BROADCAST {
             dev.stats.multicast += 1;
         }
-        let mac = dev.mac;
-        if self.is_of_port(bridge, mac_at(&frame, 0)) {
-            frame.data_mut()[..6].copy_from_slice(&mac);
-        }
-        self.tap_input(bridge, &frame);
-        self.eth_local(bridge, frame);
+        self.tap(bridge, &frame, kind);
+        self.eth_local(bridge, frame, kind);
     }
 
     /// The bridge itself sends a frame.
     pub(in super::super) fn bridge_xmit(&mut self, ifindex: u32, frame: Packet) {
-        let now = self.now();
         let to = mac_at(&frame, 0);
         let Some(bridge) = self.bridge(ifindex) else {
             return;
         };
-        match bridge.find(&to, now) {
+        // To a port's own address, too: out by the port. Nothing is behind the bridge itself.
+        match bridge.fdb.get(&FdbKey::of(to)).map(|entry| entry.port) {
             Some(port) if to[0] & 1 == 0 => {
                 if self.forwards(port, Source::BRIDGE) {
                     self.xmit(port, frame);

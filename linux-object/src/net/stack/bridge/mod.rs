@@ -1,24 +1,30 @@
 //! Bridges: switches of Ethernet frames (`bridge(8)`), without the spanning tree protocol.
 //!
-//! A port's frames are forwarded to the port behind which their destination was last seen, else to all others, as
-//! far as the settings of both ports let them (`port`).
-//! What was learnt is forgotten after five minutes. A bridge has the smallest address of its ports,
+//! A port's frames are forwarded to the port behind which their destination is known to be (`fdb`), else to all
+//! others, as far as the settings of both ports let them (`port`). A bridge has the smallest address of its ports,
 //! unless one was set, and a carrier while a port has one.
 
+mod entry;
+mod fdb;
 mod forward;
+mod learn;
+mod own;
 mod port;
 mod proxy;
+#[cfg(test)]
+mod tests;
 
+pub use entry::{FdbChange, FdbEntry, FdbFlags, FdbFlush, FdbKey, FdbUpdate, OWN, VLANS};
+pub use fdb::Fdb;
 pub use port::{BridgePort, PortChange, PortFlags, PortState};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::device::{DeviceKind, Mac};
+use super::device::DeviceKind;
 use super::{Event, Net};
 use crate::error::Result;
 use crate::time::Ktime;
@@ -26,8 +32,6 @@ use crate::{bail, ensure, err};
 
 /// `ageing_time` in hundredths of a second.
 const AGEING: u32 = 30_000;
-/// Addresses that a bridge remembers.
-const MAX_FDB: usize = 4096;
 
 /// What a bridge knows.
 #[derive(Default)]
@@ -36,7 +40,9 @@ pub struct Bridge {
     pub ports: Vec<u32>,
     /// Whether it was up when it last looked.
     up: bool,
-    fdb: HashMap<Mac, (u32, Ktime)>,
+    fdb: Fdb,
+    /// When it next looks for what is too old.
+    gc: Option<Ktime>,
     /// `ageing_time` in hundredths of a second: what was learnt is forgotten after it. `None`: the default.
     ageing: Option<u32>,
 }
@@ -50,29 +56,13 @@ impl Bridge {
     pub fn ageing_time(&self) -> u32 {
         self.ageing.unwrap_or(AGEING)
     }
-    fn ageing(&self) -> Duration {
+    /// The same as a span.
+    pub fn ageing(&self) -> Duration {
         Duration::from_millis(self.ageing_time() as u64 * 10)
     }
-    /// Every address that was learnt: its port and when it was last seen.
-    pub fn fdb(&self) -> impl Iterator<Item = (&Mac, u32, Ktime)> {
-        self.fdb.iter().map(|(mac, (port, seen))| (mac, *port, *seen))
-    }
-    fn learn(&mut self, mac: Mac, port: u32, now: Ktime) {
-        if mac[0] & 1 != 0 || mac == [0; 6] {
-            return;
-        }
-        if self.fdb.len() >= MAX_FDB && !self.fdb.contains_key(&mac) {
-            let ageing = self.ageing();
-            self.fdb.retain(|_, (_, seen)| *seen + ageing > now);
-            if self.fdb.len() >= MAX_FDB {
-                return;
-            }
-        }
-        self.fdb.insert(mac, (port, now));
-    }
-    fn find(&self, mac: &Mac, now: Ktime) -> Option<u32> {
-        let (port, seen) = self.fdb.get(mac)?;
-        (*seen + self.ageing() > now).then_some(*port)
+    /// The forwarding database.
+    pub fn fdb(&self) -> &Fdb {
+        &self.fdb
     }
 }
 
@@ -82,19 +72,6 @@ impl Net<'_> {
             DeviceKind::Bridge(bridge) => Some(bridge),
             _ => None,
         }
-    }
-    /// Sets a bridge's `ageing_time` in hundredths of a second. `EINVAL`: not a bridge.
-    pub fn set_ageing_time(&mut self, ifindex: u32, hundredths: u32) -> Result<()> {
-        let bridge = self.bridge(ifindex).ok_or(err!(EINVAL, "not a bridge"))?;
-        bridge.ageing = Some(hundredths);
-        self.event(Event::NewLink(ifindex));
-        Ok(())
-    }
-    /// A bridge forgets what it has learnt.
-    pub fn flush_fdb(&mut self, ifindex: u32) -> Result<()> {
-        let bridge = self.bridge(ifindex).ok_or(err!(EINVAL, "not a bridge"))?;
-        bridge.fdb.clear();
-        Ok(())
     }
     /// The ports of a bridge; none of another device.
     pub fn bridge_ports(&self, ifindex: u32) -> Vec<u32> {
@@ -135,6 +112,7 @@ impl Net<'_> {
             port.port = Some(Box::new(BridgePort::new(bridge, number)));
             port.promiscuity += 1;
         }
+        self.port_comes(ifindex, bridge);
         self.port_changed(ifindex);
         self.port_event(ifindex);
         self.event(Event::NewLink(ifindex));
@@ -143,8 +121,29 @@ impl Net<'_> {
 
     /// Takes a port out of its bridge. `EINVAL`: it is none.
     pub fn leave_bridge(&mut self, ifindex: u32) -> Result<()> {
+        let bridge = self.drop_port(ifindex)?;
+        self.bridge_changed(bridge);
+        self.event(Event::NewLink(ifindex));
+        Ok(())
+    }
+
+    /// A bridge goes: its ports are free, its database is empty.
+    pub(super) fn bridge_ends(&mut self, ifindex: u32) {
+        for port in self.bridge_ports(ifindex) {
+            if self.drop_port(port).is_ok() {
+                self.event(Event::NewLink(port));
+            }
+        }
+        self.port_goes(OWN, ifindex);
+    }
+
+    /// Which was the bridge's.
+    fn drop_port(&mut self, ifindex: u32) -> Result<u32> {
         let dev = self.device(ifindex).ok_or(err!(ENODEV))?;
         ensure!(dev.port.is_some(), EINVAL, "it is no port");
+        if let Some(port) = &dev.port {
+            self.flush_port(port.bridge, ifindex);
+        }
         crate::net::netlink::rtnl::queue_port_gone(self, ifindex);
         let dev = self.device_mut(ifindex).ok_or(err!(ENODEV))?;
         let port = dev.port.take().ok_or(err!(EINVAL, "it is no port"))?;
@@ -152,9 +151,7 @@ impl Net<'_> {
         if let Some(bridge) = self.bridge(port.bridge) {
             bridge.ports.retain(|other| *other != ifindex);
         }
-        self.forget_behind(port.bridge, ifindex);
-        self.bridge_changed(port.bridge);
-        self.event(Event::NewLink(ifindex));
-        Ok(())
+        self.port_goes(ifindex, port.bridge);
+        Ok(port.bridge)
     }
 }

@@ -163,7 +163,7 @@ impl Net<'_> {
         port.state = state.unwrap_or(port.state);
         let bridge = port.bridge;
         if change.flush {
-            self.forget_behind(bridge, ifindex);
+            self.flush_port(bridge, ifindex);
         }
         if state.is_some() {
             self.bridge_changed(bridge);
@@ -171,10 +171,10 @@ impl Net<'_> {
         Ok(())
     }
 
-    pub(super) fn forget_behind(&mut self, bridge: u32, ifindex: u32) {
-        if let Some(bridge) = self.bridge(bridge) {
-            bridge.fdb.retain(|_, (behind, _)| *behind != ifindex);
-        }
+    /// Whether a port is in a state in which it learns.
+    pub(super) fn learns(&self, ifindex: u32) -> bool {
+        let port = self.device(ifindex).and_then(|dev| dev.port.as_ref());
+        port.is_some_and(|port| matches!(port.state, PortState::Learning | PortState::Forwarding))
     }
 
     /// A port begins to forward once it can and is disabled when it no longer can.
@@ -190,7 +190,7 @@ impl Net<'_> {
             true if !was_on => port.state = PortState::Forwarding,
             false if was_on => {
                 port.state = PortState::Disabled;
-                self.forget_behind(bridge, ifindex);
+                self.flush_port(bridge, ifindex);
             }
             _ => {}
         }
@@ -226,7 +226,7 @@ impl Net<'_> {
         self.bridge_changed(bridge);
     }
 
-    /// Carrier and address of a bridge follow its ports.
+    /// Carrier and address of a bridge follow its ports. Without any left its address is none, as on Linux.
     pub(super) fn bridge_changed(&mut self, ifindex: u32) {
         let ports = self.bridge_ports(ifindex);
         let devices = || ports.iter().filter_map(|port| self.device(*port));
@@ -236,11 +236,9 @@ impl Net<'_> {
                 .is_some_and(|port| port.state == PortState::Forwarding)
         };
         let carrier = devices().any(forwards);
-        let mac = devices().map(|dev| dev.mac).min();
-        if let (Some(dev), Some(mac)) = (self.device_mut(ifindex), mac)
-            && !dev.mac_set
-        {
-            dev.mac = mac;
+        let mac = devices().map(|dev| dev.mac).min().unwrap_or_default();
+        if self.device(ifindex).is_some_and(|dev| !dev.mac_set) {
+            self.set_bridge_mac(ifindex, mac);
         }
         self.set_carrier(ifindex, carrier);
     }

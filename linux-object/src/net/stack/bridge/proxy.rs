@@ -9,7 +9,7 @@ use super::super::Net;
 use super::super::device::IfFlags;
 use super::super::neigh::Nud;
 use super::super::packet::{ETH_HLEN, Packet};
-use super::PortFlags;
+use super::{FdbKey, PortFlags};
 
 impl Net<'_> {
     /// Answers an ARP request that came in by a port, if the port asks for it or the one behind which the answer is,
@@ -43,7 +43,8 @@ impl Net<'_> {
             Some(neigh) if !matches!(neigh.state(now), Nud::Incomplete | Nud::Failed) => neigh.mac,
             _ => return false,
         };
-        let Some(behind) = self.bridge(bridge).and_then(|bridge| bridge.find(&mac, now)) else {
+        let at = |bridge: &mut super::Bridge| Some(bridge.fdb.get(&FdbKey::of(mac))?.port);
+        let Some(behind) = self.bridge(bridge).and_then(at) else {
             return false;
         };
         if !asks(self, ifindex, PortFlags::PROXY_ARP) && !asks(self, behind, PortFlags::PROXY_ARP_WIFI) {
