@@ -102,7 +102,7 @@ static uint64_t sum_of_percpu(const char *cg)
 	return sum;
 }
 
-TEST(cpuacct_counts)
+STEADY(cpuacct_counts)
 {
 	const char *a = controlled();
 	const char *b = cg_new(a);

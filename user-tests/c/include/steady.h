@@ -18,7 +18,8 @@
 #define STEADY(name) STEADY_FOR(name, KT_TIMEOUT)
 #define STEADY_FOR(name, seconds) KT_TEST(name, seconds, &steady_watch)
 
-#define STEADY_LOOK_MS 4
+/* Not in step with the ticks of Linux, which would find the watcher running each time. */
+#define STEADY_LOOK_MS 7
 /* What disturbs no measurement: a part of the tolerance of those that take a second. */
 #define STEADY_GAP_MS 25
 
