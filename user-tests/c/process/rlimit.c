@@ -296,7 +296,9 @@ TEST(time_that_a_real_time_task_takes_without_a_sleep)
 		work(60);
 		CHECK_EQ(xcpu, 0);
 		sched_yield();
-		work(100);
+		/* Linux counts ticks, and a machine that stands still has one for all that it missed. */
+		for (int i = 0; i < 10 && xcpu == 0; i++)
+			work(50);
 		CHECK_EQ(xcpu, 1);
 		CHECK_OK(getrlimit(RLIMIT_RTTIME, &now));
 		CHECK_EQ(now.rlim_cur, 1100000);
