@@ -157,7 +157,7 @@ static void *return_at_once(void *arg)
 	return arg;
 }
 
-TEST(a_thousand_come_and_go)
+TEST_FOR(a_thousand_come_and_go, 120)
 {
 	for (int i = 0; i < 100; i++) {
 		pthread_t t[10];
