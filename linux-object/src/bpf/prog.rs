@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 
 use super::insn::Insn;
 use super::verifier::{self, Loader, Log};
-use super::{CONTEXT_SIZE, Env, PROG_TYPE_CGROUP_DEVICE, decode, interpreter};
+use super::{CONTEXT_SIZE, Env, ProgType, decode, interpreter};
 use crate::error::{Error, Result};
 use crate::fs::{FileOps, OpenFile, OpenFlags, anon_file};
 use crate::ids::{Fd, Kuid};
@@ -36,6 +36,8 @@ pub struct Load {
     pub name: [u8; NAME_LEN],
     /// Whether its licence is one that may use what only the GPL may.
     pub gpl_compatible: bool,
+    /// What it is for.
+    pub kind: ProgType,
 }
 
 /// A program that was verified.
@@ -44,6 +46,7 @@ pub struct Prog {
     name: [u8; NAME_LEN],
     tag: [u8; 8],
     gpl_compatible: bool,
+    kind: ProgType,
     /// As user space gave it: nothing is rewritten.
     code: Vec<u8>,
     insns: Box<[Insn]>,
@@ -132,7 +135,7 @@ impl Prog {
         let insns = decode(&load.code)?;
         let bytes = load.code.len() + insns.len() * size_of::<Insn>() + OVERHEAD;
         let charge = kernel.memory.control.charge_kmem(bytes, Item::Slab)?;
-        let verified = verifier::check(&insns, perfmon, log, &mut Loading { task })?;
+        let verified = verifier::check(&insns, (load.kind, perfmon), log, &mut Loading { task })?;
         let digest = Sha1::digest(&load.code);
         let mut tag = [0; 8];
         tag.copy_from_slice(&digest[..8]);
@@ -141,6 +144,7 @@ impl Prog {
             name: load.name,
             tag,
             gpl_compatible: load.gpl_compatible,
+            kind: load.kind,
             code: load.code,
             insns: insns.into_boxed_slice(),
             steps: verified.steps,
@@ -154,9 +158,9 @@ impl Prog {
     pub fn id(&self) -> u32 {
         self.id
     }
-    /// Its kind (`enum bpf_prog_type`).
-    pub fn prog_type(&self) -> u32 {
-        PROG_TYPE_CGROUP_DEVICE
+    /// What it is for.
+    pub fn prog_type(&self) -> ProgType {
+        self.kind
     }
     /// Its name, with zeros behind it.
     pub fn name(&self) -> [u8; NAME_LEN] {
@@ -227,7 +231,7 @@ impl FileOps for ProgFd {
         let _ = write!(
             out,
             "prog_type:\t{}\nprog_jited:\t0\nprog_tag:\t",
-            prog.prog_type()
+            prog.prog_type() as u32
         );
         for byte in prog.tag {
             let _ = write!(out, "{byte:02x}");

@@ -76,7 +76,7 @@ impl verifier::Loader for Patient {
 
 fn check(code: &[Insn]) -> (Result<verifier::Verified>, alloc::string::String) {
     let mut log = Log::new(true);
-    let result = verifier::check(code, true, &mut log, &mut Patient);
+    let result = verifier::check(code, (ProgType::CgroupDevice, true), &mut log, &mut Patient);
     (result, log.text().into())
 }
 

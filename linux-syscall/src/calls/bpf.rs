@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use linux_object::bpf::verifier::Log;
 use linux_object::bpf::{
-    ATTACH_CGROUP_DEVICE, INSN_SIZE, Load, MAX_INSNS, MAX_INSNS_UNPRIVILEGED, NAME_LEN,
-    PROG_TYPE_CGROUP_DEVICE, Prog, ProgFd, is_gpl_compatible,
+    ATTACH_CGROUP_DEVICE, INSN_SIZE, Load, MAX_INSNS, MAX_INSNS_UNPRIVILEGED, NAME_LEN, Prog, ProgFd,
+    ProgType, is_gpl_compatible,
 };
 use linux_object::cgroup::Cgroup;
 use linux_object::cgroup::bpf::AttachFlags;
@@ -166,6 +166,16 @@ fn program(cx: &Cx<'_>, fd: i32) -> Result<Arc<Prog>> {
     ProgFd::of(&*cx.file(Fd(fd))?)
 }
 
+fn device_program(cx: &Cx<'_>, fd: i32) -> Result<Arc<Prog>> {
+    let prog = program(cx, fd)?;
+    ensure!(
+        prog.prog_type() == ProgType::CgroupDevice,
+        EINVAL,
+        "bpf: the program is for something else"
+    );
+    Ok(prog)
+}
+
 fn cgroup(cx: &Cx<'_>, fd: i32) -> Result<Arc<Cgroup>> {
     cgroup_of(&*cx.file(Fd(fd))?)
 }
@@ -195,11 +205,12 @@ fn load(cx: &mut Cx<'_>, attr: LoadAttr) -> Result<usize> {
         "BPF_PROG_LOAD: no instructions, or too many"
     );
     ensure!(may, EPERM, "BPF_PROG_LOAD: no CAP_BPF");
-    ensure!(
-        attr.prog_type == PROG_TYPE_CGROUP_DEVICE,
-        EINVAL,
-        "BPF_PROG_LOAD: only device programs"
-    );
+    let Some(kind) = ProgType::new(attr.prog_type, attr.expected_attach_type) else {
+        bail!(
+            EINVAL,
+            "BPF_PROG_LOAD: only programs for cgroups, for devices and packets"
+        )
+    };
     ensure!(
         capable(cx, Capability::NET_ADMIN),
         EPERM,
@@ -238,6 +249,7 @@ fn load(cx: &mut Cx<'_>, attr: LoadAttr) -> Result<usize> {
     let load = Load {
         code,
         name: attr.prog_name,
+        kind,
         gpl_compatible: license.is_some_and(|license| is_gpl_compatible(&license)),
     };
     let mut log = Log::new(logs);
@@ -277,11 +289,11 @@ fn attach(cx: &mut Cx<'_>, attr: AttachAttr) -> Result<usize> {
         bail!(EINVAL, "BPF_PROG_ATTACH: unknown flags")
     };
     is_device(attr.attach_type)?;
-    let prog = program(cx, attr.attach_bpf_fd)?;
+    let prog = device_program(cx, attr.attach_bpf_fd)?;
     let cgroup = cgroup(cx, attr.target_fd)?;
     let replaces = flags.contains(AttachFlags::ALLOW_MULTI | AttachFlags::REPLACE);
     let replaced = match replaces {
-        true => Some(program(cx, attr.replace_bpf_fd)?),
+        true => Some(device_program(cx, attr.replace_bpf_fd)?),
         false => None,
     };
     let mut membership = cx.kernel.cgroups.lock();
@@ -292,7 +304,7 @@ fn attach(cx: &mut Cx<'_>, attr: AttachAttr) -> Result<usize> {
 fn detach(cx: &mut Cx<'_>, attr: AttachAttr) -> Result<usize> {
     is_device(attr.attach_type)?;
     let cgroup = cgroup(cx, attr.target_fd)?;
-    let prog = program(cx, attr.attach_bpf_fd).ok();
+    let prog = device_program(cx, attr.attach_bpf_fd).ok();
     cx.kernel.cgroups.lock().bpf_detach(&cgroup, prog.as_ref())?;
     Ok(0)
 }
@@ -367,7 +379,7 @@ fn info(cx: &mut Cx<'_>, attr: InfoAttr, at: UserAddr) -> Result<usize> {
     let (room, tags) = (info.xlated_prog_len as usize, info.nr_prog_tags);
     let owner = cx.task.user_ns().from_kuid_munged(prog.owner());
     info = ProgInfo {
-        prog_type: prog.prog_type(),
+        prog_type: prog.prog_type() as u32,
         id: prog.id(),
         tag: prog.tag(),
         load_time: prog.load_time(),

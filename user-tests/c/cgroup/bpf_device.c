@@ -487,3 +487,30 @@ TEST(maps_and_kinds_that_are_not_there)
 	CHECK_ERR(bpf_load(PROG(RAW(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, 1000), RAW(0, 0, 0, 0, 0),
 		MOV64_K(0, 0), EXIT())), EBADF);
 }
+
+/* Libraries load a program for packets to find out whether programs are attached to cgroups at all. */
+TEST(a_program_for_packets_is_no_device_program)
+{
+	struct bpf_insn insns[] = { MOV64_K(0, 0), EXIT() };
+	union bpf_attr attr = bpf_load_attr(insns, 2);
+	cg2();
+	int group = CHECK_OK(open("cg", O_RDONLY | O_DIRECTORY));
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_SKB;
+	attr.expected_attach_type = BPF_CGROUP_INET_INGRESS;
+	int prog = CHECK_OK(sys_bpf(BPF_PROG_LOAD, &attr, sizeof attr));
+	CHECK_ERR(bpf_attach(group, prog, BPF_F_ALLOW_MULTI), EINVAL);
+	struct bpf_prog_info info;
+	memset(&info, 0, sizeof info);
+	memset(&attr, 0, sizeof attr);
+	attr.info.bpf_fd = prog;
+	attr.info.info_len = sizeof info;
+	attr.info.info = (uintptr_t)&info;
+	CHECK_OK(sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr));
+	CHECK_EQ(info.type, BPF_PROG_TYPE_CGROUP_SKB);
+	attr = bpf_load_attr(insns, 2);
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_SKB;
+	attr.expected_attach_type = BPF_CGROUP_DEVICE;
+	CHECK_ERR(sys_bpf(BPF_PROG_LOAD, &attr, sizeof attr), EINVAL);
+	close(prog);
+	close(group);
+}

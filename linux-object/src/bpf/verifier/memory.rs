@@ -1,8 +1,8 @@
 //! Loads and stores: the context is read, the stack is read where it was written.
 
+use super::super::STACK_SIZE;
 use super::super::insn::{self, Insn, atomic};
 use super::super::scalar::Scalar;
-use super::super::{CONTEXT_SIZE, STACK_SIZE};
 use super::state::{Reg, Slot, State, bytes_of};
 use super::{Verifier, refuse};
 use crate::error::Result;
@@ -36,7 +36,8 @@ impl Verifier<'_> {
                 "dereference of modified ctx ptr R{reg} off={base} disallowed"
             );
         }
-        let inside = off >= 0 && off + size as i64 <= CONTEXT_SIZE as i64 && off % size as i64 == 0;
+        let inside =
+            off >= 0 && off + size as i64 <= self.kind.context_size() as i64 && off % size as i64 == 0;
         let whole = size == 4 || size < 4 && (0..4).contains(&off);
         if !(reads && inside && whole) {
             refuse!(

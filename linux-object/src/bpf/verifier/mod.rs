@@ -23,8 +23,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use super::MAX_INSNS;
 use super::insn::Insn;
+use super::{MAX_INSNS, ProgType};
 use crate::bail;
 use crate::error::{Error, Result};
 use state::State;
@@ -108,6 +108,7 @@ pub trait Loader {
 struct Verifier<'a> {
     insns: &'a [Insn],
     log: &'a mut Log,
+    kind: ProgType,
     /// Whether addresses may be told (`CAP_PERFMON`). They are not; only messages differ.
     perfmon: bool,
     seen: Vec<Seen>,
@@ -129,10 +130,16 @@ enum Next {
 }
 
 /// Verifies a program.
-pub fn check(insns: &[Insn], perfmon: bool, log: &mut Log, loader: &mut dyn Loader) -> Result<Verified> {
+pub fn check(
+    insns: &[Insn],
+    (kind, perfmon): (ProgType, bool),
+    log: &mut Log,
+    loader: &mut dyn Loader,
+) -> Result<Verified> {
     let mut verifier = Verifier {
         insns,
         log,
+        kind,
         perfmon,
         seen: Vec::new(),
         seen_at: BTreeMap::new(),
