@@ -84,6 +84,8 @@ net_settings! {
     tcp_fin_timeout = 60,
     /// `net.ipv4.tcp_max_tw_buckets`: connections that wait in TIME-WAIT.
     tcp_max_tw_buckets = 8192,
+    /// `net.ipv4.tcp_syn_retries`: attempts to connect after the first.
+    tcp_syn_retries = 6,
     /// `net.core.somaxconn`.
     somaxconn = 4096,
     /// `net.unix.max_dgram_qlen`: datagrams that a socket made from now on keeps from those that it is not connected

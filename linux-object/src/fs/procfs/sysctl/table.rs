@@ -333,6 +333,7 @@ pub(in crate::fs::procfs) static SYSCTLS: &[Sysctl] = &[
     net("sys/net/ipv4/tcp_keepalive_probes", 1, 127, |s| &s.tcp_keepalive_probes),
     net("sys/net/ipv4/tcp_keepalive_time", 1, 32767, |s| &s.tcp_keepalive_time),
     net("sys/net/ipv4/tcp_max_tw_buckets", -INT - 1, INT, |s| &s.tcp_max_tw_buckets),
+    net("sys/net/ipv4/tcp_syn_retries", 1, 127, |s| &s.tcp_syn_retries),
     net("sys/net/ipv6/bindv6only", 0, 1, |s| &s.bindv6only),
     constant("sys/net/ipv6/conf/", |_, _| Ok(())),
     net("sys/net/ipv6/ip6frag_time", 0, INT / 1000, |s| &s.ip6frag_time),

@@ -187,6 +187,8 @@ impl TcpSocket {
             .stack
             .enter(&mut Run::new(), |net| net.path(route, to.addr).mtu);
         let isn = self.first_number(&ends, isn);
+        let tcp = self.state.lock().tcp.clone();
+        let mtu = tcp.narrowed(mtu, route.src);
         let mut engine = Engine::new(route.src, mtu as usize, isn, now, memory);
         // How the last connection ended is no error of this one.
         let _ = self.base.take_error();
@@ -194,7 +196,8 @@ impl TcpSocket {
         engine.connect((to.addr, to.port), (route.src, port));
         {
             let mut state = self.state.lock();
-            engine.set_nagle(!state.nodelay);
+            state.tcp.apply(&mut engine);
+            engine.set_timeout(tcp.connect_timeout(&self.stack.sysctl));
             state.local = route.src;
             state.port = port;
             state.remote = Some((to.addr, to.port));

@@ -47,7 +47,8 @@ impl TcpSocket {
             let mut probe = None;
             if !matches!(engine.socket().state(), TcpState::SynSent | TcpState::Closed) {
                 let (heard, waiting) = (engine.stats.heard(), engine.stats.is_waiting());
-                match state.keepalive.look(now, heard, waiting) {
+                let patience = state.tcp.user_timeout;
+                match state.tcp.keepalive.look(now, (heard, waiting), patience) {
                     Verdict::Wait(at) => look_at = at,
                     Verdict::Probe(at) => {
                         look_at = Some(at);
@@ -71,7 +72,7 @@ impl TcpSocket {
                 engine.socket().abort();
                 engine.poll(now, buffers);
             }
-            if state.closed && state.linger2 < 0 && engine.state() == TcpState::FinWait2 {
+            if state.closed && state.tcp.linger2 < 0 && engine.state() == TcpState::FinWait2 {
                 // `TCP_LINGER2`: it does not wait for the other end.
                 mib.add(Counter::TcpExtTCPAbortOnLinger);
                 engine.socket().abort();
@@ -150,8 +151,19 @@ impl TcpSocket {
                 if state.parent.strong_count() > 0 {
                     mib.add(Counter::TcpPassiveOpens);
                 }
-                engine.established();
-                parent_of = Some(state.parent.clone());
+                engine.set_timeout(state.tcp.user_timeout.into());
+            }
+            if state.was_up && !state.announced {
+                let due = state.deferred.filter(|until| *until > now);
+                match due {
+                    Some(until) if new == TcpState::Established && !engine.socket().can_recv() => {
+                        look_at = look_at.into_iter().chain([until]).min();
+                    }
+                    _ => {
+                        state.announced = true;
+                        parent_of = Some(state.parent.clone());
+                    }
+                }
             }
             if new == TcpState::Closed && old != TcpState::Closed {
                 let error = match old {

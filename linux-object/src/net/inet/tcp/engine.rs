@@ -14,6 +14,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 use super::isn;
 use super::stats::{Stats, header_len};
 use super::urgent::{News, Urgent};
+use crate::error::Result;
 use crate::net::payer::SockCharge;
 use crate::net::stack::packet::{Buffers, LARGE, Packet};
 use crate::time::Ktime;
@@ -23,8 +24,10 @@ use crate::time::Ktime;
 pub const BUFFER: usize = 65536 + 8192;
 /// Unanswered segments are given up after (`tcp_retries2`, about).
 const TIMEOUT: Duration = Duration::from_secs(924);
-/// An attempt to connect is given up after (`tcp_syn_retries`).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
+/// How long a cork holds (Linux's shortest retransmission time-out).
+const CORK_TIME: u64 = 200_000_000;
+/// An acknowledgement waits so long for data that it can go with.
+const ACK_DELAY: Duration = Duration::from_millis(10);
 
 struct Queue {
     incoming: VecDeque<Packet>,
@@ -90,8 +93,11 @@ pub struct Engine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     queue: Queue,
-    /// Our FIN goes when everything before it is acknowledged.
+    /// Our FIN goes when everything before it is acknowledged or, of what is held, on its way.
     closing: bool,
+    /// What is written and does not fill a segment while a cork is in (`TCP_CORK`, `MSG_MORE`), and until when.
+    held: Vec<u8>,
+    held_until: Ktime,
     /// What it measures.
     pub stats: Stats,
     /// Its urgent data.
@@ -152,7 +158,7 @@ impl Engine {
         let interface = interface(local.into(), &mut queue, isn::seed(isn, noise), now);
         let buffer = || SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(), buffer());
-        socket.set_timeout(Some(CONNECT_TIMEOUT));
+        socket.set_timeout(Some(TIMEOUT));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         Engine {
@@ -161,6 +167,8 @@ impl Engine {
             handle,
             queue,
             closing: false,
+            held: Vec::new(),
+            held_until: Ktime(0),
             stats,
             urgent: Urgent::default(),
             read_when_told: 0,
@@ -176,14 +184,17 @@ impl Engine {
     pub fn state(&mut self) -> State {
         match self.socket().state() {
             State::CloseWait if self.closing => State::LastAck,
+            State::Established if self.closing => State::FinWait1,
             state => state,
         }
     }
     /// Nothing more will be sent. In LAST-ACK smoltcp takes no window but with an acknowledgement of more, and would
     /// wait until it probes; so what is left goes before.
     pub fn close(&mut self) {
+        self.uncork();
+        let held = !self.held.is_empty();
         let socket = self.socket();
-        if socket.state() == State::CloseWait && socket.send_queue() > 0 {
+        if held || socket.state() == State::CloseWait && socket.send_queue() > 0 {
             self.closing = true;
         } else {
             socket.close();
@@ -196,9 +207,60 @@ impl Engine {
         let local = (IpAddress::from(local.0), local.1);
         socket.connect(self.interface.context(), remote, local).is_ok()
     }
-    /// The handshake is over.
-    pub fn established(&mut self) {
-        self.socket().set_timeout(Some(TIMEOUT));
+    /// The connection is given up when nothing is acknowledged for so long; 0: for the usual time.
+    pub fn set_timeout(&mut self, ms: u64) {
+        self.socket().set_timeout(Some(match ms {
+            0 => TIMEOUT,
+            ms => Duration::from_millis(ms),
+        }));
+    }
+    /// Whether every segment is acknowledged at once.
+    pub fn set_quick_ack(&mut self, on: bool) {
+        self.socket().set_ack_delay((!on).then_some(ACK_DELAY));
+    }
+    /// Takes bytes that are written, with a cork in: whole segments go, what is over is held. `take` fills a part of
+    /// what it is given; nothing is left if it does not fill it.
+    pub fn hold(&mut self, now: Ktime, mut take: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        let segment = (self.stats.mss() as usize).max(1);
+        let mut taken = 0;
+        loop {
+            if self.held.len() >= segment {
+                self.uncork();
+            }
+            let old = self.held.len();
+            if old >= segment {
+                return Ok(taken);
+            }
+            if old == 0 {
+                self.held_until = Ktime(now.as_nanos() + CORK_TIME);
+            }
+            self.held.resize(segment, 0);
+            let got = take(&mut self.held[old..]);
+            let n = *got.as_ref().unwrap_or(&0);
+            self.held.truncate(old + n);
+            taken += n;
+            match got {
+                Err(error) if taken == 0 => return Err(error),
+                Ok(n) if old + n == segment => {}
+                _ => return Ok(taken),
+            }
+        }
+    }
+    /// Whether something is held.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+    /// What is held goes as far as there is room.
+    pub fn uncork(&mut self) {
+        if !self.held.is_empty() {
+            let socket = self.sockets.get_mut::<Socket<'static>>(self.handle);
+            let n = socket.send_slice(&self.held).unwrap_or(0);
+            self.held.drain(..n);
+        }
+    }
+    /// Bytes that are not acknowledged.
+    pub fn send_queue(&mut self) -> usize {
+        self.held.len() + self.socket().send_queue()
     }
     /// Whether small segments wait for acknowledgements.
     pub fn set_nagle(&mut self, on: bool) {
@@ -254,7 +316,13 @@ impl Engine {
         }
         let before = self.queue.outgoing.len();
         self.interface.poll(at, &mut self.queue, &mut self.sockets);
-        if self.closing && self.socket().send_queue() == 0 {
+        // What has just come in may have made room.
+        let full = self.held.len() >= self.stats.mss() as usize;
+        if self.is_holding() && (full || self.closing || now >= self.held_until) {
+            self.uncork();
+            self.interface.poll(at, &mut self.queue, &mut self.sockets);
+        }
+        if self.may_close() {
             self.closing = false;
             self.socket().close();
             self.interface.poll(at, &mut self.queue, &mut self.sockets);
@@ -269,6 +337,11 @@ impl Engine {
         if self.urgent.is_sending() {
             self.mark_sent(self.nagle);
         }
+    }
+    fn may_close(&mut self) -> bool {
+        self.closing
+            && self.held.is_empty()
+            && (self.socket().state() != State::CloseWait || self.socket().send_queue() == 0)
     }
     /// Whether so much was read that the peer may have to be told of a larger window. smoltcp tells it when there is
     /// twice what is left of the window that was told last; that is what is free, without what was read since. Windows
@@ -291,8 +364,10 @@ impl Engine {
     }
     /// When to poll again.
     pub fn poll_at(&mut self, now: Ktime) -> Option<Ktime> {
-        let at = self.interface.poll_at(instant(now), &self.sockets)?;
-        Some(Ktime((at.total_micros().max(0) as u64).saturating_mul(1000)).max(now))
+        let held = self.is_holding().then_some(self.held_until.max(now));
+        let at = self.interface.poll_at(instant(now), &self.sockets);
+        let at = at.map(|at| Ktime((at.total_micros().max(0) as u64).saturating_mul(1000)).max(now));
+        at.into_iter().chain(held).min()
     }
 }
 
@@ -344,6 +419,22 @@ mod tests {
             while let Some(packet) = self.ends[end].next_packet() {
                 self.way[end].push_back(packet);
             }
+        }
+        /// Written with a cork in, which stays or is taken out.
+        fn write_held(&mut self, end: usize, data: &[u8], stays: bool) -> usize {
+            let engine = &mut self.ends[end];
+            let mut rest = data;
+            let taken = engine.hold(self.now, |buf| {
+                let n = buf.len().min(rest.len());
+                buf[..n].copy_from_slice(&rest[..n]);
+                rest = &rest[n..];
+                Ok(n)
+            });
+            if !stays {
+                engine.uncork();
+            }
+            assert_eq!(taken.unwrap(), data.len() - rest.len());
+            data.len() - rest.len()
         }
         /// The end is polled only if its window may have opened; else it would send nothing but what was due before.
         fn was_read(&mut self, end: usize, len: usize) {
@@ -426,7 +517,11 @@ mod tests {
                         let data: Vec<u8> = (written[end]..written[end] + len)
                             .map(|at| byte(end, at))
                             .collect();
-                        let len = socket.send_slice(&data).unwrap();
+                        let corked = random.below(3) == 0 || pair.ends[end].is_holding();
+                        let len = match corked {
+                            true => pair.write_held(end, &data, random.below(2) == 0),
+                            false => pair.ends[end].socket().send_slice(&data).unwrap(),
+                        };
                         written[end] += len;
                         moved = if len > 0 { pair.now } else { moved };
                         pair.poll(end);

@@ -80,8 +80,7 @@ impl State {
 
 /// Bytes that the peer has not acknowledged, and bytes to read.
 pub(super) fn queues(engine: &mut Engine) -> (u32, u32) {
-    let socket = engine.socket();
-    (socket.recv_queue() as u32, socket.send_queue() as u32)
+    (engine.socket().recv_queue() as u32, engine.send_queue() as u32)
 }
 
 impl TcpSocket {

@@ -49,8 +49,9 @@ impl KeepAlive {
         }
     }
 
-    /// What is to be done. `heard`: when the last segment came in; `waiting`: data is not acknowledged.
-    pub fn look(&mut self, now: Ktime, heard: Ktime, waiting: bool) -> Verdict {
+    /// What is to be done. `heard`: when the last segment came in; `waiting`: data is not acknowledged. Milliseconds
+    /// of silence after which the user gives up stand in place of the number of probes (`TCP_USER_TIMEOUT`).
+    pub fn look(&mut self, now: Ktime, (heard, waiting): (Ktime, bool), user_timeout: u32) -> Verdict {
         if !self.on || waiting {
             self.probes = 0;
             return Verdict::Wait(None);
@@ -66,7 +67,11 @@ impl KeepAlive {
         if now < due {
             return Verdict::Wait(Some(due));
         }
-        if self.probes >= self.count {
+        let given_up = match user_timeout {
+            0 => self.probes >= self.count,
+            ms => self.probes > 0 && now >= heard + Duration::from_millis(ms.into()),
+        };
+        if given_up {
             return Verdict::Dead;
         }
         self.probes += 1;
@@ -103,25 +108,39 @@ mod tests {
     #[test]
     fn silence_is_probed_and_then_ends_the_connection() {
         let mut keep = KeepAlive::new(10, 2, 3);
-        assert!(matches!(keep.look(at(100), at(1), false), Verdict::Wait(None)));
+        assert!(matches!(
+            keep.look(at(100), (at(1), false), 0),
+            Verdict::Wait(None)
+        ));
         keep.on = true;
-        assert!(matches!(keep.look(at(5), at(1), false), Verdict::Wait(Some(due)) if due == at(11)));
+        assert!(matches!(keep.look(at(5), (at(1), false), 0), Verdict::Wait(Some(due)) if due == at(11)));
         for n in 0..3 {
             let now = at(11 + 2 * n);
-            assert!(matches!(keep.look(now, at(1), false), Verdict::Probe(next) if next == at(13 + 2 * n)));
+            assert!(
+                matches!(keep.look(now, (at(1), false), 0), Verdict::Probe(next) if next == at(13 + 2 * n))
+            );
         }
-        assert!(matches!(keep.look(at(16), at(1), false), Verdict::Wait(Some(_))));
-        assert!(matches!(keep.look(at(17), at(1), false), Verdict::Dead));
+        assert!(matches!(
+            keep.look(at(16), (at(1), false), 0),
+            Verdict::Wait(Some(_))
+        ));
+        assert!(matches!(keep.look(at(17), (at(1), false), 0), Verdict::Dead));
     }
 
     #[test]
     fn an_answer_or_data_on_its_way_begins_again() {
         let mut keep = KeepAlive::new(10, 2, 1);
         keep.on = true;
-        assert!(matches!(keep.look(at(11), at(1), false), Verdict::Probe(_)));
-        assert!(matches!(keep.look(at(13), at(12), false), Verdict::Wait(Some(due)) if due == at(22)));
-        assert!(matches!(keep.look(at(22), at(12), false), Verdict::Probe(_)));
-        assert!(matches!(keep.look(at(30), at(12), true), Verdict::Wait(None)));
-        assert!(matches!(keep.look(at(30), at(29), false), Verdict::Wait(Some(_))));
+        assert!(matches!(keep.look(at(11), (at(1), false), 0), Verdict::Probe(_)));
+        assert!(matches!(keep.look(at(13), (at(12), false), 0), Verdict::Wait(Some(due)) if due == at(22)));
+        assert!(matches!(keep.look(at(22), (at(12), false), 0), Verdict::Probe(_)));
+        assert!(matches!(
+            keep.look(at(30), (at(12), true), 0),
+            Verdict::Wait(None)
+        ));
+        assert!(matches!(
+            keep.look(at(30), (at(29), false), 0),
+            Verdict::Wait(Some(_))
+        ));
     }
 }

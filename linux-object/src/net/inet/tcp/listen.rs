@@ -109,7 +109,7 @@ impl TcpSocket {
         let transport = delivery.transport();
         let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
         let (remote_port, local_port) = (port(0), port(2));
-        let (ns, v6, options, (ifindex, chose_addr), (nodelay, inq, keepalive)) = {
+        let (ns, v6, options, (ifindex, chose_addr), tcp) = {
             let state = self.state.lock();
             let Phase::Listening {
                 backlog,
@@ -130,7 +130,7 @@ impl TcpSocket {
                 self.v6,
                 state.options.clone(),
                 (state.ifindex, state.chose_addr),
-                (state.nodelay, state.inq, state.keepalive.clone()),
+                state.tcp.clone(),
             )
         };
         let mtu = self
@@ -153,6 +153,7 @@ impl TcpSocket {
         let child = TcpSocket::create(ns, v6, self.payer.clone());
         child.base.inherit(&self.base);
         let isn = self.first_number(&ends, isn);
+        let mtu = tcp.narrowed(mtu, ends.local);
         let mut engine = Engine::new(ends.local, mtu as usize, isn, self.now(), memory);
         if engine.socket().listen(local_port).is_err() {
             return;
@@ -160,10 +161,9 @@ impl TcpSocket {
         {
             let mut state = child.state.lock();
             state.options = options;
-            state.nodelay = nodelay;
-            state.inq = inq;
-            state.keepalive = keepalive;
-            engine.set_nagle(!nodelay);
+            tcp.apply(&mut engine);
+            state.deferred = tcp.defer_until(self.now());
+            state.tcp = tcp;
             state.local = ends.local;
             state.chose_addr = chose_addr;
             state.port = ends.port;

@@ -10,7 +10,7 @@ use core::net::IpAddr;
 use smoltcp::socket::tcp::State as TcpState;
 
 use super::engine::Engine;
-use super::keepalive::KeepAlive;
+use super::options::TcpOptions;
 use super::timewait::TimeWait;
 use super::urgent::News;
 use crate::cbpf::PacketInput;
@@ -63,18 +63,16 @@ pub(super) struct State {
     pub(super) ifindex: u32,
     pub(super) scope: u32,
     pub(super) shutdown: Shutdown,
-    pub(super) nodelay: bool,
-    /// `TCP_INQ`.
-    pub(super) inq: bool,
-    pub(super) keepalive: KeepAlive,
+    pub(super) tcp: TcpOptions,
     /// `connect` has not told its caller yet.
     pub(super) connecting: bool,
     /// The connection once was there.
     pub(super) was_up: bool,
+    /// Its listener knows that; if it is not to know before there is something to read, at the latest then.
+    pub(super) announced: bool,
+    pub(super) deferred: Option<Ktime>,
     /// The file is gone.
     pub(super) closed: bool,
-    /// `TCP_LINGER2` in seconds; 0: the namespace's.
-    pub(super) linger2: i32,
     /// The last state that was looked at.
     pub(super) last: TcpState,
     pub(super) timer: Option<(Ktime, TimerId)>,
@@ -109,12 +107,7 @@ impl TcpSocket {
             ..IpOptions::default()
         };
         let stack = ns.stack().clone();
-        let sysctl = &stack.sysctl;
-        let keepalive = KeepAlive::new(
-            sysctl.tcp_keepalive_time.get() as u32,
-            sysctl.tcp_keepalive_intvl.get() as u32,
-            sysctl.tcp_keepalive_probes.get() as u32,
-        );
+        let tcp = TcpOptions::new(&stack.sysctl);
         Arc::new_cyclic(|this| TcpSocket {
             base: SockBase::new(SocketType::Stream, proto::TCP as i32, &stack.shared.core),
             v6,
@@ -133,13 +126,12 @@ impl TcpSocket {
                 ifindex: 0,
                 scope: 0,
                 shutdown: Shutdown::empty(),
-                nodelay: false,
-                inq: false,
-                keepalive,
+                tcp,
                 connecting: false,
                 was_up: false,
+                announced: false,
+                deferred: None,
                 closed: false,
-                linger2: 0,
                 last: TcpState::Closed,
                 timer: None,
                 parent: Weak::new(),
@@ -450,7 +442,7 @@ impl Socket for TcpSocket {
         self.control(task, cmd, arg)
     }
     fn keep_alive(&self, on: bool) {
-        self.state.lock().keepalive.on = on;
+        self.state.lock().tcp.keepalive.on = on;
         self.drive_now();
     }
     fn lingers(&self) -> bool {

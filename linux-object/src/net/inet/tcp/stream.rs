@@ -17,7 +17,7 @@ impl TcpSocket {
     /// `send(2)`.
     pub(super) fn write(&self, msg: &mut SendMsg<'_>) -> Result<usize> {
         self.base.take_error()?;
-        let len = msg.data.remaining();
+        let (len, now) = (msg.data.remaining(), self.now());
         self.with_engine(|state| {
             let sending = !state.shutdown.contains(Shutdown::SEND);
             let Phase::Connected(engine) = &mut state.phase else {
@@ -28,6 +28,21 @@ impl TcpSocket {
                 bail!(EAGAIN, "the handshake goes on");
             }
             ensure!(sending && socket.may_send(), EPIPE, "nothing more can be sent");
+            let urgent = msg.flags.contains(MsgFlags::OOB);
+            let more = (state.tcp.cork || msg.flags.contains(MsgFlags::MORE)) && !urgent;
+            if more || engine.is_holding() {
+                let sent = engine.hold(now, |buf| msg.data.take(buf))?;
+                if !more {
+                    engine.uncork();
+                }
+                ensure!(sent > 0 || len == 0, EAGAIN, "the buffer is full");
+                engine.urgent.written = engine.urgent.written.wrapping_add(sent as u32);
+                if urgent && sent > 0 {
+                    engine.urge();
+                }
+                return Ok(sent);
+            }
+            let socket = engine.socket();
             let mut sent = 0;
             // The free part of the ring may be in two pieces.
             while msg.data.remaining() > 0 && socket.can_send() {
@@ -44,7 +59,7 @@ impl TcpSocket {
             }
             ensure!(sent > 0 || len == 0, EAGAIN, "the buffer is full");
             engine.urgent.written = engine.urgent.written.wrapping_add(sent as u32);
-            if msg.flags.contains(MsgFlags::OOB) && sent > 0 {
+            if urgent && sent > 0 {
                 engine.urge();
             }
             Ok(sent)
@@ -63,7 +78,7 @@ impl TcpSocket {
         let mut inq = false;
         let mut looks = false;
         let got = self.with_state(|state| {
-            inq = state.inq;
+            inq = state.tcp.inq;
             let shut = state.shutdown.contains(Shutdown::RECV) && !state.closed;
             let was_up = state.was_up;
             let Phase::Connected(engine) = &mut state.phase else {

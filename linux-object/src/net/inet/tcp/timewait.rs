@@ -390,7 +390,7 @@ impl TcpSocket {
             return None;
         }
         let now = self.now().as_nanos();
-        let length = match (half, state.linger2) {
+        let length = match (half, state.tcp.linger2) {
             (false, _) => LENGTH,
             (true, 0) => self.stack.sysctl.tcp_fin_timeout.get().max(1) as u64 * 1_000_000_000,
             (true, seconds) => seconds.max(1) as u64 * 1_000_000_000,
