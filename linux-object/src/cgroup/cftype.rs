@@ -10,7 +10,7 @@ use crate::bail;
 use crate::cred::Cred;
 use crate::error::Result;
 use crate::fs::OpenFile;
-use crate::fs::seq_file::SeqBuf;
+use crate::fs::seq_file::{SeqBuf, until_nul};
 use crate::ids::PAGE_SIZE;
 use crate::kernel::Kernel;
 use crate::namespace::CgroupNamespace;
@@ -174,8 +174,7 @@ impl CfType {
     }
     /// Takes a write.
     pub fn take(&self, cx: &CfCx<'_>, data: &[u8]) -> Result<()> {
-        let len = data.iter().position(|&byte| byte == 0).unwrap_or(data.len());
-        let data = &data[..len];
+        let data = until_nul(data);
         match self.write {
             Some(Write::Text(write)) => write(cx, data),
             Some(Write::U64(write)) => write(cx, parse_u64(data)?),

@@ -20,6 +20,12 @@ use crate::sync::{SpinLock, WaitQueue, class};
 use crate::task::Task;
 use crate::{bail, err};
 
+/// Text that a program has written to a file of the kernel, which ends at its first zero byte.
+pub fn until_nul(data: &[u8]) -> &[u8] {
+    let len = data.iter().position(|&byte| byte == 0).unwrap_or(data.len());
+    &data[..len]
+}
+
 /// Text being made. Growing it can fail with `ENOMEM`, so every write is a `Result`.
 ///
 /// `write!(out, …)?` works without a trait in scope.

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::bail;
 use crate::error::Result;
+use crate::fs::seq_file::until_nul;
 
 /// What unmapped ids are shown as, until `/proc/sys/kernel/overflowuid` says otherwise.
 pub const OVERFLOW_ID: u32 = 65534;
@@ -112,7 +113,7 @@ impl IdMap {
 /// overlap. `EINVAL` otherwise.
 pub fn parse(text: &[u8]) -> Result<Vec<Extent>> {
     let mut extents: Vec<Extent> = Vec::new();
-    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let mut lines: Vec<&[u8]> = until_nul(text).split(|byte| *byte == b'\n').collect();
     if lines.last().is_some_and(|line| line.is_empty()) {
         lines.pop();
     }

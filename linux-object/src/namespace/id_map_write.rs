@@ -10,6 +10,7 @@ use super::id_map::{Extent, IdMap, parse};
 use super::{IdKind, UserNamespace};
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
+use crate::fs::seq_file::until_nul;
 use crate::ids::{Gid, PAGE_SIZE, Uid};
 use crate::{bail, ensure, err};
 
@@ -118,7 +119,7 @@ impl UserNamespace {
     /// Takes what was written to `setgroups`: `allow` or `deny`.
     pub fn write_setgroups(&self, text: &[u8]) -> Result<()> {
         ensure!(text.len() < 8, EINVAL, "setgroups: too long");
-        match text.trim_ascii_end() {
+        match until_nul(text).trim_ascii_end() {
             b"allow" => ensure!(self.setgroups_allowed(), EPERM, "setgroups: denied for ever"),
             b"deny" => {
                 ensure!(

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::base::PidCx;
 use crate::cred::{Capability, Cred};
 use crate::error::Result;
-use crate::fs::seq_file::SeqBuf;
+use crate::fs::seq_file::{SeqBuf, until_nul};
 use crate::ids::PAGE_SIZE;
 use crate::namespace::{IdKind, TimeOffsets, UserNamespace};
 use crate::task::Task;
@@ -109,12 +109,13 @@ fn parse_offset(line: &str) -> Option<(bool, i64, i64)> {
 /// `timens_offsets`: up to two lines, until the first task has entered; more are left unread.
 pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize> {
     ensure!(data.len() < PAGE_SIZE, EINVAL, "timens_offsets: a page or more");
-    let text = core::str::from_utf8(data).map_err(|_| err!(EINVAL, "timens_offsets: not text"))?;
+    let text = until_nul(data);
+    let ends_early = text.len() < data.len();
+    let text = core::str::from_utf8(text).map_err(|_| err!(EINVAL, "timens_offsets: not text"))?;
     let mut lines = alloc::vec::Vec::new();
     let mut used = 0;
     for line in text.split_inclusive('\n').take(2) {
-        let parsed = parse_offset(line.trim_end_matches('\0'));
-        lines.push(parsed.ok_or(err!(EINVAL, "timens_offsets: clock, seconds, nanoseconds"))?);
+        lines.push(parse_offset(line).ok_or(err!(EINVAL, "timens_offsets: clock, seconds, nanoseconds"))?);
         used += line.len();
     }
     ensure!(!lines.is_empty(), EINVAL, "timens_offsets: no line");
@@ -145,7 +146,10 @@ pub(super) fn store_timens_offsets(cx: &PidCx<'_>, data: &[u8]) -> Result<usize>
         }
         Ok(())
     })?;
-    Ok(used)
+    Ok(match ends_early && used == text.len() {
+        true => data.len(),
+        false => used,
+    })
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use core::sync::atomic::Ordering;
 use super::base::PidCx;
 use crate::cred::Capability;
 use crate::error::Result;
-use crate::fs::seq_file::SeqBuf;
+use crate::fs::seq_file::{SeqBuf, until_nul};
 use crate::mm::Clear;
 use crate::{bail, ensure, err};
 
 /// A decimal number with blanks around it.
 fn number(data: &[u8]) -> Result<i64> {
-    let text = core::str::from_utf8(data.trim_ascii()).map_err(|_| err!(EINVAL, "proc: not a number"))?;
+    let text =
+        core::str::from_utf8(until_nul(data).trim_ascii()).map_err(|_| err!(EINVAL, "proc: not a number"))?;
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16),
         None => text.parse(),
