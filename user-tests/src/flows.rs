@@ -42,9 +42,8 @@ pub fn run(image: &Path, filter: &str, smp: u32, mem: &str) -> Result<()> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let only = filter
-            .split(',')
-            .find_map(|w| w.strip_prefix(&format!("{name}/")));
+        let only = only(&chapter, &name, filter)?;
+        let only = only.as_deref();
         println!("== {name}");
         // Both at once: neither is measured.
         let (ours, theirs) = std::thread::scope(|scope| {
@@ -99,6 +98,24 @@ fn chapters(dir: &Path, filter: &str) -> Result<Vec<PathBuf>> {
         bail!("no chapter of flows is called {filter:?}");
     }
     Ok(found)
+}
+
+/// The scripts of a chapter that are wanted, joined by commas; `None`: all. Their numbers may be left out.
+fn only(chapter: &Path, name: &str, filter: &str) -> Result<Option<String>> {
+    if filter.is_empty() || filter.split(',').any(|word| word == name) {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    let prefix = format!("{name}/");
+    for wanted in filter.split(',').filter_map(|word| word.strip_prefix(&prefix)) {
+        let scripts = project::sorted(chapter)?;
+        let mut stems = scripts.iter().filter_map(|path| path.file_stem()?.to_str());
+        match stems.find(|stem| *stem == wanted || stem.get(3..) == Some(wanted)) {
+            Some(stem) => found.push(stem.to_owned()),
+            None => bail!("no flow is called {prefix}{wanted}"),
+        }
+    }
+    Ok(Some(found.join(",")))
 }
 
 /// Boot one kernel and take what the flows of a chapter print; the console is kept in `target/logs`.
