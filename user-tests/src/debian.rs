@@ -42,6 +42,7 @@ const PACKAGES: &[&str] = &[
     "procps",
     "psmisc",
     "python3-minimal",
+    "runc",
     "sed",
     "strace",
     "tar",
