@@ -695,3 +695,38 @@ TEST(settings_are_files_too)
 	CHECK_OK(umount("s"));
 	CHECK_OK(rmdir("s"));
 }
+
+/* Whether the device has a link-local address. */
+static int has_link_local(const char *name)
+{
+	char line[128], addr[33], dev[32];
+	int found = 0;
+	FILE *f = fopen("/proc/thread-self/net/if_inet6", "r");
+	CHECK(f != NULL);
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "%32s %*x %*x %*x %*x %31s", addr, dev) == 2 && !strcmp(dev, name) &&
+		    !strncmp(addr, "fe80", 4))
+			found = 1;
+	fclose(f);
+	return found;
+}
+
+TEST(a_port_has_an_address_of_its_link)
+{
+	CHECK_OK(unshare(CLONE_NEWNET));
+	CHECK_EQ(nl_link_add("bridge", "br", 0), 0);
+	CHECK_EQ(nl_veth_add("a", "x", -1), 0);
+	CHECK_EQ(nl_veth_add("b", "y", -1), 0);
+	CHECK_EQ(nl_link_set("a", IFLA_MASTER, if_nametoindex("br")), 0);
+	const char *all[] = { "x", "y", "a", "b", "br" };
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(nl_link_up(all[i], 1), 0);
+	WAIT_FOR(has_link_local("a") && has_link_local("b") && has_link_local("br"));
+	/* It keeps it when it becomes a port, and when it is none any more. */
+	CHECK_EQ(nl_link_set("b", IFLA_MASTER, if_nametoindex("br")), 0);
+	CHECK(has_link_local("b"));
+	CHECK_EQ(nl_link_set("b", IFLA_MASTER, 0), 0);
+	CHECK(has_link_local("b"));
+	CHECK_EQ(nl_link_set("a", IFLA_MASTER, 0), 0);
+	CHECK(has_link_local("a"));
+}

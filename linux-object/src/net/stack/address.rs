@@ -471,7 +471,7 @@ impl Net<'_> {
         let Some(dev) = self.device_mut(ifindex) else {
             return;
         };
-        if !dev.is_running() || dev.is_loopback() || !on || dev.port.is_some() || dev.ip6_ready {
+        if !dev.is_running() || dev.is_loopback() || !on || dev.ip6_ready {
             return;
         }
         dev.ip6_ready = true;
