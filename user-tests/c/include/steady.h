@@ -23,8 +23,9 @@
 /* What disturbs no measurement: a part of the tolerance of those that take a second. */
 #define STEADY_GAP_MS 25
 
-/* The longest time, in milliseconds, that no thread of some CPU was woken up; shared with the watcher. */
+/* The longest time, in milliseconds, that no thread of some CPU was woken up, and threads that look; shared. */
 static volatile long *steady_gap;
+static long *steady_looking;
 static pid_t steady_watcher;
 
 static void *steady_look(void *cpu)
@@ -37,6 +38,7 @@ static void *steady_look(void *cpu)
 	if (syscall(SYS_sched_setaffinity, 0, sizeof set, &set) < 0 ||
 	    syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) < 0)
 		return NULL;
+	__atomic_add_fetch(steady_looking, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
 		long long before = kt_now_ms();
 		kt_sleep_ms(STEADY_LOOK_MS);
@@ -51,13 +53,18 @@ static void steady_begin(void)
 	cpu_set_t cpus;
 	pthread_t thread;
 	if (!steady_gap)
-		steady_gap = mmap(NULL, sizeof *steady_gap, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		steady_gap = mmap(NULL, 2 * sizeof *steady_gap, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(steady_gap != MAP_FAILED);
-	*steady_gap = 0;
-	if ((steady_watcher = fork()) != 0)
-		return;
+	steady_looking = (long *)steady_gap + 1;
+	*steady_gap = *steady_looking = 0;
 	CPU_ZERO(&cpus);
 	syscall(SYS_sched_getaffinity, 0, sizeof cpus, &cpus);
+	if ((steady_watcher = fork()) != 0) {
+		/* Nothing is missed once all of them look. */
+		for (int i = 0; i < 1000 && __atomic_load_n(steady_looking, __ATOMIC_SEQ_CST) < CPU_COUNT(&cpus); i++)
+			kt_sleep_ms(1);
+		return;
+	}
 	for (long cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &cpus) && pthread_create(&thread, NULL, steady_look, (void *)cpu) != 0)
 			kt_say("# steady: no thread for CPU %ld\n", cpu);

@@ -1,5 +1,6 @@
 /* Options of TCP sockets (tcp(7)): what they are at first, what they may be, and what they do. */
 #include "inet.h"
+#include "steady.h"
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -91,7 +92,7 @@ TEST(a_child_has_those_of_its_listener)
 	close(end);
 }
 
-TEST(a_cork_holds_what_does_not_fill_a_segment)
+STEADY(a_cork_holds_what_does_not_fill_a_segment)
 {
 	int end, fd;
 	loopback();
@@ -148,7 +149,7 @@ TEST(what_is_corked_is_sent_before_the_end)
 	JOIN(pid);
 }
 
-TEST(msg_more_holds_until_the_next)
+STEADY(msg_more_holds_until_the_next)
 {
 	int end, fd;
 	loopback();
