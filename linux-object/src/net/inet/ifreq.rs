@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
 use super::brioctl;
+use super::ethtool::{self, SIOCETHTOOL};
 use crate::cred::Capability;
 use crate::error::Result;
 use crate::ids::UserAddr;
@@ -34,7 +35,7 @@ pub fn ioctl(task: &Arc<Task>, ns: &Arc<NetNamespace>, cmd: u32, arg: UserAddr) 
             hal.copy_from_user(&mut raw, arg)?;
             return route(task, ns, cmd == 0x890b, &raw);
         }
-        0x8910 | 0x8913..=0x8924 | 0x8927 | 0x8931..=0x8933 | 0x8942 | 0x8943 | 0x8970 => {}
+        0x8910 | 0x8913..=0x8924 | 0x8927 | 0x8931..=0x8933 | 0x8942 | 0x8943 | SIOCETHTOOL | 0x8970 => {}
         _ => bail!(ENOTTY, "no such call for sockets"),
     }
     let mut req = [0; IFREQ];
@@ -54,6 +55,12 @@ pub fn ioctl(task: &Arc<Task>, ns: &Arc<NetNamespace>, cmd: u32, arg: UserAddr) 
     let full = core::str::from_utf8(&req[..end]).map_err(|_| err!(ENODEV))?;
     // `eth0:1` names an address of eth0.
     let name = full.split(':').next().unwrap_or_default();
+    if cmd == SIOCETHTOOL {
+        let data = req[16..24]
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        return ethtool::ioctl(task, ns, name, UserAddr(data));
+    }
     let sets = matches!(
         cmd,
         0x8914 | 0x8916 | 0x8918 | 0x891a | 0x891c | 0x891e | 0x8922..=0x8924 | 0x8931 | 0x8932 | 0x8943

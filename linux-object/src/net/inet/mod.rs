@@ -10,6 +10,7 @@ mod addr;
 mod brioctl;
 mod device;
 mod dgram;
+mod ethtool;
 pub mod ifreq;
 mod membership;
 mod options;
