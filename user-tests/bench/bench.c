@@ -176,7 +176,7 @@ static void pipe_round_trip(void)
 		die("pipe");
 }
 
-static void bench_pipe(void)
+static void bench_pipe(const char *name)
 {
 	char byte;
 	pid_t pid;
@@ -191,7 +191,7 @@ static void bench_pipe(void)
 				break;
 		_exit(0);
 	}
-	measure("pipe-round-trip", 500, pipe_round_trip);
+	measure(name, 500, pipe_round_trip);
 	close(ping[1]);
 	waitpid(pid, NULL, 0);
 }
@@ -356,6 +356,7 @@ static void bench_cgroups(void)
 	measure("cgroup-migrate", 500, cgroup_migrate);
 	cgroup_deep("/d", 1, enable);
 	measure("fork-exit-wait-depth-1", 50, fork_exit_wait);
+	bench_pipe("pipe-round-trip-depth-1");
 	put("/tmp/cg/cgroup.procs", "0");
 	cgroup_deep("/d", 16, enable);
 	measure("fork-exit-wait-depth-16", 50, fork_exit_wait);
@@ -376,6 +377,7 @@ static void bench_cgroups(void)
 	measure("cgroup-mkdir-rmdir-of-2000", 100, cgroup_mkdir_rmdir);
 	put("/tmp/cg/many7/cgroup.procs", "0");
 	measure("fork-exit-wait-of-2000", 50, fork_exit_wait);
+	bench_pipe("pipe-round-trip-of-2000");
 	put("/tmp/cg/cgroup.procs", "0");
 }
 
@@ -401,7 +403,7 @@ static void bench_memory(void)
 
 static void bench_processes(void)
 {
-	bench_pipe();
+	bench_pipe("pipe-round-trip");
 	bench_futex();
 	measure("fork-exit-wait", 50, fork_exit_wait);
 	measure("vfork-exec-wait", 50, vfork_exec_wait);
