@@ -4,7 +4,7 @@ use crate::cpio::Archive;
 use crate::expectations::Target;
 use crate::modules;
 use crate::programs::{self, Program};
-use crate::project;
+use crate::{project, world};
 use anyhow::{Context, Result};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -77,6 +77,7 @@ pub fn busybox() -> Result<PathBuf> {
         0o755,
         include_bytes!("../rootfs/udhcpc-script"),
     );
+    world::exercise(&mut archive)?;
     busybox_links(&mut archive)?;
     let path = project::target("user-tests/busybox.cpio");
     project::write(&path, &archive.finish())?;

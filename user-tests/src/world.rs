@@ -53,6 +53,21 @@ pub fn initramfs(target: Target) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The exercise for a root without Debian's packages: its programs in `/usr/bin`, and the container's root.
+pub fn exercise(archive: &mut Archive) -> Result<()> {
+    let wanted = |program: &Program| {
+        let name = file_name(program);
+        name == "container" || IN_CONTAINER.contains(&name)
+    };
+    let programs: Vec<_> = programs::demo()?.into_iter().filter(wanted).collect();
+    programs::compile(&programs)?;
+    for program in &programs {
+        let path = format!("usr/bin/{}", file_name(program));
+        archive.file(&path, 0o755, &project::read(&program.binary())?);
+    }
+    container_root(archive, &programs)
+}
+
 fn file_name(program: &Program) -> &str {
     program.name.rsplit('/').next().unwrap_or(&program.name)
 }
