@@ -15,7 +15,7 @@ use smoltcp::socket::tcp::State as TcpState;
 
 use super::engine::Engine;
 use super::socket::{State, TcpSocket};
-use super::stats::{ACK, FIN, RST, SYN, Segment, after, segment};
+use super::stats::{ACK, FIN, RST, SYN, Segment, after, header_len, segment};
 use crate::ids::Kuid;
 use crate::net::Shutdown;
 use crate::net::inet::proto;
@@ -242,6 +242,10 @@ impl InetSocket for TimeWait {
         let Some(stack) = self.stack.upgrade() else { return };
         // An error about something that is acknowledged concerns nobody.
         if delivery.error.is_some() {
+            return;
+        }
+        // Segments behind extension headers are not looked at, as by connections.
+        if delivery.transport != header_len(delivery.packet.data()) {
             return;
         }
         let Some(seg) = segment(delivery.packet.data()) else {
