@@ -57,6 +57,11 @@ pub fn claim(
     bail!(EADDRINUSE, "all ports are taken");
 }
 
+/// Of a port that nobody asked for by its number: whether no connection of TCP keeps it.
+pub fn not_kept(sockets: &SocketTable, port: u16) -> bool {
+    !sockets.tcp.is_kept_at_all(port)
+}
+
 /// The wildcard of a family.
 pub fn any(v6: bool) -> IpAddr {
     if v6 {

@@ -13,7 +13,7 @@ use super::stats::after;
 use crate::error::Result;
 use crate::net::Shutdown;
 use crate::net::inet::addr::SockAddrIn;
-use crate::net::inet::ports::{check_low_port, claim};
+use crate::net::inet::ports::{check_low_port, claim, not_kept};
 use crate::net::stack::mib::Counter;
 use crate::net::stack::route::RouteType;
 use crate::net::stack::sockets::Ends;
@@ -40,7 +40,7 @@ impl TcpSocket {
             }
             self.bound(&state, to.addr, to.port)
         };
-        let port = claim(&ns, |sockets| &mut sockets.tcp, bound, |_, _| true)?;
+        let port = claim(&ns, |sockets| &mut sockets.tcp, bound, not_kept)?;
         let mut state = self.state.lock();
         state.local = to.addr;
         state.port = port;

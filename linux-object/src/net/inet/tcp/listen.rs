@@ -13,7 +13,7 @@ use super::socket::{Phase, TcpSocket};
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::net::Socket;
-use crate::net::inet::ports::{any, claim};
+use crate::net::inet::ports::{any, claim, not_kept};
 use crate::net::stack::Run;
 use crate::net::stack::mib::Counter;
 use crate::net::stack::sockets::{Delivery, Ends};
@@ -43,7 +43,7 @@ impl TcpSocket {
         };
         let port = if port == 0 {
             let bound = self.bound(&self.state.lock(), any(self.v6), 0);
-            claim(&ns, |sockets| &mut sockets.tcp, bound, |_, _| true)?
+            claim(&ns, |sockets| &mut sockets.tcp, bound, not_kept)?
         } else {
             port
         };
