@@ -219,8 +219,13 @@ impl Engine {
         self.socket().set_ack_delay((!on).then_some(ACK_DELAY));
     }
     /// Takes bytes that are written, with a cork in: whole segments go, what is over is held. `take` fills a part of
-    /// what it is given; nothing is left if it does not fill it.
-    pub fn hold(&mut self, now: Ktime, mut take: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<usize> {
+    /// what it is given; nothing is left if it does not fill it. There are `len` bytes at most.
+    pub fn hold(
+        &mut self,
+        now: Ktime,
+        len: usize,
+        mut take: impl FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
         let segment = (self.stats.mss() as usize).max(1);
         let mut taken = 0;
         loop {
@@ -234,7 +239,7 @@ impl Engine {
             if old == 0 {
                 self.held_until = Ktime(now.as_nanos() + CORK_TIME);
             }
-            self.held.resize(segment, 0);
+            self.held.resize(segment.min(old + len - taken), 0);
             let got = take(&mut self.held[old..]);
             let n = *got.as_ref().unwrap_or(&0);
             self.held.truncate(old + n);
@@ -424,7 +429,7 @@ mod tests {
         fn write_held(&mut self, end: usize, data: &[u8], stays: bool) -> usize {
             let engine = &mut self.ends[end];
             let mut rest = data;
-            let taken = engine.hold(self.now, |buf| {
+            let taken = engine.hold(self.now, data.len(), |buf| {
                 let n = buf.len().min(rest.len());
                 buf[..n].copy_from_slice(&rest[..n]);
                 rest = &rest[n..];

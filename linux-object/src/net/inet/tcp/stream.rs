@@ -31,7 +31,7 @@ impl TcpSocket {
             let urgent = msg.flags.contains(MsgFlags::OOB);
             let more = (state.tcp.cork || msg.flags.contains(MsgFlags::MORE)) && !urgent;
             if more || engine.is_holding() {
-                let sent = engine.hold(now, |buf| msg.data.take(buf))?;
+                let sent = engine.hold(now, len, |buf| msg.data.take(buf))?;
                 if !more {
                     engine.uncork();
                 }
